@@ -1,0 +1,62 @@
+"""Fixtures of all tests: instruction set, dtype, seed, tolerance, data beside the repository."""
+
+import os
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import hypothesis
+import numpy as np
+import pytest
+
+from rnncore import _core
+
+INSTRUCTION_SETS = ("baseline", "avx2", "avx512", "avx512_bf16")
+
+# No test may fail because a machine is slow. In CI the examples are the same in every run.
+hypothesis.settings.register_profile(
+    "rnncore", deadline=None, derandomize="CI" in os.environ, print_blob=True
+)
+hypothesis.settings.load_profile("rnncore")
+
+
+@pytest.fixture(params=INSTRUCTION_SETS)
+def isa(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Every instruction set in turn, active during the test; skips what the processor lacks."""
+    name: str = request.param
+    if name not in _core.available_isas():
+        pytest.skip(f"no kernels for {name} on this processor")
+    before = _core.isa()
+    _core.select_isa(name)
+    yield name
+    _core.select_isa(before)
+
+
+@pytest.fixture(params=[np.float32, np.float64], ids=["float32", "float64"])
+def dtype(request: pytest.FixtureRequest) -> type[np.floating]:
+    return request.param
+
+
+@pytest.fixture
+def seed(request: pytest.FixtureRequest) -> int:
+    """A seed of its own for each test and parameter set, the same in every run."""
+    return zlib.crc32(request.node.nodeid.encode())
+
+
+@pytest.fixture
+def tolerance(dtype: type[np.floating]) -> float:
+    """Largest error allowed, relative to the largest magnitude expected.
+
+    float32: about 100 roundings (eps = 6e-8), what sums over some hundred products in another order
+    come to. float64: the same number of roundings and a reserve for exp and tanh.
+    """
+    return {np.float32: 1e-5, np.float64: 1e-12}[dtype]
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The collection of data sets that may lie beside the repository."""
+    path = Path(__file__).resolve().parents[2] / "shared"
+    if not path.is_dir():
+        pytest.skip("needs the data collection ../shared beside the repository, which is not there")
+    return path
