@@ -1,0 +1,190 @@
+"""Types of the compiled kernel. Private: the public face is `rnncore` itself.
+
+Dimensions: T time, B batch, I input, H hidden, G gates, L layers, D directions, V vocabulary, N rows (all steps of all
+sequences), P parameters. Every floating array of one call has one dtype, float32 or float64. Arrays that are written
+(``grads``, ``params`` of an optimiser, ``d*`` arguments) must be C-contiguous and writeable; the others may have any strides.
+Wrong dtype raises TypeError, wrong shape or value ValueError, too little memory MemoryError; the message names the argument.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+Ids = NDArray[np.integer[Any]]
+
+# --- processor and threads -------------------------------------------------------------------------------------------
+def isa() -> str: ...
+def available_isas() -> list[str]: ...
+def select_isa(name: str) -> None:
+    """Switch the kernel table; "reference" is the slow double-precision oracle. For tests and benchmarks."""
+
+def get_num_threads() -> int: ...
+def set_num_threads(n: int) -> None: ...
+def build_info() -> dict[str, str]: ...
+
+# --- recurrent networks ----------------------------------------------------------------------------------------------
+class Cache:
+    """What back-propagation through time needs of one forward pass."""
+
+    @property
+    def nbytes(self) -> int: ...
+
+class Network:
+    """Stacked, possibly bidirectional recurrent network; holds the configuration, not the parameters.
+
+    cell: "rnn_tanh", "rnn_relu", "rnn_sigmoid", "rnn_identity", "gru_after", "gru_before", "lstm".
+    """
+
+    def __init__(
+        self,
+        cell: str,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        bidirectional: bool = False,
+        dropout: float = 0.0,
+        dtype: str = "float32",
+    ) -> None: ...
+    @property
+    def layout(self) -> list[tuple[str, int, tuple[int, ...]]]:
+        """(name, offset, shape) of each parameter in the flat buffer, PyTorch's names and order."""
+
+    @property
+    def num_params(self) -> int: ...
+    @property
+    def num_states(self) -> int: ...
+    def infer(
+        self,
+        params: Array,  # [P]
+        x: Array | Ids,  # [T,B,I], or integer ids [T,B] = one-hot
+        state: Sequence[Array] | None,  # num_states arrays [L*D,B,H]
+        lengths: Ids | None,  # [B]
+    ) -> tuple[Array, tuple[Array, ...]]:  # y [T,B,D*H], state
+        ...
+    def forward(
+        self,
+        params: Array,
+        x: Array | Ids,
+        state: Sequence[Array] | None,
+        lengths: Ids | None,
+        seed: int,  # of the dropout masks
+    ) -> tuple[Array, tuple[Array, ...], Cache]: ...
+    def backward(
+        self,
+        params: Array,  # [P]
+        grads: Array,  # [P], added to
+        dy: Array | None,  # [T,B,D*H]
+        cache: Cache,
+        dstate: Sequence[Array] | None,  # gradient of the final state
+    ) -> tuple[Array | None, tuple[Array, ...]]:  # dx [T,B,I] (None for ids), gradient of the initial state
+        ...
+
+class Stream:
+    """One step at a time with weights packed once; unidirectional networks."""
+
+    def __init__(self, network: Network, params: Array, batch_size: int) -> None: ...
+    def step(self, x: Array | Ids) -> Array:  # [B,I] or ids [B] -> [B,H], a new array
+        ...
+    @property
+    def state(self) -> tuple[Array, ...]:  # copies, each [L,B,H]
+        ...
+    @state.setter
+    def state(self, value: Sequence[Array]) -> None: ...
+    def reset(self) -> None: ...
+
+class Sampler:
+    """A whole language model, one sequence: [embedding] -> network -> linear -> softmax -> draw."""
+
+    def __init__(
+        self,
+        network: Network,
+        params: Array,  # [P]
+        embedding: Array | None,  # [V,E]; None: ids are one-hot inputs
+        weight: Array,  # [V,H]
+        bias: Array | None,  # [V]
+    ) -> None: ...
+    def feed(self, ids: Ids) -> None:
+        """Run the prompt (at least one token in all before `draw`)."""
+
+    def draw(self, count: int, temperature: float, top_k: int, top_p: float, seed: int, counter: int) -> NDArray[np.int64]:
+        """Draw `count` further tokens, feeding each back. Token i uses Philox counter `counter + i`: pieces drawn one
+        after the other equal one long draw. temperature 0 is greedy; top_k 0 and top_p 1 are off."""
+
+# --- other layers ----------------------------------------------------------------------------------------------------
+def linear_forward(x: Array, weight: Array, bias: Array | None) -> Array:
+    """x [N,I], weight [O,I], bias [O] -> [N,O]."""
+
+def linear_backward(dy: Array, x: Array, weight: Array, dweight: Array, dbias: Array | None) -> Array:
+    """Adds to dweight [O,I] and dbias [O]; returns dx [N,I]."""
+
+def embedding_forward(ids: Ids, weight: Array) -> Array:
+    """ids [N], weight [V,E] -> [N,E]; ValueError for an id outside [0,V)."""
+
+def embedding_backward(dy: Array, ids: Ids, dweight: Array) -> None: ...
+def dropout(x: Array, p: float, seed: int) -> Array:
+    """x [any] -> x * mask / (1-p), mask from Philox(seed) by position: the same call on dy is the backward pass."""
+
+# --- losses ----------------------------------------------------------------------------------------------------------
+def cross_entropy(logits: Array, targets: Ids, ignore_index: int) -> tuple[Array, Array]:
+    """logits [N,V], targets [N] -> losses [N] float64 (0 where ignored), softmax - one_hot [N,V] (0 where ignored)."""
+
+def linear_cross_entropy(
+    x: Array,  # [N,H]
+    weight: Array,  # [V,H]
+    bias: Array | None,  # [V]
+    targets: Ids,  # [N]
+    ignore_index: int,
+) -> Array:  # losses [N] float64
+    ...
+
+def linear_cross_entropy_grad(
+    x: Array,
+    weight: Array,
+    bias: Array | None,
+    targets: Ids,
+    ignore_index: int,
+    scale: float,  # gradient of the returned sum times scale (1/count for the mean)
+    dweight: Array,  # [V,H], added to
+    dbias: Array | None,  # [V], added to
+) -> tuple[Array, Array]:  # losses [N] float64, dx [N,H]; works in blocks of rows, logits are never held whole
+    ...
+
+def mse(prediction: Array, target: Array) -> tuple[Array, Array]:
+    """[N], [N] -> squared errors [N] float64, 2*(prediction - target) [N]."""
+
+def binary_cross_entropy(logits: Array, targets: Array) -> tuple[Array, Array]:
+    """[N], [N] -> losses [N] float64, sigmoid(logits) - targets [N]."""
+
+# --- optimisers: one pass over flat buffers, g = clip(grad * scale, -clip_value, clip_value) ------------------------
+def squared_norm(x: Array) -> float:
+    """Sum of squares in double, the same bits for any number of threads."""
+
+def clip(x: Array, limit: float) -> None: ...
+def scale(x: Array, factor: float) -> None: ...
+def sgd_step(
+    params: Array, grads: Array, momentum_buffer: Array | None,
+    lr: float, momentum: float, nesterov: bool, weight_decay: float, scale: float, clip_value: float, zero_grad: bool,
+) -> None: ...
+def rmsprop_step(
+    params: Array, grads: Array, square_average: Array,
+    lr: float, alpha: float, eps: float, weight_decay: float, scale: float, clip_value: float, zero_grad: bool,
+) -> None: ...
+def adam_step(
+    params: Array, grads: Array, average: Array, square_average: Array,
+    lr: float, beta1: float, beta2: float, eps: float, weight_decay: float, decoupled: bool, step: int,
+    scale: float, clip_value: float, zero_grad: bool,
+) -> None: ...
+
+# --- single kernels of the active instruction set, for the kernel tests ---------------------------------------------
+def kernel_product(a: Array, b: Array) -> Array:
+    """a [M,K], b [N,K] -> a @ b.T [M,N]."""
+
+def kernel_product_transposed(a: Array, b: Array) -> Array:
+    """a [K,M], b [K,N] -> a.T @ b [M,N]."""
+
+def kernel_map(name: str, x: Array) -> Array:
+    """name: "exp", "tanh", "sigmoid"; elementwise on [N]."""

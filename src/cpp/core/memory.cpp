@@ -1,0 +1,149 @@
+#include "core/memory.hpp"
+
+#include <sys/resource.h>
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+#include <limits>
+#include <mutex>
+#include <string>
+#include <vector>
+
+namespace rnncore {
+namespace {
+
+constexpr std::size_t kUnlimited = std::numeric_limits<std::size_t>::max();
+// Below this a block cannot endanger the machine, and asking the system would cost more than the call.
+constexpr std::size_t kUncheckedBytes = std::size_t{256} << 20;
+constexpr std::size_t kLargePage = std::size_t{2} << 20;
+
+std::size_t read_number(const char* path) {
+    std::ifstream file(path);
+    unsigned long long value = 0;
+    return file >> value ? static_cast<std::size_t>(value) : kUnlimited;
+}
+
+std::size_t machine_memory() {
+    std::ifstream file("/proc/meminfo");
+    std::string name, unit;
+    unsigned long long kilobytes = 0;
+    while (file >> name >> kilobytes >> unit) {
+        if (name == "MemAvailable:") return static_cast<std::size_t>(kilobytes) * 1024;
+    }
+    return kUnlimited;
+}
+
+std::size_t group_memory() {
+    const std::size_t limit = read_number("/sys/fs/cgroup/memory.max");
+    const std::size_t used = read_number("/sys/fs/cgroup/memory.current");
+    return limit == kUnlimited || used == kUnlimited ? kUnlimited : limit - std::min(limit, used);
+}
+
+std::size_t available_memory() {
+    std::size_t available = std::min(machine_memory(), group_memory());
+    rlimit limit{};
+    if (getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY)
+        available = std::min(available, static_cast<std::size_t>(limit.rlim_cur));
+    return available;
+}
+
+std::string in_gigabytes(std::size_t bytes) {
+    char text[32];
+    std::snprintf(text, sizeof text, "%.2f GB", static_cast<double>(bytes) / 1e9);
+    return text;
+}
+
+// A few freed blocks, the newest first. Reusing one spares the system's zeroing of fresh pages at every call.
+class Recycler {
+public:
+    void* take(std::size_t size) {
+        const std::lock_guard lock(mutex_);
+        const auto found = std::find_if(kept_.begin(), kept_.end(), [&](const Kept& k) { return k.size == size; });
+        if (found == kept_.end()) return nullptr;
+        void* data = found->data;
+        bytes_ -= found->size;
+        kept_.erase(found);
+        return data;
+    }
+
+    void keep(void* data, std::size_t size) {
+        const std::lock_guard lock(mutex_);
+        kept_.insert(kept_.begin(), {data, size});
+        bytes_ += size;
+        while (kept_.size() > kMostBlocks || bytes_ > kMostBytes) {
+            bytes_ -= kept_.back().size;
+            std::free(kept_.back().data);
+            kept_.pop_back();
+        }
+    }
+
+    void clear() {
+        const std::lock_guard lock(mutex_);
+        for (const Kept& k : kept_) std::free(k.data);
+        kept_.clear();
+        bytes_ = 0;
+    }
+
+private:
+    struct Kept {
+        void* data;
+        std::size_t size;
+    };
+    static constexpr std::size_t kMostBlocks = 8;
+    static constexpr std::size_t kMostBytes = std::size_t{512} << 20;
+    std::mutex mutex_;
+    std::vector<Kept> kept_;
+    std::size_t bytes_ = 0;
+};
+
+Recycler& recycler() {
+    static Recycler* const shared = new Recycler;  // outlives every static that may still free a block
+    return *shared;
+}
+
+std::size_t rounded(std::size_t bytes) {
+    const std::size_t unit = bytes >= kLargePage ? kLargePage : 4096;
+    if (bytes > kUnlimited - unit) throw OutOfMemory("sizes overflow the address space");
+    return (bytes + unit - 1) / unit * unit;
+}
+
+}  // namespace
+
+std::size_t checked_product(std::size_t a, std::size_t b) {
+    std::size_t result = 0;
+    if (__builtin_mul_overflow(a, b, &result)) throw OutOfMemory("sizes overflow the address space");
+    return result;
+}
+
+void require_memory(std::size_t bytes) {
+    if (bytes < kUncheckedBytes) return;
+    const std::size_t available = available_memory();
+    if (bytes > available)
+        throw OutOfMemory("needs " + in_gigabytes(bytes) + " of memory; " + in_gigabytes(available) + " are available");
+}
+
+Block::Block(std::size_t bytes) : size_(rounded(std::max<std::size_t>(bytes, 1))) {
+    data_ = recycler().take(size_);
+    if (data_) return;
+    require_memory(size_);
+    data_ = std::aligned_alloc(size_ >= kLargePage ? kLargePage : 4096, size_);
+    if (!data_) {
+        recycler().clear();
+        data_ = std::aligned_alloc(size_ >= kLargePage ? kLargePage : 4096, size_);
+    }
+    if (!data_) throw OutOfMemory("needs " + in_gigabytes(size_) + " of memory, which the system refused");
+#if defined(__linux__)
+    if (size_ >= kLargePage) madvise(data_, size_, MADV_HUGEPAGE);
+#endif
+}
+
+Block::~Block() {
+    if (data_) recycler().keep(data_, size_);
+}
+
+}  // namespace rnncore

@@ -1,0 +1,78 @@
+// Memory of a call: checked before it is taken, aligned for vectors, on large pages where the system has them, and
+// handed on to the next call of the same size instead of being returned to the system.
+#pragma once
+
+#include <cstddef>
+#include <utility>
+
+#include "core/error.hpp"
+
+namespace rnncore {
+
+inline constexpr std::size_t kAlignment = 64;
+
+// a * b, or OutOfMemory where that does not fit in std::size_t: sizes come from users.
+std::size_t checked_product(std::size_t a, std::size_t b);
+
+// Throws OutOfMemory, naming both sizes, where `bytes` exceed what the machine or its limits still offer.
+void require_memory(std::size_t bytes);
+
+// An uninitialised block; movable, freed (or kept for the next call) by its destructor.
+class Block {
+public:
+    Block() = default;
+    explicit Block(std::size_t bytes);
+    ~Block();
+    Block(Block&& other) noexcept
+        : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+    Block& operator=(Block&& other) noexcept {
+        std::swap(data_, other.data_);
+        std::swap(size_, other.size_);
+        return *this;
+    }
+
+    void* data() const { return data_; }
+    std::size_t size() const { return size_; }
+
+private:
+    void* data_ = nullptr;
+    std::size_t size_ = 0;
+};
+
+// Adds up the arrays of a call, takes one block for them all and deals it out:
+//     Arena arena;  auto a = arena.reserve<float>(n);  ...  arena.take();  float* p = a.in(arena);
+class Arena {
+public:
+    template <class T>
+    class Slot {
+    public:
+        Slot() = default;
+        T* in(const Arena& arena) const {
+            return reinterpret_cast<T*>(static_cast<char*>(arena.block_.data()) + offset_);
+        }
+
+    private:
+        friend class Arena;
+        explicit Slot(std::size_t offset) : offset_(offset) {}
+        std::size_t offset_ = 0;
+    };
+
+    template <class T>
+    Slot<T> reserve(std::size_t count) {
+        const std::size_t bytes = checked_product(count, sizeof(T));
+        const Slot<T> slot(size_);
+        const std::size_t padded = bytes + (kAlignment - bytes % kAlignment) % kAlignment;
+        if (padded < bytes || size_ + padded < size_) throw OutOfMemory("sizes overflow the address space");
+        size_ += padded;
+        return slot;
+    }
+
+    void take() { block_ = Block(size_); }
+    std::size_t size() const { return size_; }
+
+private:
+    std::size_t size_ = 0;
+    Block block_;
+};
+
+}  // namespace rnncore

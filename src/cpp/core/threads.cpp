@@ -1,0 +1,148 @@
+#include "core/threads.hpp"
+
+#include <pthread.h>
+#if defined(__linux__)
+#include <sched.h>
+#endif
+#if defined(_OPENMP)
+#include <omp.h>
+#endif
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdlib>
+#include <fstream>
+#include <string>
+#include <thread>
+
+namespace rnncore {
+
+std::atomic<bool (*)()> interrupt_requested{nullptr};
+
+namespace {
+
+int affinity_count() {
+#if defined(__linux__)
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    if (sched_getaffinity(0, sizeof set, &set) == 0) return std::max(1, CPU_COUNT(&set));
+#endif
+    return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+}
+
+// Processors' worth of time a container may use (cgroup v2, then v1), rounded up.
+int quota_count(int otherwise) {
+    double quota = -1, period = -1;
+    std::string text;
+    if (std::ifstream v2("/sys/fs/cgroup/cpu.max"); v2 >> text >> period) {
+        if (text != "max") quota = std::atof(text.c_str());
+    } else {
+        std::ifstream("/sys/fs/cgroup/cpu/cpu.cfs_quota_us") >> quota;
+        std::ifstream("/sys/fs/cgroup/cpu/cpu.cfs_period_us") >> period;
+    }
+    if (quota <= 0 || period <= 0) return otherwise;
+    return std::max(1, static_cast<int>(std::ceil(quota / period)));
+}
+
+int openmp_count() {
+#if defined(_OPENMP)
+    return omp_get_max_threads();
+#else
+    return 1;
+#endif
+}
+
+int most_threads() {
+    const int processors = affinity_count();
+    return std::max(1, std::min({openmp_count(), processors, quota_count(processors)}));
+}
+
+int initial_threads() {
+    const int most = most_threads();
+    const char* asked = std::getenv("RNNCORE_NUM_THREADS");
+    const int n = asked ? std::atoi(asked) : 0;
+    return n >= 1 ? std::min(n, most) : most;
+}
+
+std::atomic<int> forced_threads{0};  // 0: not yet asked for
+
+// libgomp's pool does not survive fork: a parallel region in the child would wait for threads that are not there.
+std::atomic<bool> forked{false};
+
+struct ForkGuard {
+    ForkGuard() {
+        pthread_atfork(nullptr, nullptr, [] { forked.store(true); });
+    }
+} const fork_guard;
+
+double seconds() {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+}  // namespace
+
+bool has_openmp() {
+#if defined(_OPENMP)
+    return true;
+#else
+    return false;
+#endif
+}
+
+int get_num_threads() {
+    if (forked.load() || !has_openmp()) return 1;
+    const int n = forced_threads.load();
+    if (n) return n;
+    static const int initial = initial_threads();
+    return initial;
+}
+
+void set_num_threads(int n) {
+    if (n < 1) throw Invalid("n: expected a number of threads of at least 1, got " + std::to_string(n));
+    forced_threads.store(n);
+}
+
+void Team::barrier() const {
+#if defined(_OPENMP)
+    if (size_ > 1) {
+#pragma omp barrier
+    }
+#endif
+}
+
+void Team::poll(int thread) {
+    if (thread != 0) return;
+    constexpr double kSecondsBetweenLooks = 0.1;
+    const double now = seconds();
+    if (last_look_ == 0) last_look_ = now;
+    if (now - last_look_ < kSecondsBetweenLooks) return;
+    last_look_ = now;
+    if (const auto requested = interrupt_requested.load(); requested && requested()) stop();
+}
+
+void run_parallel(int threads, const std::function<void(int, Team&)>& work) {
+    Team team;
+    if (threads <= 1) {
+        const FlushSubnormals flush;
+        work(0, team);
+    } else {
+#if defined(_OPENMP)
+#pragma omp parallel num_threads(threads)
+        {
+#pragma omp single
+            team.size_ = omp_get_num_threads();
+            const FlushSubnormals flush;
+            work(omp_get_thread_num(), team);
+        }
+#endif
+    }
+    if (team.stopped()) throw Interrupted();
+}
+
+Range share(long n, int thread, int threads, long unit) {
+    const long units = (n + unit - 1) / unit;
+    return {std::min(n, units * thread / threads * unit), std::min(n, units * (thread + 1) / threads * unit)};
+}
+
+}  // namespace rnncore

@@ -1,0 +1,47 @@
+// Threads: how many, the one parallel region of a call, and the check for the user's interrupt inside it.
+#pragma once
+
+#include <atomic>
+#include <functional>
+
+#include "core/error.hpp"
+#include "core/floating_point.hpp"
+
+namespace rnncore {
+
+int get_num_threads();
+void set_num_threads(int n);  // Invalid unless n >= 1; at most what OpenMP, the affinity mask and the quota allow
+bool has_openmp();
+
+// True when the user has asked to stop (the binding installs the question); called by a call's first thread.
+extern std::atomic<bool (*)()> interrupt_requested;
+
+// The threads of one parallel region.
+class Team {
+public:
+    int size() const { return size_; }  // may be less than was asked for
+    void barrier() const;
+
+    // The same answer for all threads that ask between the same two barriers. Thread 0 looks at most ten times a second.
+    void poll(int thread);
+    bool stopped() const { return stop_.load(std::memory_order_relaxed); }
+    void stop() { stop_.store(true, std::memory_order_relaxed); }
+
+private:
+    friend void run_parallel(int threads, const std::function<void(int, Team&)>& work);
+    int size_ = 1;
+    std::atomic<bool> stop_{false};
+    double last_look_ = 0;
+};
+
+// Runs work(thread, team) on `threads` threads with subnormals flushed; throws Interrupted where the team was stopped.
+// `work` must not throw: memory is taken before the region begins.
+void run_parallel(int threads, const std::function<void(int, Team&)>& work);
+
+// The part of [0, n) that falls to `thread` of `threads`, in multiples of `unit`.
+struct Range {
+    long first, last;
+};
+Range share(long n, int thread, int threads, long unit = 1);
+
+}  // namespace rnncore

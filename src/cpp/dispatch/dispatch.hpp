@@ -1,0 +1,25 @@
+// Chooses the kernel table for this processor, once; RNNCORE_ISA forces one.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "kernels/table.hpp"
+
+namespace rnncore {
+
+// The active table. Invalid where RNNCORE_ISA names a set that is unknown or that this processor lacks.
+const KernelTable& active_table();
+
+template <class T>
+const Kernels<T>& kernels() {
+    return kernels_of<T>(active_table());
+}
+
+// Sets that were compiled and that this processor runs, the fastest last. Without "reference".
+std::vector<std::string> available_isas();
+
+// Makes `name` the active table ("reference" is the slow double-precision oracle); Invalid as above.
+void select_isa(const std::string& name);
+
+}  // namespace rnncore

@@ -1,0 +1,53 @@
+// The kernels of one instruction set: compiled once for each, with its own flags and RNNCORE_ISA naming its namespace.
+#include "kernels/cells.hpp"
+#include "kernels/elementwise.hpp"
+#include "kernels/losses.hpp"
+#include "kernels/optimisers.hpp"
+#include "kernels/product.hpp"
+
+#define RNNCORE_TEXT_OF(x) #x
+#define RNNCORE_TEXT(x) RNNCORE_TEXT_OF(x)
+
+namespace rnncore::RNNCORE_ISA {
+
+template <class T>
+inline constexpr Kernels<T> kKernels = {
+    .lanes = kLanes<T>,
+    .tile_rows = kTileRows,
+    .tile_columns = kPanel<T>,
+    .outer_scratch = kOuterScratch<T>,
+    .pack = pack<T>,
+    .product = product<T>,
+    .outer_product = outer_product<T>,
+    .add_column_sums = add_column_sums<T>,
+    .rnn_forward = {rnn_forward<Nonlinearity::tanh, T>, rnn_forward<Nonlinearity::relu, T>,
+                    rnn_forward<Nonlinearity::sigmoid, T>, rnn_forward<Nonlinearity::identity, T>},
+    .rnn_backward = {rnn_backward<Nonlinearity::tanh, T>, rnn_backward<Nonlinearity::relu, T>,
+                     rnn_backward<Nonlinearity::sigmoid, T>, rnn_backward<Nonlinearity::identity, T>},
+    .lstm_forward = lstm_forward<T>,
+    .lstm_backward = lstm_backward<T>,
+    .gru_after_forward = gru_after_forward<T>,
+    .gru_after_backward = gru_after_backward<T>,
+    .gru_before_gates = gru_before_gates<T>,
+    .gru_before_output = gru_before_output<T>,
+    .gru_before_output_backward = gru_before_output_backward<T>,
+    .gru_before_gates_backward = gru_before_gates_backward<T>,
+    .cross_entropy_grad = cross_entropy_grad<T>,
+    .cross_entropy = cross_entropy<T>,
+    .exp = map_exp<T>,
+    .sigmoid = map_sigmoid<T>,
+    .tanh = map_tanh<T>,
+    .add = add<T>,
+    .scale = scale<T>,
+    .multiply = multiply<T>,
+    .clip = clip<T>,
+    .squared_norm = squared_norm<T>,
+    .sgd = sgd<T>,
+    .rmsprop = rmsprop<T>,
+    .adam = adam<T>,
+};
+
+extern const KernelTable table;
+const KernelTable table = {RNNCORE_TEXT(RNNCORE_ISA), kKernels<float>, kKernels<double>};
+
+}  // namespace rnncore::RNNCORE_ISA

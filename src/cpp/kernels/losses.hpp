@@ -1,0 +1,68 @@
+// Softmax cross-entropy of one row, stable: the greatest logit is taken off before the exponential.
+#pragma once
+
+#include "kernels/math.hpp"
+#include "kernels/table.hpp"
+
+namespace rnncore::RNNCORE_ISA {
+
+template <class T>
+[[gnu::always_inline]] inline T sum_of_lanes(Vec<T> v) {
+    T sum = 0;
+    for (int i = 0; i < kLanes<T>; ++i) sum += v[i];
+    return sum;
+}
+
+template <class T>
+[[gnu::always_inline]] inline T greatest(const T* x, Index n) {
+    Vec<T> best = splat(x[0]);
+    Index i = 0;
+    for (; i + kLanes<T> <= n; i += kLanes<T>) {
+        const Vec<T> v = load(x + i);
+        best = v > best ? v : best;
+    }
+    T result = best[0];
+    for (int j = 1; j < kLanes<T>; ++j) result = best[j] > result ? best[j] : result;
+    for (; i < n; ++i) result = x[i] > result ? x[i] : result;
+    return result;
+}
+
+// exp(x - shift), summed over the row and, where `keep` says so, left in its place
+template <class T, bool keep>
+[[gnu::always_inline]] inline T exponentials(T* x, Index n, T shift) {
+    Vec<T> sum{};
+    Index i = 0;
+    for (; i + kLanes<T> <= n; i += kLanes<T>) {
+        const Vec<T> e = exp<T>(load(x + i) - shift);
+        if constexpr (keep) store(x + i, e);
+        sum += e;
+    }
+    if (i < n) {
+        const int rest = static_cast<int>(n - i);
+        Vec<T> e = exp<T>(load_part(x + i, rest) - shift);
+        for (int j = rest; j < kLanes<T>; ++j) e[j] = 0;
+        if constexpr (keep) store_part(x + i, e, rest);
+        sum += e;
+    }
+    return sum_of_lanes<T>(sum);
+}
+
+template <class T>
+double cross_entropy(const T* logits, Index n, Index target) {
+    const T shift = greatest(logits, n);
+    const T sum = exponentials<T, false>(const_cast<T*>(logits), n, shift);
+    return __builtin_log(static_cast<double>(sum)) - (static_cast<double>(logits[target]) - static_cast<double>(shift));
+}
+
+template <class T>
+double cross_entropy_grad(T* logits, Index n, Index target) {
+    const T shift = greatest(logits, n);
+    const double centred = static_cast<double>(logits[target]) - static_cast<double>(shift);
+    const T sum = exponentials<T, true>(logits, n, shift);
+    const T share = T(1) / sum;
+    for_lanes<T>(n, [&](Index i, auto lanes) { lanes.store(logits + i, lanes.load(logits + i) * share); });
+    logits[target] -= T(1);
+    return __builtin_log(static_cast<double>(sum)) - centred;
+}
+
+}  // namespace rnncore::RNNCORE_ISA

@@ -1,0 +1,112 @@
+// exp, sigmoid and tanh on vectors, one evaluation of the same polynomial each.
+//
+// x = n ln 2 + r with |r| <= ln(2)/2, exp(x) = 2^n (1 + r q(r)), where r q(r) is the Taylor series of exp(r) - 1 cut
+// where its rest is below half a unit in the last place: r^8/8! < 6e-9 in single, r^14/14! < 5e-18 in double precision.
+#pragma once
+
+#include "kernels/vector.hpp"
+
+namespace rnncore::RNNCORE_ISA {
+
+template <class T>
+struct ExpConstants;
+
+template <>
+struct ExpConstants<float> {
+    static constexpr float log2e = 1.44269504f;
+    // ln 2 in two parts; the first has few bits, so that n times it is exact also without a fused product.
+    static constexpr float ln2_high = 0.693359375f;
+    static constexpr float ln2_low = -2.12194440e-4f;
+    static constexpr float round = 12582912.0f;  // 1.5 * 2^23: adding it leaves the nearest integer in the low bits
+    static constexpr int mantissa_bits = 23;
+    static constexpr int terms = 7;
+    static constexpr float highest = 88.3762589f;  // n stays at most 127
+    static constexpr float lowest = -87.3365448f;  // and at least -126
+    static constexpr float saturated_tanh = 10.0f;  // tanh(10) is 1 in single precision
+};
+
+template <>
+struct ExpConstants<double> {
+    static constexpr double log2e = 1.4426950408889634;
+    static constexpr double ln2_high = 0.693145751953125;
+    static constexpr double ln2_low = 1.42860682030941723212e-6;
+    static constexpr double round = 6755399441055744.0;  // 1.5 * 2^52
+    static constexpr int mantissa_bits = 52;
+    static constexpr int terms = 13;
+    static constexpr double highest = 709.0;
+    static constexpr double lowest = -708.0;
+    static constexpr double saturated_tanh = 20.0;
+};
+
+// A comparison with NaN is false, so NaN passes through.
+template <class T>
+[[gnu::always_inline]] inline Vec<T> clamp(Vec<T> x, T low, T high) {
+    x = x < low ? splat(low) : x;
+    return x > high ? splat(high) : x;
+}
+
+template <class T>
+struct Exponential {
+    Vec<T> power;    // 2^n
+    Vec<T> residue;  // exp(r) - 1
+};
+
+// x within [lowest, highest], or NaN.
+template <class T>
+[[gnu::always_inline]] inline Exponential<T> split_exp(Vec<T> x) {
+    using C = ExpConstants<T>;
+    const Vec<T> shifted = x * C::log2e + C::round;
+    const Vec<T> n = shifted - C::round;
+    const Vec<T> r = (x - n * C::ln2_high) - n * C::ln2_low;
+    T factorial = 1;
+    T coefficients[C::terms + 1] = {};
+    for (int i = 1; i <= C::terms; ++i) coefficients[i] = T(1) / (factorial *= static_cast<T>(i));
+    Vec<T> q = splat(coefficients[C::terms]);
+#pragma GCC unroll 16
+    for (int i = C::terms - 1; i >= 1; --i) q = q * r + coefficients[i];
+    using Bits = typename Lanes<T>::Bits;
+    const T one = 1;
+    Bits one_bits;
+    __builtin_memcpy(&one_bits, &one, sizeof one);
+    const BitVec<T> power = (reinterpret_cast<BitVec<T>>(shifted) << C::mantissa_bits) + one_bits;
+    return {reinterpret_cast<Vec<T>>(power), q * r};
+}
+
+template <class T>
+[[gnu::always_inline]] inline Vec<T> exp(Vec<T> x) {
+    using C = ExpConstants<T>;
+    const Exponential<T> e = split_exp<T>(clamp<T>(x, C::lowest, C::highest));
+    Vec<T> y = e.power * e.residue + e.power;
+    y = x < C::lowest ? Vec<T>{} : y;
+    return x > C::highest ? splat(static_cast<T>(__builtin_inf())) : y;
+}
+
+// 1 / (1 + exp(-x))
+template <class T>
+[[gnu::always_inline]] inline Vec<T> sigmoid(Vec<T> x) {
+    using C = ExpConstants<T>;
+    const Exponential<T> e = split_exp<T>(clamp<T>(-x, C::lowest, C::highest));
+    return T(1) / (e.power * e.residue + (e.power + T(1)));
+}
+
+// (exp(2x) - 1) / (exp(2x) + 1), with exp(2x) - 1 = 2^n (exp(r) - 1) + (2^n - 1): no digits are lost near zero.
+template <class T>
+[[gnu::always_inline]] inline Vec<T> tanh(Vec<T> x) {
+    using C = ExpConstants<T>;
+    const Exponential<T> e = split_exp<T>(T(2) * clamp<T>(x, -C::saturated_tanh, C::saturated_tanh));
+    const Vec<T> minus_one = e.power * e.residue + (e.power - T(1));
+    return minus_one / (minus_one + T(2));
+}
+
+// Derivatives by the function's own value.
+template <class T>
+[[gnu::always_inline]] inline Vec<T> d_sigmoid(Vec<T> y) {
+    return y * (T(1) - y);
+}
+
+template <class T>
+[[gnu::always_inline]] inline Vec<T> d_tanh(Vec<T> y) {
+    return T(1) - y * y;
+}
+
+}  // namespace rnncore::RNNCORE_ISA

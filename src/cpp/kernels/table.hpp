@@ -1,0 +1,184 @@
+// The kernels of one instruction set as a table of functions, and the structures they take. Only plain data here: the
+// header is seen both by code compiled for one instruction set and by the code that calls it.
+// Dimensions: src/cpp/README.md. No kernel allocates, throws or starts threads.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace rnncore {
+
+using Index = std::ptrdiff_t;
+
+// What a product finds in its result: nothing, the bias of each column, or a value to add to.
+enum class Init { zero, bias, keep };
+
+// rows of A and of C that follow each other at the strides lda and ldc
+template <class T>
+struct RowBlock {
+    const T* a;  // [rows, k]
+    T* c;        // [rows, n]
+    Index rows;
+};
+
+// b[k, n] = source[k * stride_k + n * stride_n] -> panels of `tile_columns` columns: packed[panel][k][column].
+// The last panel is padded with zeros up to a multiple of the lanes.
+template <class T>
+struct Packing {
+    const T* source;
+    Index stride_k, stride_n;
+    Index k, n;
+    T* packed;
+};
+
+// c = init + a b for every block. Each element is one chain of products in the order of k that starts from its
+// initial value: its bits do not depend on how rows or columns are divided.
+template <class T>
+struct Product {
+    const RowBlock<T>* blocks;
+    Index block_count;
+    Index lda, ldc;
+    const T* packed;  // b, see Packing
+    const T* bias;    // [n] for Init::bias
+    Index k, n;
+    Init init;
+};
+
+// c[m, n] += sum over k of a[k, m] b[k, n]: a weight gradient, summed over steps and rows.
+template <class T>
+struct OuterProduct {
+    const T* a;  // [k, m]
+    Index lda;
+    const T* const* b;  // k pointers to rows [n]
+    T* c;               // [m, n]
+    Index ldc;
+    Index k, m, n;
+    T* scratch;  // [outer_scratch]
+};
+
+// One step of one direction, pointwise part. ld_* are row strides; the other arrays have rows of `hidden` elements.
+template <class T>
+struct CellForward {
+    Index rows, hidden;
+    T* gates;  // [rows, G*H] sums in, activations out
+    Index ld_gates;
+    T* extra;         // [rows, H] GRU only: W_hn h + b_hn (reset after) or r * h (reset before)
+    const T* h_prev;  // [rows, H], null: zero
+    Index ld_h_prev;
+    T* h;  // [rows, H]
+    Index ld_h;
+    const T* c_prev;  // [rows, H] LSTM only, null: zero; may be c
+    T* c;             // [rows, H]
+};
+
+template <class T>
+struct CellBackward {
+    Index rows, hidden;
+    const T* gates;  // [rows, G*H] activations
+    Index ld_gates;
+    const T* extra;   // [rows, H]
+    const T* h_prev;  // [rows, H], null: zero
+    Index ld_h_prev;
+    const T* h;  // [rows, H]
+    Index ld_h;
+    const T* c_prev;  // [rows, H], null: zero
+    const T* c;       // [rows, H]
+    const T* dy;      // [rows, H] gradient of this step's output, null: zero
+    Index ld_dy;
+    T* dh;      // [rows, H] gradient of h from later steps in; the part of h_prev's that needs no product out
+    T* dc;      // [rows, H] LSTM only: gradient of c in, of c_prev out
+    T* dgates;  // [rows, G*H] gradient of the sums
+    T* dextra;  // [rows, H] GRU only: gradient of `extra`, out (reset after) or in (reset before, second part)
+};
+
+// y = x * mask / (1 - p): element i is kept where the Philox number of (seed, first + i) says so, whatever the
+// instruction set, the number of threads or the way an array is divided. x may be y.
+template <class T>
+struct Dropout {
+    const T* x;
+    T* y;
+    Index n;
+    std::uint64_t first;
+    std::uint64_t seed;
+    double p;
+};
+
+// One update of the parameters p by gradients g' = clip(g * scale, -clip_value, clip_value).
+template <class T>
+struct Update {
+    Index n;
+    T* params;
+    T* grads;
+    T* first;   // momentum, or the average of the gradients; may be null for SGD
+    T* second;  // the average of the squared gradients (RMSprop, Adam)
+    T scale, clip_value;
+    T lr, weight_decay;
+    T beta1, beta2, eps;  // SGD: beta1 is the momentum; RMSprop: beta2 is alpha
+    T correction1, correction2;  // Adam: 1 / (1 - beta1^t), 1 / sqrt(1 - beta2^t)
+    bool nesterov;
+    bool decoupled;  // AdamW: the decay does not enter the averages
+    bool zero_grad;
+};
+
+template <class T>
+struct Kernels {
+    int lanes;
+    int tile_rows, tile_columns;
+    Index outer_scratch;  // elements
+
+    void (*pack)(const Packing<T>&);
+    void (*product)(const Product<T>&);
+    void (*outer_product)(const OuterProduct<T>&);
+    void (*add_column_sums)(const T* a, Index rows, Index columns, Index lda, T* sums);
+
+    void (*rnn_forward[4])(const CellForward<T>&);  // in the order of enum class Nonlinearity
+    void (*rnn_backward[4])(const CellBackward<T>&);
+    void (*lstm_forward)(const CellForward<T>&);
+    void (*lstm_backward)(const CellBackward<T>&);
+    void (*gru_after_forward)(const CellForward<T>&);
+    void (*gru_after_backward)(const CellBackward<T>&);
+    void (*gru_before_gates)(const CellForward<T>&);   // r, z and extra = r * h_prev
+    void (*gru_before_output)(const CellForward<T>&);  // n and h
+    void (*gru_before_output_backward)(const CellBackward<T>&);
+    void (*gru_before_gates_backward)(const CellBackward<T>&);
+
+    // logits [V] -> softmax - one_hot(target), in place; returns -log softmax[target]
+    double (*cross_entropy_grad)(T* logits, Index n, Index target);
+    double (*cross_entropy)(const T* logits, Index n, Index target);
+
+    void (*exp)(const T* x, Index n, T* y);
+    void (*sigmoid)(const T* x, Index n, T* y);
+    void (*tanh)(const T* x, Index n, T* y);
+    void (*add)(const T* x, Index n, T* y);                  // y += x
+    void (*scale)(T factor, Index n, T* y);                  // y *= factor
+    void (*multiply)(const T* x, const T* y, Index n, T* z);  // z = x * y
+    void (*clip)(T limit, Index n, T* y);
+    double (*squared_norm)(const T* x, Index n);
+
+    void (*dropout)(const Dropout<T>&);
+
+    void (*sgd)(const Update<T>&);
+    void (*rmsprop)(const Update<T>&);
+    void (*adam)(const Update<T>&);
+};
+
+enum class Nonlinearity { tanh, relu, sigmoid, identity };
+
+struct KernelTable {
+    const char* name;
+    Kernels<float> f32;
+    Kernels<double> f64;
+};
+
+template <class T>
+const Kernels<T>& kernels_of(const KernelTable& table);
+template <>
+inline const Kernels<float>& kernels_of(const KernelTable& table) {
+    return table.f32;
+}
+template <>
+inline const Kernels<double>& kernels_of(const KernelTable& table) {
+    return table.f64;
+}
+
+}  // namespace rnncore
