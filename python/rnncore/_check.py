@@ -1,0 +1,149 @@
+"""Checks of arguments; each error names the argument, what came and what was expected."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+Array = NDArray[Any]
+Ids = NDArray[np.integer[Any]]
+
+
+def describe(value: object) -> str:
+    """What came, in a few words: dtype and shape of an array, type and value of anything else."""
+    if isinstance(value, np.ndarray):
+        return f"a {value.dtype} array of shape {value.shape}"
+    text = repr(value)
+    return f"{type(value).__name__} {text if len(text) <= 60 else text[:57] + '...'}"
+
+
+def size(name: str, value: object, minimum: int = 1) -> int:
+    """Return `value` as int; it must be an integer and at least `minimum`."""
+    if isinstance(value, bool | np.bool_) or not hasattr(value, "__index__"):
+        raise TypeError(f"{name}: expected an integer, got {describe(value)}")
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name}: expected an integer, got {describe(value)}") from None
+    if number < minimum:
+        raise ValueError(f"{name}: expected at least {minimum}, got {number}")
+    if number >= 2**63:
+        raise MemoryError(f"{name}: {number} elements fit in no memory")
+    return number
+
+
+def real(
+    name: str,
+    value: object,
+    low: float = -math.inf,
+    high: float = math.inf,
+    *,
+    open_low: bool = False,
+    open_high: bool = False,
+) -> float:
+    """Return `value` as float; it must be a finite number from `low` to `high`."""
+    if isinstance(value, bool | np.bool_) or not isinstance(
+        value, int | float | np.integer | np.floating
+    ):
+        raise TypeError(f"{name}: expected a number, got {describe(value)}")
+    number = float(value)
+    above = number > low if open_low else number >= low
+    below = number < high if open_high else number <= high
+    if not (math.isfinite(number) and above and below):
+        left, right = "(" if open_low else "[", ")" if open_high else "]"
+        interval = f"{left}{low:g}, {high:g}{right}"
+        raise ValueError(f"{name}: expected a finite number in {interval}, got {number:g}")
+    return number
+
+
+def flag(name: str, value: object) -> bool:
+    """Return `value` as bool; numbers and strings are refused."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name}: expected True or False, got {describe(value)}")
+    return bool(value)
+
+
+def choice(name: str, value: object, options: Iterable[str]) -> str:
+    """Return `value`, which must be one of `options`."""
+    names = sorted(options)
+    if not isinstance(value, str):
+        raise TypeError(f"{name}: expected one of {names}, got {describe(value)}")
+    if value not in names:
+        raise ValueError(f"{name}: expected one of {names}, got {value!r}")
+    return value
+
+
+def float_dtype(value: DTypeLike) -> np.dtype[Any]:
+    """Return `value` as a dtype, which must be float32 or float64 in native byte order."""
+    try:
+        dtype = np.dtype(value)
+    except TypeError:
+        raise TypeError(f"dtype: expected float32 or float64, got {describe(value)}") from None
+    if value is None or dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
+        got = "None" if value is None else str(dtype)
+        raise TypeError(f"dtype: expected float32 or float64, got {got}")
+    return dtype
+
+
+def generator(rng: np.random.Generator | int | None) -> np.random.Generator:
+    """Return `rng` itself, a Generator seeded by the integer `rng`, or a fresh one for None."""
+    if rng is None or isinstance(rng, np.random.Generator):
+        return np.random.default_rng(rng)
+    if isinstance(rng, bool | np.bool_) or not isinstance(rng, int | np.integer):
+        raise TypeError(f"rng: expected a numpy Generator, an integer or None, got {describe(rng)}")
+    if rng < 0:
+        raise ValueError(f"rng: expected a seed of at least 0, got {rng}")
+    return np.random.default_rng(int(rng))
+
+
+def is_ids(array: Array) -> bool:
+    """Whether `array` holds integers (class or token numbers); booleans do not count."""
+    return array.dtype.kind in "iu"
+
+
+def as_array(name: str, value: object) -> Array:
+    """Return `value` as an array, without a copy where it is one."""
+    try:
+        return np.asarray(value)
+    except ValueError as error:  # rows of different lengths
+        raise ValueError(f"{name}: expected an array, got {describe(value)} ({error})") from None
+
+
+def ids_array(name: str, value: object) -> Ids:
+    """Return `value` as an array of integers; an empty list counts as one."""
+    array = as_array(name, value)
+    if array.size == 0 and not isinstance(value, np.ndarray):
+        array = array.astype(np.int64)
+    if not is_ids(array):
+        raise TypeError(f"{name}: expected integers, got {describe(value)}")
+    return array
+
+
+def floats(
+    name: str, value: object, dtype: np.dtype[Any], shape: tuple[int | str, ...] | None = None
+) -> Array:
+    """Return `value` as an array of exactly `dtype` and `shape`.
+
+    A string in `shape` names a dimension of any size; shape None leaves rank and sizes open.
+    """
+    array = as_array(name, value)
+    if array.dtype != dtype:
+        raise TypeError(f"{name}: expected {dtype}, got {describe(array)}")
+    if shape is not None:
+        check_shape(name, array, shape)
+    return array
+
+
+def check_shape(name: str, array: Array, shape: tuple[int | str, ...]) -> None:
+    """Raise ValueError unless `array` has `shape`; a string stands for any size."""
+    if len(shape) != array.ndim or any(
+        isinstance(expected, int) and expected != came
+        for expected, came in zip(shape, array.shape, strict=True)
+    ):
+        text = "[" + ", ".join(str(part) for part in shape) + "]"
+        raise ValueError(f"{name}: expected shape {text}, got {describe(array)}")
