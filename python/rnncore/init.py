@@ -1,0 +1,157 @@
+"""Initialisations: functions that write new parameters into a layer or model, in place.
+
+Each takes a layer, or a model, in which it acts on every layer of the kind it is for. Caches made
+before are refused afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, TypeVar
+
+import numpy as np
+
+from rnncore._check import Array, generator, real
+from rnncore.layers import LSTM, RNN, Module, Recurrent
+from rnncore.layers.parameters import fill_uniform
+
+__all__ = ["default", "forget_gate_bias", "identity", "orthogonal", "uniform"]
+
+Layer = TypeVar("Layer", bound=Module)
+
+
+def default(module: Module, rng: np.random.Generator | int | None = None) -> None:
+    """Draw PyTorch's default for each layer.
+
+    Recurrent layers U(-1/sqrt(H), 1/sqrt(H)), Linear U(-1/sqrt(I), 1/sqrt(I)), Embedding N(0, 1).
+    Every layer is made this way.
+
+    Parameters
+    ----------
+    module : layer or model
+        What to write into.
+    rng : numpy Generator, int or None
+        Source of the values; None takes the module's own.
+    """
+    module.reset_parameters(rng)
+
+
+def uniform(module: Module, a: float, rng: np.random.Generator | int | None = None) -> None:
+    """Draw every parameter, biases too, from U(-a, a).
+
+    Parameters
+    ----------
+    module : layer or model
+        What to write into.
+    a : float
+        Bound, at least 0.
+    rng : numpy Generator, int or None
+        Source of the values.
+    """
+    fill_uniform(module.flat_params, real("a", a, 0), generator(rng))
+    module.mark_changed()
+
+
+def orthogonal(
+    module: Module, gain: float = 1.0, rng: np.random.Generator | int | None = None
+) -> None:
+    """Make the recurrent matrix [H,H] of each gate a random orthogonal matrix times `gain`.
+
+    The matrix is Q of a QR decomposition of N(0, 1) with the signs that make it uniform over the
+    orthogonal group (Saxe et al., Exact solutions to the nonlinear dynamics of learning in deep
+    linear neural networks, 2014; Mezzadri 2007). Other parameters stay.
+
+    Parameters
+    ----------
+    module : RNN, GRU, LSTM or a model that has one
+        What to write into.
+    gain : float
+        Length of the rows and columns.
+    rng : numpy Generator, int or None
+        Source of the matrices.
+
+    Raises
+    ------
+    TypeError
+        If there is no recurrent layer in `module`.
+    """
+    source = generator(rng)
+    scale = real("gain", gain)
+    for layer in _layers(module, Recurrent, "orthogonal"):
+        for weight in _recurrent_weights(layer):
+            for gate in weight.reshape(-1, layer.hidden_size, layer.hidden_size):
+                q, r = np.linalg.qr(source.standard_normal(gate.shape))
+                gate[...] = scale * q * np.sign(np.diag(r))
+    module.mark_changed()
+
+
+def identity(module: Module, scale: float = 1.0) -> None:
+    """Make recurrent matrices `scale` times the identity and biases zero: the IRNN.
+
+    With nonlinearity "relu" this carries gradients over long sequences (Le, Jaitly & Hinton, A
+    simple way to initialize recurrent networks of rectified linear units, 2015).
+
+    Parameters
+    ----------
+    module : RNN or a model that has one
+        What to write into; input weights stay.
+    scale : float
+        Value on the diagonal.
+
+    Raises
+    ------
+    TypeError
+        If there is no RNN in `module`.
+    """
+    value = real("scale", scale)
+    for layer in _layers(module, RNN, "identity"):
+        for weight in _recurrent_weights(layer):
+            weight[...] = value * np.eye(layer.hidden_size)
+        for name, parameter in layer.params.items():
+            if name.startswith("bias"):
+                parameter.fill(0)
+    module.mark_changed()
+
+
+def forget_gate_bias(module: Module, value: float = 1.0) -> None:
+    """Make the bias of every forget gate `value`, so that cells remember from the start.
+
+    There are two biases; their sum becomes `value` (Gers et al., Learning to forget, 2000;
+    Jozefowicz et al., An empirical exploration of recurrent network architectures, 2015).
+
+    Parameters
+    ----------
+    module : LSTM or a model that has one
+        What to write into; other parameters stay.
+    value : float
+        The bias.
+
+    Raises
+    ------
+    TypeError
+        If there is no LSTM in `module`.
+    ValueError
+        If an LSTM was made with ``bias=False``.
+    """
+    bias = real("value", value)
+    layers = list(_layers(module, LSTM, "forget_gate_bias"))
+    for layer in layers:
+        if not layer.bias:
+            raise ValueError(f"forget_gate_bias: expected an LSTM with biases, got {layer!r}")
+    for layer in layers:
+        forget = slice(layer.hidden_size, 2 * layer.hidden_size)  # gates are stacked i, f, g, o
+        for name, parameter in layer.params.items():
+            if name.startswith("bias"):
+                parameter[forget] = bias if name.startswith("bias_ih") else 0
+    module.mark_changed()
+
+
+def _layers(module: Module, kind: type[Layer], function: str) -> Iterator[Layer]:
+    found = [layer for layer in module.modules() if isinstance(layer, kind)]
+    if not found:
+        raise TypeError(f"{function}: expected a module with a {kind.__name__}, got {module!r}")
+    return iter(found)
+
+
+def _recurrent_weights(layer: Recurrent[Any]) -> Iterator[Array]:
+    return (value for name, value in layer.params.items() if name.startswith("weight_hh"))

@@ -1,0 +1,84 @@
+"""Dropout: random zeros in training."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from rnncore import _core
+from rnncore._check import Array, describe, floats, real
+from rnncore.layers.cache import Cache, open_cache
+from rnncore.layers.module import Module
+
+
+class Saved(NamedTuple):
+    """What makes the same mask again."""
+
+    seed: int
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+
+
+class Dropout(Module):
+    """Drop elements with probability p in ``forward`` and scale the others by 1/(1-p).
+
+    Calling the layer is inference and returns x itself (Srivastava et al., Dropout, 2014, in the
+    form that scales in training). The mask comes from a counter-based generator (Philox), so the
+    backward pass makes it again instead of keeping it; every ``forward`` draws one seed from `rng`.
+
+    Parameters
+    ----------
+    p : float
+        Probability in [0, 1).
+    rng : numpy Generator, int or None
+        Source of the seeds.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If p is no number or outside [0, 1).
+    """
+
+    def __init__(self, p: float, *, rng: np.random.Generator | int | None = None) -> None:
+        super().__init__(rng=rng)
+        self.p = real("p", p, 0, 1, open_high=True)
+
+    def config(self) -> dict[str, Any]:
+        """Return the constructor's arguments as JSON values, without `rng`."""
+        return {"p": self.p}
+
+    def __call__(self, x: Array) -> Array:
+        """Return x: nothing is dropped in inference."""
+        return x
+
+    def forward(self, x: Array) -> tuple[Array, Cache[Saved]]:
+        """Return x [...] with elements dropped (x itself where p is 0) and a cache.
+
+        Raises
+        ------
+        TypeError
+            If x is not float32 or float64.
+        """
+        if not isinstance(x, np.ndarray):
+            raise TypeError(f"x: expected a float32 or float64 array, got {describe(x)}")
+        seed = int(self.rng.integers(2**63)) if self.p > 0 else 0
+        saved = Saved(seed, x.dtype, x.shape)
+        return self._masked(x, saved), Cache(self, self.version, saved)
+
+    def backward(self, dy: ArrayLike, cache: Cache[Saved]) -> Array:
+        """Return dy [...] with the same elements dropped (dy itself where p is 0).
+
+        Raises
+        ------
+        TypeError
+            If dy has another dtype than x had, or `cache` is no cache.
+        ValueError
+            If the shape does not fit or another layer made the cache.
+        """
+        saved = open_cache(cache, self)
+        return self._masked(floats("dy", dy, saved.dtype, saved.shape), saved)
+
+    def _masked(self, x: Array, saved: Saved) -> Array:
+        return _core.dropout(x, self.p, saved.seed) if self.p > 0 else x

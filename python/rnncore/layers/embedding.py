@@ -1,0 +1,101 @@
+"""Embedding: one learned vector per token."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
+
+from rnncore import _core
+from rnncore._check import Array, Ids, floats, ids_array, size
+from rnncore._layout import as_flat, as_rows
+from rnncore.layers.cache import Cache, open_cache
+from rnncore.layers.module import Module
+from rnncore.layers.parameters import consecutive
+
+
+class Embedding(Module):
+    """Look up a row of ``weight`` [V,E] for every id.
+
+    This is the product of a one-hot vector with a matrix, without the product. The rows are drawn
+    from N(0, 1).
+
+    Parameters
+    ----------
+    vocab_size : int
+        Number of ids V.
+    embedding_size : int
+        Width E of the vectors.
+    dtype : float32 or float64
+        Type of the parameters and outputs.
+    rng : numpy Generator, int or None
+        Source of the initial parameters.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument has the wrong type or value.
+    MemoryError
+        If the parameters and their gradients do not fit in memory.
+    """
+
+    def __init__(
+        self,
+        vocab_size: int,
+        embedding_size: int,
+        *,
+        dtype: DTypeLike = np.float32,
+        rng: np.random.Generator | int | None = None,
+    ) -> None:
+        super().__init__(dtype, rng)
+        self.vocab_size = size("vocab_size", vocab_size)
+        self.embedding_size = size("embedding_size", embedding_size)
+        self._allocate(consecutive([("weight", (self.vocab_size, self.embedding_size))]))
+        self._initialise(self.rng)
+
+    def config(self) -> dict[str, Any]:
+        """Return the constructor's arguments as JSON values, without `rng`."""
+        return {
+            "vocab_size": self.vocab_size,
+            "embedding_size": self.embedding_size,
+            "dtype": self.dtype.name,
+        }
+
+    def _initialise(self, rng: np.random.Generator) -> None:
+        rng.standard_normal(out=self._flat_params, dtype=self.dtype.type)
+
+    def __call__(self, ids: ArrayLike) -> Array:
+        """Return the vectors [...,E] of the ids [...].
+
+        Raises
+        ------
+        TypeError
+            If the ids are not integers.
+        ValueError
+            If an id is outside [0, V).
+        """
+        return self._look_up(ids_array("ids", ids))
+
+    def forward(self, ids: ArrayLike) -> tuple[Array, Cache[Ids]]:
+        """Return the vectors [...,E] and a cache, which refers to the ids. Errors as in calling."""
+        array = ids_array("ids", ids)
+        return self._look_up(array), Cache(self, self.version, array)
+
+    def backward(self, dy: ArrayLike, cache: Cache[Ids]) -> None:
+        """Add dy [...,E] to the gradients of the rows that were looked up.
+
+        Raises
+        ------
+        TypeError
+            If dy has another dtype than the layer, or `cache` is no cache.
+        ValueError
+            If the shape does not fit, another layer made the cache, or the parameters have changed.
+        """
+        ids = open_cache(cache, self)
+        gradient = floats("dy", dy, self.dtype, (*ids.shape, self.embedding_size))
+        _core.embedding_backward(as_rows("dy", gradient), as_flat("ids", ids), self.grads["weight"])
+
+    def _look_up(self, ids: Ids) -> Array:
+        y = _core.embedding_forward(as_flat("ids", ids), self.params["weight"])
+        return y.reshape(*ids.shape, self.embedding_size)

@@ -1,0 +1,122 @@
+"""Linear: an affine map of the last dimension."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
+
+from rnncore import _core
+from rnncore._check import Array, describe, flag, floats, size
+from rnncore._layout import as_rows
+from rnncore.layers.cache import Cache, open_cache
+from rnncore.layers.module import Module
+from rnncore.layers.parameters import consecutive, fill_uniform
+
+
+class Linear(Module):
+    """y = x W^T + b on the last dimension of x.
+
+    Parameters are ``weight`` [O,I] and ``bias`` [O], drawn from U(-1/sqrt(I), 1/sqrt(I)).
+
+    Parameters
+    ----------
+    input_size : int
+        Width I of the inputs.
+    output_size : int
+        Width O of the outputs.
+    bias : bool
+        Whether there is b.
+    dtype : float32 or float64
+        Type of parameters, inputs and outputs.
+    rng : numpy Generator, int or None
+        Source of the initial parameters.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument has the wrong type or value.
+    MemoryError
+        If the parameters and their gradients do not fit in memory.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        output_size: int,
+        *,
+        bias: bool = True,
+        dtype: DTypeLike = np.float32,
+        rng: np.random.Generator | int | None = None,
+    ) -> None:
+        super().__init__(dtype, rng)
+        self.input_size = size("input_size", input_size)
+        self.output_size = size("output_size", output_size)
+        self.bias = flag("bias", bias)
+        shapes: dict[str, tuple[int, ...]] = {"weight": (self.output_size, self.input_size)}
+        if self.bias:
+            shapes["bias"] = (self.output_size,)
+        self._allocate(consecutive(shapes.items()))
+        self._initialise(self.rng)
+
+    def config(self) -> dict[str, Any]:
+        """Return the constructor's arguments as JSON values, without `rng`."""
+        return {
+            "input_size": self.input_size,
+            "output_size": self.output_size,
+            "bias": self.bias,
+            "dtype": self.dtype.name,
+        }
+
+    def _initialise(self, rng: np.random.Generator) -> None:
+        fill_uniform(self._flat_params, self.input_size**-0.5, rng)
+
+    def __call__(self, x: ArrayLike) -> Array:
+        """Map x [...,I] to y [...,O], keeping nothing.
+
+        Raises
+        ------
+        TypeError
+            If x has another dtype than the layer.
+        ValueError
+            If its last dimension is not I.
+        """
+        return self._product(self._checked(x))
+
+    def forward(self, x: ArrayLike) -> tuple[Array, Cache[Array]]:
+        """Map x [...,I] to y [...,O]; the cache refers to x. Errors as in calling the layer."""
+        array = self._checked(x)
+        return self._product(array), Cache(self, self.version, array)
+
+    def backward(self, dy: ArrayLike, cache: Cache[Array]) -> Array:
+        """Back-propagate dy [...,O] to dx [...,I]; add to the gradients of the parameters.
+
+        Raises
+        ------
+        TypeError
+            If dy has another dtype than the layer, or `cache` is no cache.
+        ValueError
+            If the shape does not fit, another layer made the cache, or the parameters have changed.
+        """
+        x = open_cache(cache, self)
+        gradient = floats("dy", dy, self.dtype, (*x.shape[:-1], self.output_size))
+        # dW += dy^T x, db += sum dy, dx = dy W
+        dx = _core.linear_backward(
+            as_rows("dy", gradient),
+            as_rows("x", x),
+            self.params["weight"],
+            self.grads["weight"],
+            self.grads.get("bias"),
+        )
+        return dx.reshape(x.shape)
+
+    def _checked(self, x: ArrayLike) -> Array:
+        array = floats("x", x, self.dtype)
+        if array.ndim == 0 or array.shape[-1] != self.input_size:
+            raise ValueError(f"x: expected shape [..., {self.input_size}], got {describe(array)}")
+        return array
+
+    def _product(self, x: Array) -> Array:
+        y = _core.linear_forward(as_rows("x", x), self.params["weight"], self.params.get("bias"))
+        return y.reshape(*x.shape[:-1], self.output_size)

@@ -1,0 +1,237 @@
+"""Module: named parameters and gradients in two flat buffers; base of every layer and model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from rnncore import _memory
+from rnncore._check import Array, describe, float_dtype, floats, generator
+from rnncore.layers.parameters import Layout, ParameterDict, total_size
+
+
+class Module:
+    """Base of layers and models.
+
+    A layer calls ``super().__init__(dtype, rng)`` and then `_allocate` with its parameters; a
+    composite calls ``super().__init__(dtype, rng)`` and then `_adopt` with its named children.
+    Both define `config`, from which `from_config` rebuilds an equal module with new parameters.
+
+    Parameters
+    ----------
+    dtype : float32 or float64
+        Type of parameters, inputs and outputs.
+    rng : numpy Generator, int or None
+        Source of the initial parameters and of dropout masks.
+    """
+
+    def __init__(
+        self, dtype: DTypeLike = np.float32, rng: np.random.Generator | int | None = None
+    ) -> None:
+        self._dtype = float_dtype(dtype)
+        self._rng = generator(rng)
+        self._version = 0
+        self._children: dict[str, Module] = {}
+        self._adopted = False
+        self._bind(np.zeros(0, self._dtype), np.zeros(0, self._dtype), [])
+
+    # --- parameters ------------------------------------------------------------------------------
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the parameters: float32 or float64."""
+        return self._dtype
+
+    @property
+    def rng(self) -> np.random.Generator:
+        """Source of the initial parameters and of dropout masks."""
+        return self._rng
+
+    @property
+    def params(self) -> dict[str, Array]:
+        """Name -> parameter, a view of `flat_params`; assigning to a name writes into the view."""
+        return self._params
+
+    @property
+    def grads(self) -> dict[str, Array]:
+        """Name -> gradient, a view of `flat_grads`; every backward pass adds to it."""
+        return self._grads
+
+    @property
+    def flat_params(self) -> Array:
+        """All parameters in one contiguous array [P]."""
+        return self._flat_params
+
+    @property
+    def flat_grads(self) -> Array:
+        """All gradients in one contiguous array [P]."""
+        return self._flat_grads
+
+    @property
+    def num_params(self) -> int:
+        """Number of parameters P."""
+        return self._flat_params.size
+
+    @property
+    def version(self) -> int:
+        """Counts the changes of the parameters; a `Cache` made before a change is refused."""
+        return self._version
+
+    def zero_grad(self) -> None:
+        """Set every gradient to zero."""
+        self._flat_grads.fill(0)
+
+    def mark_changed(self) -> None:
+        """Note that the parameters have changed, so that older caches are refused.
+
+        Optimisers and `rnncore.init` call this; call it after writing into `params` by hand.
+        """
+        for module in self.modules():
+            module._version += 1
+
+    def reset_parameters(self, rng: np.random.Generator | int | None = None) -> None:
+        """Draw new parameters from the default distribution of each layer.
+
+        Parameters
+        ----------
+        rng : numpy Generator, int or None
+            None takes the module's own `rng`.
+        """
+        source = self._rng if rng is None else generator(rng)
+        for module in self.modules():
+            module._initialise(source)
+        self.mark_changed()
+
+    def _initialise(self, rng: np.random.Generator) -> None:
+        """Draw this layer's own parameters; a composite has none."""
+
+    def modules(self) -> Iterator[Module]:
+        """Yield this module and all modules inside it."""
+        yield self
+        for child in self._children.values():
+            yield from child.modules()
+
+    # --- saving and loading ----------------------------------------------------------------------
+    def state_dict(self) -> dict[str, Array]:
+        """Return a copy of every parameter by name."""
+        return {name: value.copy() for name, value in self._params.items()}
+
+    def load_state_dict(self, state_dict: Mapping[str, Array]) -> None:
+        """Copy parameters in; all of them or, after an error, none.
+
+        Parameters
+        ----------
+        state_dict : mapping name -> array
+            Exactly the names, shapes and dtype of `params`.
+
+        Raises
+        ------
+        ValueError
+            If a name is missing or unknown, or a shape differs.
+        TypeError
+            If `state_dict` is no mapping or a dtype differs.
+        """
+        if not isinstance(state_dict, Mapping):
+            raise TypeError(f"state_dict: expected a mapping, got {describe(state_dict)}")
+        missing = [name for name in self._params if name not in state_dict]
+        unexpected = [name for name in state_dict if name not in self._params]
+        if missing or unexpected:
+            raise ValueError(
+                f"state_dict: expected the parameters of {self!r}; "
+                f"missing {missing}, unexpected {unexpected}"
+            )
+        arrays = {
+            name: floats(f"state_dict[{name!r}]", state_dict[name], self._dtype, view.shape)
+            for name, view in self._params.items()
+        }
+        for name, array in arrays.items():
+            self._params[name][...] = array
+        self.mark_changed()
+
+    def config(self) -> dict[str, Any]:
+        """Return the constructor's arguments as JSON values, without `rng`."""
+        raise TypeError(f"{type(self).__name__} defines no config and cannot be saved or copied")
+
+    def vocabulary(self) -> Any:
+        """Return what a model says about its tokens as a JSON value; None for layers."""
+        return None
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], vocabulary: Any = None) -> Self:
+        """Build a module from `config` and `vocabulary`, with freshly drawn parameters."""
+        if vocabulary is not None:
+            raise ValueError(f"vocabulary: expected none for {cls.__name__}")
+        return cls(**config)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copy and pickle: rebuild from the configuration, then restore values and generators.
+
+        Plain pickling would turn the views of the flat buffers into separate arrays.
+        """
+        generators = [module._rng for module in self.modules()]
+        state = (self._flat_params.copy(), self._flat_grads.copy(), generators)
+        return type(self).from_config, (self.config(), self.vocabulary()), state
+
+    def __setstate__(self, state: tuple[Array, Array, list[np.random.Generator]]) -> None:
+        flat_params, flat_grads, generators = state
+        self._flat_params[:] = flat_params
+        self._flat_grads[:] = flat_grads
+        for module, rng in zip(self.modules(), generators, strict=True):
+            module._rng = rng
+
+    def __repr__(self) -> str:
+        try:
+            config = self.config()
+        except (TypeError, AttributeError):  # no config, or called before the constructor finished
+            config = {}
+        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in config.items())})"
+
+    # --- memory ----------------------------------------------------------------------------------
+    def _allocate(self, layout: Layout) -> None:
+        """Make the flat buffers of a layer, zero-filled."""
+        count = total_size(layout)
+        _memory.require(
+            2 * count * self._dtype.itemsize,
+            f"the {count} parameters of {self!r} and their gradients",
+        )
+        self._bind(np.zeros(count, self._dtype), np.zeros(count, self._dtype), layout)
+
+    def _adopt(self, children: Mapping[str, Module]) -> None:
+        """Make `children` parts of this module: move their parameters into one pair of buffers.
+
+        The children keep working; their `params` become views of this module's buffers, in which
+        the parameter ``weight`` of the child ``output`` is called ``output.weight``.
+        """
+        layout: Layout = []
+        start = 0
+        for prefix, child in children.items():
+            if child._adopted or sum(child is other for other in children.values()) > 1:
+                raise ValueError(f"{prefix}: {child!r} is already part of a module")
+            if child.num_params and child.dtype != self._dtype:
+                raise TypeError(f"{prefix}: expected dtype {self._dtype}, got {child.dtype}")
+            layout += [
+                (f"{prefix}.{name}", start + offset, shape) for name, offset, shape in child._layout
+            ]
+            start += child.num_params
+        before = [(child.flat_params, child.flat_grads) for child in children.values()]
+        self._children = dict(children)
+        self._allocate(layout)
+        for child, (params, grads) in zip(children.values(), before, strict=True):
+            child._flat_params[:] = params
+            child._flat_grads[:] = grads
+            child._adopted = True
+
+    def _bind(self, flat_params: Array, flat_grads: Array, layout: Layout) -> None:
+        """Make `params` and `grads` views of these buffers, in the children too."""
+        self._flat_params = flat_params
+        self._flat_grads = flat_grads
+        self._layout = layout
+        self._params = ParameterDict(flat_params, layout)
+        self._grads = ParameterDict(flat_grads, layout)
+        start = 0
+        for child in self._children.values():
+            stop = start + child.num_params
+            child._bind(flat_params[start:stop], flat_grads[start:stop], child._layout)
+            start = stop

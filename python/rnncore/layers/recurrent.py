@@ -1,0 +1,297 @@
+"""What RNN, GRU and LSTM share: layout of inputs and states, forward, backward, streaming."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Generic, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from rnncore import _core
+from rnncore._check import (
+    Array,
+    as_array,
+    check_shape,
+    flag,
+    float_dtype,
+    floats,
+    ids_array,
+    is_ids,
+    real,
+    size,
+)
+from rnncore.layers.cache import Cache, open_cache
+from rnncore.layers.module import Module
+from rnncore.layers.parameters import fill_uniform
+from rnncore.layers.state import State, pack_state, state_parts
+from rnncore.layers.stream import Stream
+
+
+class Saved(NamedTuple):
+    """What a recurrent layer keeps for its backward pass."""
+
+    core: _core.Cache
+    y_shape: tuple[int, ...]  # as the caller saw it
+    batch_size: int
+    batched: bool
+
+
+class Recurrent(Module, Generic[State]):
+    """Stacked, possibly bidirectional recurrent network; base of `RNN`, `GRU` and `LSTM`.
+
+    `State` is what a caller passes as initial and receives as final state: one array h for RNN and
+    GRU, the tuple (h, c) for LSTM.
+    """
+
+    state_names: ClassVar[tuple[str, ...]] = ("h",)
+
+    def __init__(
+        self,
+        cell: str,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int,
+        *,
+        bias: bool,
+        batch_first: bool,
+        dropout: float,
+        bidirectional: bool,
+        dtype: DTypeLike,
+        rng: np.random.Generator | int | None,
+    ) -> None:
+        super().__init__(dtype, rng)
+        self.input_size = size("input_size", input_size)
+        self.hidden_size = size("hidden_size", hidden_size)
+        self.num_layers = size("num_layers", num_layers)
+        self.bias = flag("bias", bias)
+        self.batch_first = flag("batch_first", batch_first)
+        self.dropout = real("dropout", dropout, 0, 1, open_high=True)
+        self.bidirectional = flag("bidirectional", bidirectional)
+        self._network = _core.Network(
+            cell,
+            self.input_size,
+            self.hidden_size,
+            self.num_layers,
+            self.bias,
+            self.bidirectional,
+            self.dropout,
+            float_dtype(dtype).name,
+        )
+        self._allocate(self._network.layout)
+        self._initialise(self.rng)
+
+    @property
+    def network(self) -> _core.Network:
+        """The compiled network, which holds the configuration but no parameters."""
+        return self._network
+
+    @property
+    def num_directions(self) -> int:
+        """D: 2 if bidirectional, otherwise 1."""
+        return 2 if self.bidirectional else 1
+
+    def config(self) -> dict[str, Any]:
+        """Return the constructor's arguments as JSON values, without `rng`."""
+        return {
+            "input_size": self.input_size,
+            "hidden_size": self.hidden_size,
+            "num_layers": self.num_layers,
+            "bias": self.bias,
+            "batch_first": self.batch_first,
+            "dropout": self.dropout,
+            "bidirectional": self.bidirectional,
+            "dtype": self.dtype.name,
+        }
+
+    def _initialise(self, rng: np.random.Generator) -> None:
+        """Draw U(-1/sqrt(H), 1/sqrt(H)), the default of PyTorch."""
+        fill_uniform(self._flat_params, self.hidden_size**-0.5, rng)
+
+    def __call__(
+        self, x: ArrayLike, state: State | None = None, lengths: ArrayLike | None = None
+    ) -> tuple[Array, State]:
+        """Run the network without dropout, keeping nothing.
+
+        Parameters
+        ----------
+        x : array [T,B,I], [B,T,I] if batch_first, or [T,I]
+            Inputs in the layer's dtype; or integer ids [T,B], [B,T] or [T], which stand for one-hot
+            vectors of width I and cost a look-up instead of a product.
+        state : h, or (h, c) for LSTM; each array [L*D,B,H], unbatched [L*D,H]
+            Initial state; None is zero.
+        lengths : integers [B], optional
+            Steps of each sequence, from 0 to T, in any order; None is T for all. Later steps are
+            not computed: their outputs are zero, and the final state is the one after the last
+            step (the initial state where the length is 0). The reverse direction starts there.
+
+        Returns
+        -------
+        y : array [T,B,D*H], [B,T,D*H] or [T,D*H]
+            Outputs of the last layer; forward direction first.
+        state : like the argument
+            Final state of every layer and direction; a new array.
+
+        Raises
+        ------
+        TypeError
+            If an array has another dtype than the layer; nothing is converted silently.
+        ValueError
+            If a shape, an id or a length does not fit.
+        MemoryError
+            If the result does not fit in memory.
+        """
+        steps, batched = self._time_major(x)
+        y, final = self._network.infer(
+            self._flat_params,
+            steps,
+            self._unpack("state", state, steps.shape[1], batched),
+            self._lengths(lengths, steps, batched),
+        )
+        return self._as_given(y, batched), self._pack(final, batched)
+
+    def forward(
+        self, x: ArrayLike, state: State | None = None, lengths: ArrayLike | None = None
+    ) -> tuple[Array, State, Cache[Saved]]:
+        """Run the network for training: with dropout between layers, keeping what BPTT needs.
+
+        Parameters and errors are those of calling the layer.
+
+        Returns
+        -------
+        y : array [T,B,D*H], [B,T,D*H] or [T,D*H]
+            Outputs; read-only, because the cache shares them.
+        state : h, or (h, c) for LSTM
+            Final state.
+        cache : Cache
+            For `backward`. It refers to `x`: do not write into `x` before.
+        """
+        steps, batched = self._time_major(x)
+        y, final, core = self._network.forward(
+            self._flat_params,
+            steps,
+            self._unpack("state", state, steps.shape[1], batched),
+            self._lengths(lengths, steps, batched),
+            int(self.rng.integers(2**63)) if self.dropout > 0 else 0,
+        )
+        y.flags.writeable = False
+        y = self._as_given(y, batched)
+        saved = Saved(core, y.shape, steps.shape[1], batched)
+        return y, self._pack(final, batched), Cache(self, self.version, saved)
+
+    def backward(
+        self, dy: ArrayLike | None, cache: Cache[Saved], dstate: State | None = None
+    ) -> tuple[Array | None, State]:
+        """Back-propagate through time; add the gradients of the parameters to `grads`.
+
+        Parameters
+        ----------
+        dy : array shaped as y, or None
+            Gradient of the loss by the outputs; None is zero. Steps past `lengths` are ignored.
+        cache : Cache
+            What `forward` returned; it may be used again.
+        dstate : like the state, or None
+            Gradient of the loss by the final state; None is zero.
+
+        Returns
+        -------
+        dx : array shaped as x, or None if x was integer ids
+            Gradient of the loss by the inputs.
+        dstate : like the state
+            Gradient of the loss by the initial state.
+
+        Raises
+        ------
+        TypeError
+            If an array has another dtype than the layer, or `cache` is no cache.
+        ValueError
+            If a shape does not fit, another layer made the cache, or the parameters have changed
+            since.
+        """
+        saved = open_cache(cache, self)
+        steps = None
+        if dy is not None:
+            steps = self._with_batch(floats("dy", dy, self.dtype, saved.y_shape), saved.batched)
+        dx, dinitial = self._network.backward(
+            self._flat_params,
+            self._flat_grads,
+            steps,
+            saved.core,
+            self._unpack("dstate", dstate, saved.batch_size, saved.batched),
+        )
+        if dx is not None:
+            dx = self._as_given(dx, saved.batched)
+        return dx, self._pack(dinitial, saved.batched)
+
+    def stream(self, batch_size: int = 1) -> Stream[State]:
+        """Return a `Stream` that runs this network one step at a time.
+
+        Parameters
+        ----------
+        batch_size : int
+            Number of independent sequences B.
+
+        Raises
+        ------
+        ValueError
+            If the network is bidirectional: its reverse direction needs the whole sequence.
+        """
+        return Stream(self, batch_size)
+
+    # --- layouts: the kernel sees time first and a batch, [T,B,...] and [L*D,B,H] ----------------
+    def _time_major(self, x: ArrayLike) -> tuple[Array, bool]:
+        """Return x as a view [T,B,I] (ids [T,B]), and whether it came with a batch dimension."""
+        array = as_array("x", x)
+        width: tuple[int, ...] = ()
+        if not is_ids(array):
+            floats("x", array, self.dtype)
+            width = (self.input_size,)
+        batched = array.ndim != 1 + len(width)
+        outer = ("B", "T") if self.batch_first else ("T", "B")
+        check_shape("x", array, (*outer, *width) if batched else ("T", *width))
+        return self._with_batch(array, batched), batched
+
+    def _with_batch(self, array: Array, batched: bool) -> Array:
+        """Turn an outer [T,B], [B,T] or [T] into a view [T,B]."""
+        if not batched:
+            return array[:, np.newaxis]
+        return array.swapaxes(0, 1) if self.batch_first else array
+
+    def _as_given(self, array: Array, batched: bool) -> Array:
+        """Undo `_with_batch`."""
+        if not batched:
+            return array[:, 0]
+        return array.swapaxes(0, 1) if self.batch_first else array
+
+    def _lengths(
+        self, lengths: ArrayLike | None, steps: Array, batched: bool
+    ) -> NDArray[np.int64] | None:
+        if lengths is None:
+            return None
+        array = ids_array("lengths", lengths)
+        num_steps, batch_size = steps.shape[:2]
+        if not batched:
+            array = np.atleast_1d(array)
+        check_shape("lengths", array, (batch_size,))
+        wrong = np.flatnonzero((array < 0) | (array > num_steps))
+        if wrong.size:
+            raise ValueError(
+                f"lengths: expected integers from 0 to T = {num_steps}, "
+                f"got {array[wrong[0]]} at position {wrong[0]}"
+            )
+        return array.astype(np.int64)
+
+    def _unpack(
+        self, name: str, state: State | None, batch_size: int, batched: bool
+    ) -> tuple[Array, ...] | None:
+        """Return the arrays [L*D,B,H] of a state, checked."""
+        if state is None:
+            return None
+        parts = state_parts(name, state, self.state_names)
+        rows = self.num_layers * self.num_directions
+        shape = (rows, batch_size, self.hidden_size) if batched else (rows, self.hidden_size)
+        arrays = (floats(part, array, self.dtype, shape) for part, array in parts.items())
+        return tuple(array if batched else array[:, np.newaxis] for array in arrays)
+
+    def _pack(self, arrays: tuple[Array, ...], batched: bool) -> State:
+        state: State = pack_state(tuple(a if batched else a[:, 0] for a in arrays))
+        return state

@@ -1,0 +1,31 @@
+"""States as callers see them: one array h, or the tuple (h, c)."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from rnncore._check import Array, describe
+
+State = TypeVar("State")
+
+
+def state_parts(name: str, state: object, names: tuple[str, ...]) -> dict[str, object]:
+    """Return description -> array for each array of a state h or (h, c).
+
+    Raises
+    ------
+    TypeError
+        If the state is that of another cell: a tuple where one array is expected, or the reverse.
+    """
+    if len(names) == 1:
+        if isinstance(state, tuple | list):
+            raise TypeError(f"{name}: expected one array {names[0]}, got {describe(state)}")
+        return {name: state}
+    if not isinstance(state, tuple | list) or len(state) != len(names):
+        raise TypeError(f"{name}: expected a tuple ({', '.join(names)}), got {describe(state)}")
+    return {f"{name} ({part})": array for part, array in zip(names, state, strict=True)}
+
+
+def pack_state(arrays: tuple[Array, ...]) -> Any:
+    """Return one array as itself, several as a tuple."""
+    return arrays[0] if len(arrays) == 1 else arrays
