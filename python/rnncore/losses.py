@@ -1,0 +1,169 @@
+"""Losses: the value and, in the same pass, its gradient.
+
+Losses are summed in double precision. "mean" divides by the number of targets that count; the mean
+of no target is 0. With "none" the gradient is that of the sum.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from rnncore import _core
+from rnncore._check import Array, as_array, check_shape, choice, describe, floats, ids_array, size
+from rnncore._layout import as_flat, as_rows
+
+__all__ = ["binary_cross_entropy", "cross_entropy", "mse"]
+
+_REDUCTIONS = ("mean", "sum", "none")
+
+
+def cross_entropy(
+    logits: ArrayLike, targets: ArrayLike, *, ignore_index: int = -100, reduction: str = "mean"
+) -> tuple[Any, Array]:
+    r"""Softmax and cross-entropy in one.
+
+    .. math:: \ell = \log \sum_v e^{z_v} - z_{target}, \qquad
+              \partial\ell / \partial z = softmax(z) - onehot(target)
+
+    computed from z - max(z), so that no logit is too large.
+
+    Parameters
+    ----------
+    logits : array [...,V], float32 or float64
+        Unnormalised log-probabilities z.
+    targets : integers [...]
+        Class of each row, in [0, V) or `ignore_index`.
+    ignore_index : int
+        Rows with this target count nothing: loss and gradient 0.
+    reduction : {"mean", "sum", "none"}
+        Mean over the rows that count, sum, or one loss per row.
+
+    Returns
+    -------
+    loss : float, in nats; array [...] of float64 for "none"
+    dlogits : array [...,V]
+        Gradient of the loss, in the dtype of the logits; for "none" that of the sum.
+
+    Raises
+    ------
+    TypeError
+        If the logits are not float32 or float64, or the targets not integers.
+    ValueError
+        If the shapes do not fit, or a target is outside [0, V).
+    """
+    choice("reduction", reduction, _REDUCTIONS)
+    scores = _floating("logits", logits)
+    if scores.ndim == 0:
+        raise ValueError(f"logits: expected shape [..., V], got {describe(scores)}")
+    classes = ids_array("targets", targets)
+    check_shape("targets", classes, scores.shape[:-1])
+    ignored = size("ignore_index", ignore_index, minimum=-(2**63))
+    losses, gradient = _core.cross_entropy(
+        as_rows("logits", scores), as_flat("targets", classes), ignored
+    )
+    count = int(np.count_nonzero(classes != ignored))
+    return _reduce(losses.reshape(classes.shape), gradient.reshape(scores.shape), count, reduction)
+
+
+def mse(prediction: ArrayLike, target: ArrayLike, *, reduction: str = "mean") -> tuple[Any, Array]:
+    r"""Squared error.
+
+    .. math:: \ell = (p - t)^2, \qquad \partial\ell / \partial p = 2 (p - t)
+
+    Parameters
+    ----------
+    prediction, target : arrays [...] of one shape and dtype, float32 or float64
+    reduction : {"mean", "sum", "none"}
+        Mean over all elements, sum, or one loss per element.
+
+    Returns
+    -------
+    loss : float; array [...] of float64 for "none"
+    dprediction : array [...]
+        Gradient of the loss; for "none" that of the sum.
+
+    Raises
+    ------
+    TypeError
+        If the dtypes differ or are not float32 or float64.
+    ValueError
+        If the shapes differ; nothing is broadcast.
+    """
+    return _elementwise(_core.mse, ("prediction", prediction), ("target", target), reduction)
+
+
+def binary_cross_entropy(
+    logits: ArrayLike, targets: ArrayLike, *, reduction: str = "mean"
+) -> tuple[Any, Array]:
+    r"""Sigmoid and binary cross-entropy in one.
+
+    .. math:: \ell = \max(z, 0) - z t + \log(1 + e^{-|z|}), \qquad
+              \partial\ell / \partial z = \sigma(z) - t
+
+    which is -t log(sigmoid(z)) - (1 - t) log(1 - sigmoid(z)) without overflow.
+
+    Parameters
+    ----------
+    logits : array [...], float32 or float64
+        Log-odds z.
+    targets : array [...] of the same shape and dtype
+        Probabilities t in [0, 1].
+    reduction : {"mean", "sum", "none"}
+        Mean over all elements, sum, or one loss per element.
+
+    Returns
+    -------
+    loss : float, in nats; array [...] of float64 for "none"
+    dlogits : array [...]
+        Gradient of the loss; for "none" that of the sum.
+
+    Raises
+    ------
+    TypeError
+        If the dtypes differ or are not float32 or float64.
+    ValueError
+        If the shapes differ or a target is outside [0, 1].
+    """
+    target = as_array("targets", targets)
+    if target.size and target.dtype.kind == "f" and not (target.min() >= 0 and target.max() <= 1):
+        raise ValueError(
+            f"targets: expected probabilities in [0, 1], got {target.min():g} to {target.max():g}"
+        )
+    return _elementwise(
+        _core.binary_cross_entropy, ("logits", logits), ("targets", target), reduction
+    )
+
+
+def _elementwise(
+    kernel: Callable[[Array, Array], tuple[Array, Array]],
+    first: tuple[str, ArrayLike],
+    second: tuple[str, ArrayLike],
+    reduction: str,
+) -> tuple[Any, Array]:
+    choice("reduction", reduction, _REDUCTIONS)
+    array = _floating(*first)
+    other = floats(*second, array.dtype, array.shape)
+    losses, gradient = kernel(as_flat(first[0], array), as_flat(second[0], other))
+    shape = array.shape
+    return _reduce(losses.reshape(shape), gradient.reshape(shape), array.size, reduction)
+
+
+def _floating(name: str, value: ArrayLike) -> Array:
+    array = as_array(name, value)
+    if array.dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
+        raise TypeError(f"{name}: expected float32 or float64, got {describe(array)}")
+    return array
+
+
+def _reduce(losses: Array, gradient: Array, count: int, reduction: str) -> tuple[Any, Array]:
+    if reduction == "none":
+        return losses, gradient
+    total = float(losses.sum())
+    if reduction == "sum":
+        return total, gradient
+    _core.scale(gradient.reshape(-1), 1 / max(count, 1))
+    return total / max(count, 1), gradient
