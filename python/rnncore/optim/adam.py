@@ -1,0 +1,114 @@
+"""Adam and AdamW."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from rnncore import _core
+from rnncore._check import describe, real
+from rnncore.layers import Module
+from rnncore.optim.optimizer import Optimizer
+
+
+class Adam(Optimizer):
+    r"""Adam (Kingma & Ba, A method for stochastic optimization, 2015).
+
+    .. math::
+        m &\leftarrow \beta_1 m + (1 - \beta_1) g, \qquad
+        s \leftarrow \beta_2 s + (1 - \beta_2) g^2 \\
+        p &\leftarrow p - lr \frac{m / (1 - \beta_1^t)}{\sqrt{s / (1 - \beta_2^t)} + \epsilon}
+
+    g is the clipped gradient + weight_decay * p, and t counts the steps from 1.
+
+    Parameters
+    ----------
+    module : layer or model
+        What to train.
+    lr : float
+        Learning rate.
+    betas : (float, float)
+        Decays of the two averages, each in [0, 1).
+    eps : float
+        Added to the root, above 0.
+    weight_decay, clip_norm, clip_value
+        As in `Optimizer`.
+    """
+
+    decoupled: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        module: Module,
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        *,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
+    ) -> None:
+        if not isinstance(betas, tuple | list) or len(betas) != 2:
+            raise TypeError(f"betas: expected two numbers, got {describe(betas)}")
+        self.betas = (
+            real("betas[0]", betas[0], 0, 1, open_high=True),
+            real("betas[1]", betas[1], 0, 1, open_high=True),
+        )
+        self.eps = real("eps", eps, 0, open_low=True)
+        super().__init__(
+            module,
+            lr,
+            weight_decay=weight_decay,
+            clip_norm=clip_norm,
+            clip_value=clip_value,
+            buffers=("average", "square_average"),
+        )
+
+    def _update(self, scale: float, clip_value: float, zero_grad: bool) -> None:
+        _core.adam_step(
+            self.module.flat_params,
+            self.module.flat_grads,
+            self._buffers["average"],
+            self._buffers["square_average"],
+            self.lr,
+            *self.betas,
+            self.eps,
+            self.weight_decay,
+            self.decoupled,
+            self.num_steps,
+            scale,
+            clip_value,
+            zero_grad,
+        )
+
+
+class AdamW(Adam):
+    r"""Adam with decoupled weight decay (Loshchilov & Hutter, Decoupled weight decay, 2019).
+
+    .. math:: p \leftarrow p - lr \cdot weight\_decay \cdot p
+
+    before Adam's step on the clipped gradient alone.
+
+    Parameters
+    ----------
+    module, lr, betas, eps, clip_norm, clip_value
+        As in `Adam`.
+    weight_decay : float
+        Share of each parameter, times lr, that a step takes away.
+    """
+
+    decoupled = True
+
+    def __init__(
+        self,
+        module: Module,
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 1e-2,
+        *,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
+    ) -> None:
+        super().__init__(
+            module, lr, betas, eps, weight_decay, clip_norm=clip_norm, clip_value=clip_value
+        )

@@ -1,0 +1,68 @@
+"""RMSprop."""
+
+from __future__ import annotations
+
+from rnncore import _core
+from rnncore._check import real
+from rnncore.layers import Module
+from rnncore.optim.optimizer import Optimizer
+
+
+class RMSprop(Optimizer):
+    r"""Divide each gradient by a running average of its size (Tieleman & Hinton, 2012).
+
+    .. math::
+        s &\leftarrow \alpha s + (1 - \alpha) g^2 \\
+        p &\leftarrow p - lr \cdot g / (\sqrt{s} + \epsilon)
+
+    g is the clipped gradient + weight_decay * p.
+
+    Parameters
+    ----------
+    module : layer or model
+        What to train.
+    lr : float
+        Learning rate.
+    alpha : float
+        Decay of the average, in [0, 1).
+    eps : float
+        Added to the root, above 0.
+    weight_decay, clip_norm, clip_value
+        As in `Optimizer`.
+    """
+
+    def __init__(
+        self,
+        module: Module,
+        lr: float = 1e-2,
+        alpha: float = 0.99,
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        *,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
+    ) -> None:
+        self.alpha = real("alpha", alpha, 0, 1, open_high=True)
+        self.eps = real("eps", eps, 0, open_low=True)
+        super().__init__(
+            module,
+            lr,
+            weight_decay=weight_decay,
+            clip_norm=clip_norm,
+            clip_value=clip_value,
+            buffers=("square_average",),
+        )
+
+    def _update(self, scale: float, clip_value: float, zero_grad: bool) -> None:
+        _core.rmsprop_step(
+            self.module.flat_params,
+            self.module.flat_grads,
+            self._buffers["square_average"],
+            self.lr,
+            self.alpha,
+            self.eps,
+            self.weight_decay,
+            scale,
+            clip_value,
+            zero_grad,
+        )

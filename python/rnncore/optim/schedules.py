@@ -1,0 +1,176 @@
+"""Schedules of the learning rate.
+
+A schedule gives the factor by which the base learning rate is multiplied::
+
+    for epoch in range(epochs):
+        for batch in batches:
+            optimizer.lr = lr * schedule.factor(step, epoch)
+            ...
+            step += 1
+        schedule.observe(validation_loss)
+
+`step` counts updates and `epoch` counts epochs, both from 0 over the whole training.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+
+from rnncore._check import real, size
+
+
+class Schedule(ABC):
+    """Base of the schedules."""
+
+    @abstractmethod
+    def factor(self, step: int, epoch: int) -> float:
+        """Return the factor of the base learning rate for update `step`, in epoch `epoch`."""
+
+    def observe(self, loss: float) -> None:
+        """Take note of the validation loss at the end of an epoch."""
+        del loss  # only `Plateau` depends on it
+
+    def state_dict(self) -> dict[str, float]:
+        """Return what the schedule has learned from `observe`; empty for most."""
+        return {}
+
+    def load_state_dict(self, state_dict: Mapping[str, float]) -> None:
+        """Restore what `state_dict` returned."""
+        if set(state_dict) != set(self.state_dict()):
+            raise ValueError(
+                f"state_dict: expected the entries {sorted(self.state_dict())}, "
+                f"got {sorted(state_dict)}"
+            )
+
+
+class Constant(Schedule):
+    """The base learning rate throughout."""
+
+    def factor(self, step: int, epoch: int) -> float:
+        """Return 1."""
+        return 1.0
+
+
+class Exponential(Schedule):
+    """After epoch N the rate is multiplied by gamma for every further epoch.
+
+    Epochs 0 to N have the base rate, epoch N+1 gamma times it, epoch N+2 gamma^2 times it, ...
+    (Zaremba et al., Recurrent neural network regularization, 2014).
+
+    Parameters
+    ----------
+    gamma : float
+        Factor per epoch, in (0, 1].
+    after_epoch : int
+        N, the last epoch with the base rate, counted from 0.
+    """
+
+    def __init__(self, gamma: float, after_epoch: int = 0) -> None:
+        self.gamma = real("gamma", gamma, 0, 1, open_low=True)
+        self.after_epoch = size("after_epoch", after_epoch, minimum=0)
+
+    def factor(self, step: int, epoch: int) -> float:
+        """Return gamma^max(0, epoch - N)."""
+        return float(self.gamma ** max(0, epoch - self.after_epoch))
+
+
+class Step(Schedule):
+    """After each of some epochs the rate is multiplied by gamma once.
+
+    Parameters
+    ----------
+    gamma : float
+        Factor of one step, in (0, 1].
+    after_epoch : int or several
+        The last epoch, counted from 0, before each step.
+    """
+
+    def __init__(self, gamma: float, after_epoch: int | Sequence[int]) -> None:
+        self.gamma = real("gamma", gamma, 0, 1, open_low=True)
+        epochs = after_epoch if isinstance(after_epoch, Sequence) else (after_epoch,)
+        self.after_epoch = tuple(size("after_epoch", epoch, minimum=0) for epoch in epochs)
+
+    def factor(self, step: int, epoch: int) -> float:
+        """Return gamma to the number of steps before this epoch."""
+        return float(self.gamma ** sum(epoch > after for after in self.after_epoch))
+
+
+class Plateau(Schedule):
+    """The rate is multiplied by gamma whenever the validation loss stops falling.
+
+    Parameters
+    ----------
+    gamma : float
+        Factor of one reduction, in (0, 1].
+    patience : int
+        Epochs without improvement that are tolerated; the next one reduces the rate.
+    min_improvement : float
+        By how much the loss must fall below the best so far to count as better.
+    """
+
+    def __init__(self, gamma: float = 0.5, patience: int = 0, min_improvement: float = 0.0) -> None:
+        self.gamma = real("gamma", gamma, 0, 1, open_low=True)
+        self.patience = size("patience", patience, minimum=0)
+        self.min_improvement = real("min_improvement", min_improvement, 0)
+        self._factor = 1.0
+        self._best = math.inf
+        self._waited = 0
+
+    def factor(self, step: int, epoch: int) -> float:
+        """Return gamma to the number of plateaus so far."""
+        return self._factor
+
+    def observe(self, loss: float) -> None:
+        """Take note of a validation loss; one that is not a number is no improvement."""
+        if loss < self._best - self.min_improvement:
+            self._best = loss
+            self._waited = 0
+        elif self._waited < self.patience:
+            self._waited += 1
+        else:
+            self._factor *= self.gamma
+            self._waited = 0
+
+    def state_dict(self) -> dict[str, float]:
+        """Return the present factor, the best loss, and the epochs waited since."""
+        return {"factor": self._factor, "best": self._best, "waited": self._waited}
+
+    def load_state_dict(self, state_dict: Mapping[str, float]) -> None:
+        """Restore what `state_dict` returned."""
+        super().load_state_dict(state_dict)
+        self._factor = real("state_dict['factor']", state_dict["factor"], 0, 1)
+        self._best = float(state_dict["best"])
+        self._waited = size("state_dict['waited']", state_dict["waited"], minimum=0)
+
+
+class Cosine(Schedule):
+    """A linear rise over `warmup` updates, then half a cosine down to `floor` at update `total`.
+
+    Loshchilov & Hutter, SGDR: stochastic gradient descent with warm restarts, 2017, without the
+    restarts.
+
+    Parameters
+    ----------
+    total : int
+        Number of updates after which the factor stays at `floor`.
+    warmup : int
+        Updates of the rise; the first has the factor 1 / warmup.
+    floor : float
+        Last factor, in [0, 1].
+    """
+
+    def __init__(self, total: int, warmup: int = 0, floor: float = 0.0) -> None:
+        self.total = size("total", total)
+        self.warmup = size("warmup", warmup, minimum=0)
+        self.floor = real("floor", floor, 0, 1)
+        if self.warmup >= self.total:
+            raise ValueError(f"warmup: expected less than total = {self.total}, got {self.warmup}")
+
+    def factor(self, step: int, epoch: int) -> float:
+        """Return the factor of update `step`."""
+        if step < self.warmup:
+            return (step + 1) / self.warmup
+        share = min(1.0, (step - self.warmup) / (self.total - self.warmup))
+        return self.floor + (1 - self.floor) * (1 + math.cos(math.pi * share)) / 2

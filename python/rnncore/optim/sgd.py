@@ -1,0 +1,71 @@
+"""Stochastic gradient descent."""
+
+from __future__ import annotations
+
+from rnncore import _core
+from rnncore._check import flag, real
+from rnncore.layers import Module
+from rnncore.optim.optimizer import Optimizer
+
+
+class SGD(Optimizer):
+    r"""Stochastic gradient descent with momentum, classical or Nesterov's.
+
+    .. math::
+        v &\leftarrow \mu v + g \\
+        p &\leftarrow p - lr \cdot v \quad\text{or, Nesterov,}\quad p - lr (g + \mu v)
+
+    (Sutskever et al., On the importance of initialization and momentum, 2013, as PyTorch writes
+    it.) g is the clipped gradient + weight_decay * p.
+
+    Parameters
+    ----------
+    module : layer or model
+        What to train.
+    lr : float
+        Learning rate.
+    momentum : float
+        mu in [0, 1); 0 keeps no buffer.
+    nesterov : bool
+        Nesterov's momentum; needs momentum > 0.
+    weight_decay, clip_norm, clip_value
+        As in `Optimizer`.
+    """
+
+    def __init__(
+        self,
+        module: Module,
+        lr: float,
+        momentum: float = 0.0,
+        nesterov: bool = False,
+        weight_decay: float = 0.0,
+        *,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
+    ) -> None:
+        self.momentum = real("momentum", momentum, 0, 1, open_high=True)
+        self.nesterov = flag("nesterov", nesterov)
+        if self.nesterov and self.momentum == 0:
+            raise ValueError("nesterov: expected a momentum above 0, got 0")
+        super().__init__(
+            module,
+            lr,
+            weight_decay=weight_decay,
+            clip_norm=clip_norm,
+            clip_value=clip_value,
+            buffers=("momentum_buffer",) if self.momentum > 0 else (),
+        )
+
+    def _update(self, scale: float, clip_value: float, zero_grad: bool) -> None:
+        _core.sgd_step(
+            self.module.flat_params,
+            self.module.flat_grads,
+            self._buffers.get("momentum_buffer"),
+            self.lr,
+            self.momentum,
+            self.nesterov,
+            self.weight_decay,
+            scale,
+            clip_value,
+            zero_grad,
+        )
