@@ -1,0 +1,86 @@
+"""Writing a file so that a kill at any moment leaves the old content or the new."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from rnncore._check import describe
+
+
+@contextlib.contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """Open a binary file that takes the place of `path` when the block ends without an error.
+
+    Until then it has a temporary name in the same directory; it is flushed to the disk before it is
+    renamed. After an error it is removed and `path` is as before.
+
+    Raises
+    ------
+    TypeError
+        If `path` is no path.
+    OSError
+        If the file cannot be written, or `path` is a directory, a device or write-protected.
+    """
+    target = Path(os.path.realpath(as_path(path)))  # a symbolic link stays one
+    permissions = _permissions(target)
+    temporary = target.with_name(f".rnncore-{secrets.token_hex(8)}.tmp")
+    # 0o666 as open() does, less the user's umask
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            if permissions is not None:
+                os.fchmod(descriptor, permissions)
+            yield file
+            file.flush()
+            os.fsync(descriptor)
+        os.replace(temporary, target)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+    _flush_directory(target.parent)
+
+
+def as_path(path: str | os.PathLike[str]) -> Path:
+    """Return `path` as Path; TypeError if it is none."""
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(f"path: expected a file name, got {describe(path)}")
+    return Path(path)
+
+
+def require_regular(path: Path) -> os.stat_result:
+    """Return the status of a file that exists; OSError if it is no regular file."""
+    status = path.stat()
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "expected a regular file", str(path))
+    return status
+
+
+def _permissions(target: Path) -> int | None:
+    """Return those of the file to be replaced, None if there is none."""
+    try:
+        status = require_regular(target)
+    except FileNotFoundError:
+        return None
+    if not os.access(target, os.W_OK):  # renaming over it would not ask
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(target))
+    return stat.S_IMODE(status.st_mode)
+
+
+def _flush_directory(directory: Path) -> None:
+    """Make the renaming last; some file systems do not let directories be flushed."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(directory, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

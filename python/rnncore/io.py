@@ -1,0 +1,163 @@
+"""Models and layers in one safetensors file: weights, configuration and vocabulary.
+
+The metadata of the file hold ``rnncore`` (version of this format), ``class`` (name of the layer or
+model), ``config`` (its constructor's arguments) and ``vocabulary``, the last two as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.numpy
+
+import rnncore
+from rnncore import _memory
+from rnncore._check import Array, describe
+from rnncore._files import as_path, replacing, require_regular
+from rnncore.layers import Module
+
+__all__ = ["load", "save"]
+
+_VERSION = 1
+
+
+def save(model: Module, path: str | os.PathLike[str]) -> None:
+    """Write a model or layer to one file.
+
+    The file is written under a temporary name in the same directory, flushed to the disk and then
+    renamed: whatever happens, `path` holds the old content or the new. The state of training
+    (gradients, optimisers, random generators) is not in the file.
+
+    Parameters
+    ----------
+    model : model or layer
+        Anything that defines ``config``.
+    path : str or path
+        Where to write; an existing file is replaced.
+
+    Raises
+    ------
+    TypeError
+        If `model` is no model or layer.
+    OSError
+        If the file cannot be written; nothing is changed or left behind.
+    """
+    if not isinstance(model, Module):
+        raise TypeError(f"model: expected a model or layer, got {describe(model)}")
+    metadata = {
+        "rnncore": str(_VERSION),
+        "class": _class_name(type(model)),
+        "config": json.dumps(model.config()),
+    }
+    vocabulary = model.vocabulary()
+    if vocabulary is not None:
+        metadata["vocabulary"] = json.dumps(vocabulary)
+    _memory.require(2 * model.flat_params.nbytes, f"the file image of {model!r}")
+    content = safetensors.numpy.save(dict(model.params), metadata)
+    with replacing(path) as file:
+        file.write(content)
+
+
+def load(path: str | os.PathLike[str]) -> Any:
+    """Read a model or layer that `save` wrote.
+
+    A class of your own, outside rnncore, must be imported before.
+
+    Parameters
+    ----------
+    path : str or path
+        The file.
+
+    Returns
+    -------
+    model : model or layer
+        Of the class that was saved, with the same parameters, configuration and vocabulary.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read.
+    ValueError
+        If the file is truncated, damaged or no rnncore model.
+    MemoryError
+        If the model does not fit in memory.
+    """
+    path = as_path(path)
+    metadata, arrays = _read(path)
+    try:
+        kind = _find_class(metadata["class"])
+        config = json.loads(metadata["config"])
+        vocabulary = json.loads(metadata.get("vocabulary", "null"))
+        model = kind.from_config(config, vocabulary)
+        model.load_state_dict(arrays)
+    except KeyError as error:
+        raise ValueError(f"{path}: damaged rnncore file: no {error} in its metadata") from None
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path}: damaged rnncore file: {error}") from error
+    return model
+
+
+def _read(path: Path) -> tuple[dict[str, str], dict[str, Array]]:
+    """Return metadata and arrays of a file that is an rnncore model as far as the format goes."""
+    num_bytes = require_regular(path).st_size
+    with path.open("rb") as file:  # the system's own words where it cannot be read
+        start = file.read(9)
+    try:
+        with safetensors.safe_open(path, framework="np") as content:
+            metadata = content.metadata() or {}
+            _check_version(path, metadata)
+            _memory.require(num_bytes, f"{path}: the arrays of the file")
+            names = content.keys()
+            return metadata, {name: content.get_tensor(name) for name in names}
+    except safetensors.SafetensorError as error:
+        # a safetensors file starts with the size of its header, eight bytes, and a JSON object
+        found = "truncated or damaged" if start[8:] == b"{" else "no safetensors file"
+        raise ValueError(
+            f"{path}: expected an rnncore model, got a file that is {found} ({error})"
+        ) from None
+
+
+def _check_version(path: Path, metadata: dict[str, str]) -> None:
+    version = metadata.get("rnncore")
+    if version is None:
+        raise ValueError(
+            f"{path}: expected an rnncore model, got a safetensors file of another program "
+            "(its metadata have no entry 'rnncore')"
+        )
+    if version != str(_VERSION):
+        raise ValueError(
+            f"{path}: expected version {_VERSION} of the file format, got version {version!r}; "
+            "a newer rnncore may read it"
+        )
+
+
+def _full_name(kind: type[Module]) -> str:
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _class_name(kind: type[Module]) -> str:
+    """Return the public name in rnncore, or the full name of a class outside."""
+    name: str = kind.__name__
+    return name if getattr(rnncore, name, None) is kind else _full_name(kind)
+
+
+def _find_class(name: str) -> type[Module]:
+    """Return the class of that name; a file cannot make this import a module."""
+    public = getattr(rnncore, name, None)
+    if isinstance(public, type) and issubclass(public, Module):
+        return public
+    for kind in _subclasses(Module):
+        if _full_name(kind) == name:
+            return kind
+    raise ValueError(f"class {name!r} is unknown; import the module that defines it first")
+
+
+def _subclasses(kind: type[Module]) -> Iterator[type[Module]]:
+    for subclass in kind.__subclasses__():
+        yield subclass
+        yield from _subclasses(subclass)
