@@ -4,8 +4,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from finite_difference import assert_gradient
 from numpy.typing import NDArray
+
+from finite_difference import assert_gradient
 from twin import CELLS, Twin
 
 Array = NDArray[Any]

@@ -2,8 +2,8 @@
 
 T time, B batch, I input, H hidden, G gates, L layers, D directions. One sequence and one step at a
 time, so that ragged batches and the reverse direction need no special care: row b is
-``x[:lengths[b], b]``, read backwards by the reverse direction. Names, layouts and gate orders of the
-parameters are PyTorch's. A state is a tuple of arrays [L*D,B,H]: ``(h,)`` for RNN and GRU,
+``x[:lengths[b], b]``, read backwards by the reverse direction. Names, layouts and gate orders of
+the parameters are PyTorch's. A state is a tuple of arrays [L*D,B,H]: ``(h,)`` for RNN and GRU,
 ``(h, c)`` for LSTM.
 """
 

@@ -1,0 +1,298 @@
+"""The same bits for any number of threads; forks after a parallel region; many Python threads."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from problems import CELL_NAMES, Answers, Problem, assert_same_bits
+from rnncore import _core
+from twin import Twin
+
+Array = NDArray[Any]
+THREADS = (1, 2, 3, 5)
+RAGGED = tuple(1 + (7 * b) % 12 for b in range(37))
+
+
+@contextmanager
+def threads(n: int) -> Iterator[None]:
+    before = _core.get_num_threads()
+    _core.set_num_threads(n)
+    try:
+        yield
+    finally:
+        _core.set_num_threads(before)
+
+
+def assert_bits_do_not_depend_on_threads(function: Callable[[], Answers]) -> None:
+    results = []
+    for n in THREADS:
+        with threads(n):
+            results.append(function())
+    for other in results[1:]:
+        assert_same_bits(other, results[0])
+
+
+def layer_problem(
+    cell: str, *, bidirectional: bool, lengths: tuple[int, ...] | None, ids: bool = False
+) -> Problem:
+    """Large enough that the work is divided among five threads."""
+    twin = Twin(cell, 45, 83, 2, bidirectional=bidirectional)
+    return Problem.random(twin, 12, 37, state=True, lengths=lengths, ids=ids)
+
+
+@pytest.mark.parametrize("lengths", [None, RAGGED], ids=["full", "ragged"])
+@pytest.mark.parametrize("bidirectional", [False, True], ids=["forward", "both"])
+@pytest.mark.parametrize("cell", CELL_NAMES)
+def test_layer(
+    cell: str, bidirectional: bool, lengths: tuple[int, ...] | None, dtype: type[np.floating]
+) -> None:
+    problem = layer_problem(cell, bidirectional=bidirectional, lengths=lengths)
+    layer = problem.layer(np.dtype(dtype).name)
+
+    def run() -> Answers:
+        x, state, _, _ = problem.inputs(np.dtype(dtype).name)
+        y, _ = layer(x, state, lengths=problem.lengths)
+        return {"inference": y, **problem.solve(layer)}
+
+    assert_bits_do_not_depend_on_threads(run)
+
+
+@pytest.mark.parametrize("batch", [1, 2, 64])
+@pytest.mark.parametrize("cell", CELL_NAMES)
+def test_narrow_and_wide_batches(cell: str, batch: int) -> None:
+    """With one row the hidden units are divided, with many the rows."""
+    problem = Problem.random(Twin(cell, 10, 260), 6, batch)
+    layer = problem.layer("float32")
+    assert_bits_do_not_depend_on_threads(lambda: problem.solve(layer))
+
+
+@pytest.mark.parametrize("cell", CELL_NAMES)
+def test_ids(cell: str) -> None:
+    """Gradients of looked-up columns are sums over steps, in an order that is always the same."""
+    problem = layer_problem(cell, bidirectional=True, lengths=RAGGED, ids=True)
+    layer = problem.layer("float32")
+    assert_bits_do_not_depend_on_threads(lambda: problem.solve(layer))
+
+
+def test_dropout_masks() -> None:
+    problem = layer_problem("lstm", bidirectional=True, lengths=RAGGED)
+    assert_bits_do_not_depend_on_threads(
+        lambda: problem.solve(problem.layer("float32", dropout=0.5))
+    )
+    x = np.ones(100_003, np.float32)
+    assert_bits_do_not_depend_on_threads(lambda: {"dropout": _core.dropout(x, 0.5, 3)})
+
+
+def test_losses_and_linear_layer(dtype: type[np.floating]) -> None:
+    rng = np.random.default_rng(0)
+    x, dy = (
+        rng.standard_normal((501, 70)).astype(dtype),
+        rng.standard_normal((501, 303)).astype(dtype),
+    )
+    weight, bias = (
+        rng.standard_normal((303, 70)).astype(dtype),
+        rng.standard_normal(303).astype(dtype),
+    )
+    targets = rng.integers(0, 303, 501)
+    ids = rng.integers(0, 50, 5000)
+    d_rows = rng.standard_normal((5000, 70)).astype(dtype)
+
+    def run() -> Answers:
+        logits = _core.linear_forward(x, weight, bias)
+        losses, dlogits = _core.cross_entropy(logits, targets, -100)
+        dweight, dbias = np.zeros_like(weight), np.zeros_like(bias)
+        dx = _core.linear_backward(dy, x, weight, dweight, dbias)
+        answers = {"logits": logits, "losses": losses, "dlogits": dlogits}
+        answers.update({"dweight": dweight, "dbias": dbias, "dx": dx})
+
+        fused = np.zeros_like(weight), np.zeros_like(bias)
+        losses, dx = _core.linear_cross_entropy_grad(x, weight, bias, targets, -100, 0.01, *fused)
+        answers.update({"fused losses": losses, "fused dx": dx})
+        answers.update({"fused dweight": fused[0], "fused dbias": fused[1]})
+        answers["losses alone"] = _core.linear_cross_entropy(x, weight, bias, targets, -100)
+
+        dembedding = np.zeros((50, 70), dtype)
+        _core.embedding_backward(d_rows, ids, dembedding)
+        answers["dembedding"] = dembedding
+        return answers
+
+    assert_bits_do_not_depend_on_threads(run)
+
+
+def test_optimisers(dtype: type[np.floating]) -> None:
+    rng = np.random.default_rng(1)
+    params, grads = (rng.standard_normal(200_003).astype(dtype) for _ in range(2))
+
+    def run() -> Answers:
+        norm = _core.squared_norm(grads)
+        answers = {"norm": np.array(norm)}
+        for name, function, buffers, settings in (
+            ("sgd", _core.sgd_step, 1, (0.1, 0.9, True, 0.01)),
+            ("rmsprop", _core.rmsprop_step, 1, (0.1, 0.9, 1e-8, 0.01)),
+            ("adam", _core.adam_step, 2, (0.1, 0.9, 0.999, 1e-8, 0.01, True, 1)),
+        ):
+            p, state = params.copy(), [np.zeros_like(params) for _ in range(buffers)]
+            function(p, grads.copy(), *state, *settings, float(norm**-0.5), 0.5, True)
+            answers[name] = p
+        return answers
+
+    assert_bits_do_not_depend_on_threads(run)
+
+
+# --- Python threads ------------------------------------------------------------------------------
+WORKERS, REPETITIONS = 8, 6
+
+
+def run_at_once(work: Callable[[int], Answers]) -> list[Answers]:
+    """`work(i)` for many i from eight threads that start together."""
+    with ThreadPoolExecutor(WORKERS) as pool:
+        return list(pool.map(work, range(WORKERS * REPETITIONS), timeout=120))
+
+
+@pytest.mark.parametrize("cell", ["rnn_tanh", "gru_before", "lstm"])
+def test_eight_threads_on_one_layer(cell: str) -> None:
+    """Forward, inference and backward are re-entrant; the gradients all add to are not compared."""
+    twin = Twin(cell, 9, 33, 2, bidirectional=True)
+    problems = [Problem.random(twin, 5 + i, 6, seed=i) for i in range(WORKERS)]
+    layer = problems[0].layer("float32")
+
+    def solve(i: int) -> Answers:
+        x, _, dy, _ = problems[i % WORKERS].inputs("float32")
+        inferred, _ = layer(x)
+        y, _, cache = layer.forward(x)
+        dx, _ = layer.backward(dy, cache)
+        return {"inference": inferred, "y": y, "dx": dx}
+
+    serial = [solve(i) for i in range(WORKERS)]
+    for i, answers in enumerate(run_at_once(solve)):
+        assert_same_bits(answers, serial[i % WORKERS])
+
+
+def test_eight_threads_on_different_layers() -> None:
+    """Own layers, own gradients: everything as in serial."""
+    problems = [
+        Problem.random(Twin(CELL_NAMES[i % len(CELL_NAMES)], 9, 20 + i, 2), 7, 11, seed=i)
+        for i in range(WORKERS)
+    ]
+    serial = [problem.solve(problem.layer("float32")) for problem in problems]
+
+    def solve(i: int) -> Answers:
+        problem = problems[i % WORKERS]
+        return problem.solve(problem.layer("float32"))
+
+    for i, answers in enumerate(run_at_once(solve)):
+        assert_same_bits(answers, serial[i % WORKERS])
+
+
+# --- fork ----------------------------------------------------------------------------------------
+FORK = """
+import os, signal, sys, time
+import numpy as np
+import rnncore as rc
+
+layer = rc.LSTM(64, 128, 2, rng=0)
+x = np.random.default_rng(0).standard_normal((20, 32, 64)).astype(np.float32)
+
+def step():
+    y, _, cache = layer.forward(x)
+    layer.zero_grad()
+    dx, _ = layer.backward(np.ones_like(y), cache)
+    return y.tobytes() + dx.tobytes() + layer.flat_grads.tobytes()
+
+rc.set_num_threads(2)
+expected = step()
+"""
+
+FORK_BARE = (
+    FORK
+    + """
+child = os.fork()
+if child == 0:
+    os._exit(0 if step() == expected else 7)
+for _ in range(600):
+    done, status = os.waitpid(child, os.WNOHANG)
+    if done:
+        break
+    time.sleep(0.1)
+else:
+    os.kill(child, signal.SIGKILL)
+    sys.exit("the forked child hangs")
+if status:
+    sys.exit(f"the forked child ended with status {status}")
+assert step() == expected, "the parent is damaged"
+"""
+)
+
+FORK_POOL = (
+    FORK
+    + """
+import multiprocessing
+
+def work(_):
+    return step() == expected
+
+with multiprocessing.get_context("fork").Pool(3) as pool:
+    assert pool.map_async(work, range(6)).get(timeout=60) == [True] * 6
+assert step() == expected, "the parent is damaged"
+"""
+)
+
+FORK_FROM_THREADS = (
+    FORK
+    + """
+import threading
+
+stop = threading.Event()
+
+def busy():
+    while not stop.is_set():
+        layer(x)
+
+busy_threads = [threading.Thread(target=busy) for _ in range(3)]
+for t in busy_threads:
+    t.start()
+try:
+    for _ in range(5):
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if step() == expected else 7)
+        deadline = time.monotonic() + 60
+        while True:
+            done, status = os.waitpid(child, os.WNOHANG)
+            if done:
+                break
+            if time.monotonic() > deadline:
+                os.kill(child, signal.SIGKILL)
+                status = -1
+                os.waitpid(child, 0)
+                break
+            time.sleep(0.01)
+        if status:
+            sys.exit(f"the forked child hangs or ended wrong: {status}")
+finally:
+    stop.set()
+    for t in busy_threads:
+        t.join()
+"""
+)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+@pytest.mark.parametrize(
+    "program", [FORK_BARE, FORK_POOL, FORK_FROM_THREADS], ids=["fork", "pool", "busy-parent"]
+)
+def test_fork_after_a_parallel_region(program: str) -> None:
+    """libgomp's threads do not survive a fork; the child must not wait for them."""
+    # The limit is for a hang, which would last for ever; the run itself takes a second or two.
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=180, check=False
+    )
+    assert done.returncode == 0, done.stderr
