@@ -102,6 +102,12 @@ std::vector<std::string> available_isas() {
     return names;
 }
 
+std::vector<std::string> compiled_isas() {
+    std::vector<std::string> names;
+    for (const Candidate& c : kCandidates) names.emplace_back(c.table->name);
+    return names;
+}
+
 void select_isa(const std::string& name) { active.store(&find(name, "name"), std::memory_order_release); }
 
 }  // namespace rnncore

@@ -19,6 +19,9 @@ const Kernels<T>& kernels() {
 // Sets that were compiled and that this processor runs, the fastest last. Without "reference".
 std::vector<std::string> available_isas();
 
+// Sets that the extension was compiled with, whether or not this processor runs them.
+std::vector<std::string> compiled_isas();
+
 // Makes `name` the active table ("reference" is the slow double-precision oracle); Invalid as above.
 void select_isa(const std::string& name);
 

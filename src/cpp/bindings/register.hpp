@@ -1,0 +1,16 @@
+// What each file of this directory adds to the module.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+namespace rnncore::bindings {
+
+void register_processor(pybind11::module_& module);
+void register_network(pybind11::module_& module);
+void register_sampler(pybind11::module_& module);
+void register_layers(pybind11::module_& module);
+void register_losses(pybind11::module_& module);
+void register_optimisers(pybind11::module_& module);
+void register_kernels(pybind11::module_& module);
+
+}  // namespace rnncore::bindings
