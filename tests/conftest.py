@@ -9,9 +9,8 @@ import hypothesis
 import numpy as np
 import pytest
 
+from instruction_sets import INSTRUCTION_SETS, selected
 from rnncore import _core
-
-INSTRUCTION_SETS = ("baseline", "avx2", "avx512", "avx512_bf16")
 
 # No test may fail because a machine is slow. In CI the examples are the same in every run.
 hypothesis.settings.register_profile(
@@ -26,10 +25,8 @@ def isa(request: pytest.FixtureRequest) -> Iterator[str]:
     name: str = request.param
     if name not in _core.available_isas():
         pytest.skip(f"no kernels for {name} on this processor")
-    before = _core.isa()
-    _core.select_isa(name)
-    yield name
-    _core.select_isa(before)
+    with selected(name):
+        yield name
 
 
 @pytest.fixture(params=[np.float32, np.float64], ids=["float32", "float64"])

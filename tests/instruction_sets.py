@@ -1,9 +1,12 @@
-"""Choosing an instruction set for a part of a test."""
+"""The instruction sets of the kernels, and choosing one for a part of a test."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rnncore import _core
+
+# From the least to the most capable, as in cmake/isa.cmake; a processor has a part of them.
+INSTRUCTION_SETS = ("baseline", "avx2", "avx512", "avx512_bf16")
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import rnncore as rc
-from conftest import INSTRUCTION_SETS
+from instruction_sets import INSTRUCTION_SETS
 from rnncore import _core
 
 ROOT = Path(__file__).resolve().parent.parent
