@@ -1,0 +1,50 @@
+#include "reference/reference.hpp"
+
+#include "reference/cells.hpp"
+#include "reference/elementwise.hpp"
+#include "reference/optimisers.hpp"
+#include "reference/products.hpp"
+
+namespace rnncore::reference {
+
+template <class T>
+constexpr Kernels<T> kernels = {
+    .lanes = 1,
+    .tile_rows = 1,
+    .tile_columns = 1,
+    .outer_scratch = 0,
+    .pack = pack<T>,
+    .product = product<T>,
+    .outer_product = outer_product<T>,
+    .add_column_sums = add_column_sums<T>,
+    .rnn_forward = {rnn_forward<Nonlinearity::tanh, T>, rnn_forward<Nonlinearity::relu, T>,
+                    rnn_forward<Nonlinearity::sigmoid, T>, rnn_forward<Nonlinearity::identity, T>},
+    .rnn_backward = {rnn_backward<Nonlinearity::tanh, T>, rnn_backward<Nonlinearity::relu, T>,
+                     rnn_backward<Nonlinearity::sigmoid, T>, rnn_backward<Nonlinearity::identity, T>},
+    .lstm_forward = lstm_forward<T>,
+    .lstm_backward = lstm_backward<T>,
+    .gru_after_forward = gru_after_forward<T>,
+    .gru_after_backward = gru_after_backward<T>,
+    .gru_before_gates = gru_before_gates<T>,
+    .gru_before_output = gru_before_output<T>,
+    .gru_before_output_backward = gru_before_output_backward<T>,
+    .gru_before_gates_backward = gru_before_gates_backward<T>,
+    .cross_entropy_grad = cross_entropy_grad<T>,
+    .cross_entropy = cross_entropy<T>,
+    .exp = map_exp<T>,
+    .sigmoid = map_sigmoid<T>,
+    .tanh = map_tanh<T>,
+    .add = add<T>,
+    .scale = scale<T>,
+    .multiply = multiply<T>,
+    .clip = clip<T>,
+    .squared_norm = squared_norm<T>,
+    .dropout = dropout<T>,
+    .sgd = sgd<T>,
+    .rmsprop = rmsprop<T>,
+    .adam = adam<T>,
+};
+
+const KernelTable table = {"reference", kernels<float>, kernels<double>};
+
+}  // namespace rnncore::reference
