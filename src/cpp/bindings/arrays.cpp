@@ -186,11 +186,15 @@ py::array_t<T> array_in(Block block, T* data, const std::vector<Index>& shape) {
 
 template <class T>
 void gather(const View<T>& from, T* to) {
-    const Index rows = from.shape[0], columns = from.shape[1];
-    for (Index r = 0; r < rows; ++r) {
-        const T* row = from.data + r * from.strides[0];
-        for (Index c = 0; c < columns; ++c) to[r * columns + c] = row[c * from.strides[1]];
-    }
+    const auto copy = [&](const auto& self, Index axis, const T* source) -> void {
+        for (Index i = 0; i < from.shape[axis]; ++i) {
+            if (axis + 1 == from.rank())
+                *to++ = source[i * from.strides[axis]];
+            else
+                self(self, axis + 1, source + i * from.strides[axis]);
+        }
+    };
+    copy(copy, 0, from.data);
 }
 
 template <class T>

@@ -83,7 +83,7 @@ py::array_t<T> new_array(const std::vector<Index>& shape);
 template <class T>
 py::array_t<T> array_in(Block block, T* data, const std::vector<Index>& shape);
 
-// Copies [rows, columns] elements at any strides to contiguous memory.
+// Copies the elements of an array of at least one dimension, at any strides, to contiguous memory.
 template <class T>
 void gather(const View<T>& from, T* to);
 

@@ -41,6 +41,7 @@ private:
 
 // Adds up the arrays of a call, takes one block for them all and deals it out:
 //     Arena arena;  auto a = arena.reserve<float>(n);  ...  arena.take();  float* p = a.in(arena);
+// Arrays that are never alive together share memory: take a mark, reserve some, rewind to the mark, reserve the others.
 class Arena {
 public:
     template <class T>
@@ -60,18 +61,22 @@ public:
     template <class T>
     Slot<T> reserve(std::size_t count) {
         const std::size_t bytes = checked_product(count, sizeof(T));
-        const Slot<T> slot(size_);
+        const Slot<T> slot(next_);
         const std::size_t padded = bytes + (kAlignment - bytes % kAlignment) % kAlignment;
-        if (padded < bytes || size_ + padded < size_) throw OutOfMemory("sizes overflow the address space");
-        size_ += padded;
+        if (padded < bytes || next_ + padded < next_) throw OutOfMemory("sizes overflow the address space");
+        next_ += padded;
+        size_ = next_ > size_ ? next_ : size_;
         return slot;
     }
 
+    std::size_t mark() const { return next_; }
+    void rewind(std::size_t mark) { next_ = mark; }
     void take() { block_ = Block(size_); }
     std::size_t size() const { return size_; }
 
 private:
-    std::size_t size_ = 0;
+    std::size_t next_ = 0;
+    std::size_t size_ = 0;  // the furthest that next_ has come
     Block block_;
 };
 

@@ -103,6 +103,12 @@ void set_num_threads(int n) {
     forced_threads.store(n);
 }
 
+int threads_for(double flops) {
+    constexpr double kFlopsPerThread = 1e7;  // about 50 microseconds
+    const int most = get_num_threads();
+    return flops >= kFlopsPerThread * most ? most : std::max(1, static_cast<int>(flops / kFlopsPerThread));
+}
+
 void Team::barrier() const {
 #if defined(_OPENMP)
     if (size_ > 1) {

@@ -13,6 +13,9 @@ int get_num_threads();
 void set_num_threads(int n);  // Invalid unless n >= 1; at most what OpenMP, the affinity mask and the quota allow
 bool has_openmp();
 
+// As many threads as the work is worth: waking one costs some ten microseconds.
+int threads_for(double flops);
+
 // True when the user has asked to stop (the binding installs the question); called by a call's first thread.
 extern std::atomic<bool (*)()> interrupt_requested;
 

@@ -1,0 +1,394 @@
+// Network, Cache and Stream: arrays in, checked; the passes of rnn/; arrays out.
+#include "bindings/network.hpp"
+
+#include <pybind11/stl.h>
+
+#include <memory>
+#include <optional>
+#include <variant>
+
+#include "bindings/arrays.hpp"
+#include "bindings/interpreter.hpp"
+#include "bindings/register.hpp"
+#include "rnn/backward.hpp"
+#include "rnn/forward.hpp"
+#include "rnn/stream.hpp"
+
+namespace rnncore::bindings {
+namespace {
+
+template <class T>
+using TapePointer = std::shared_ptr<Tape<T>>;
+
+struct PyCache {
+    std::variant<TapePointer<float>, TapePointer<double>> tape;
+    py::object x;  // keeps the memory that the tape reads
+    std::size_t nbytes;
+};
+
+// Arrays [L*D, B, H] of a state, made contiguous; the copies live as long as this.
+template <class T>
+class States {
+public:
+    States(const Network& network, Index batch, py::object given, const char* name) {
+        if (given.is_none()) return;
+        const bool is_list = py::isinstance<py::tuple>(given) || py::isinstance<py::list>(given);
+        const auto sequence = is_list ? py::tuple(given) : py::make_tuple(given);
+        if (static_cast<Index>(sequence.size()) != network.states())
+            throw py::value_error(std::string(name) + ": expected " +
+                                  (network.states() == 2 ? "a pair (h, c)" : "one array (h)") + ", got " +
+                                  std::to_string(sequence.size()) + " array" + (sequence.size() == 1 ? "" : "s"));
+        for (std::size_t i = 0; i < sequence.size(); ++i) {
+            const std::string part = std::string(name) + (network.states() == 2 ? (i == 0 ? " h" : " c") : "");
+            const View<T> from =
+                view<T>(sequence[i], part.c_str(),
+                        {{"L*D", network.layers() * network.directions()}, {"B", batch}, {"H", network.hidden()}});
+            views_.push_back(from);
+            if (from.contiguous()) {
+                pointers_.push_back(from.data);
+                continue;
+            }
+            copies_.emplace_back(static_cast<std::size_t>(from.owner.size()) * sizeof(T));
+            gather(from, static_cast<T*>(copies_.back().data()));
+            pointers_.push_back(static_cast<const T*>(copies_.back().data()));
+        }
+    }
+
+    const std::vector<const T*>& pointers() const { return pointers_; }
+
+private:
+    std::vector<View<T>> views_;
+    std::vector<Block> copies_;
+    std::vector<const T*> pointers_;
+};
+
+// New arrays [L*D, B, H] that a pass fills.
+template <class T>
+struct NewStates {
+    NewStates(const Network& network, Index batch) {
+        for (Index i = 0; i < network.states(); ++i) {
+            auto array = new_array<T>({network.layers() * network.directions(), batch, network.hidden()});
+            pointers.push_back(array.mutable_data());
+            arrays.append(std::move(array));
+        }
+    }
+    py::list arrays;
+    std::vector<T*> pointers;
+};
+
+Sequence make_sequence(Index steps, Index batch, py::object lengths) {
+    if (lengths.is_none()) return Sequence(steps, batch);
+    const Ids given = ids(lengths, "lengths", {{"B", batch}});
+    for (std::size_t b = 0; b < given.values.size(); ++b) {
+        if (given.values[b] < 0 || given.values[b] > steps)
+            throw py::value_error("lengths: expected values in [0, T=" + std::to_string(steps) + "], got " +
+                                  std::to_string(given.values[b]) + " at [" + std::to_string(b) + "]");
+    }
+    return Sequence(steps, batch, {given.values.begin(), given.values.end()});
+}
+
+// x of a call: floating [T,B,I], or ids [T,B].
+template <class T>
+struct Inputs {
+    Inputs(const Network& network, py::object given) {
+        if (holds_integers(given)) {
+            ids = bindings::ids(given, "x", {{"T"}, {"B"}});
+            ids->require_below("x", {"I", network.input(0)});
+            steps = ids->shape[0];
+            batch = ids->shape[1];
+        } else {
+            x = view<T>(given, "x", {{"T"}, {"B"}, {"I", network.input(0)}});
+            steps = x.shape[0];
+            batch = x.shape[1];
+        }
+    }
+
+    // Rows [N, I] that the pass reads: the caller's own where they already stand so, otherwise a packed copy.
+    const T* rows(const Sequence& sequence, Index width) {
+        if (x.contiguous() && !sequence.ragged()) return x.data;
+        copy = Block(checked_product(checked_product(static_cast<std::size_t>(sequence.rows()),
+                                                     static_cast<std::size_t>(width)), sizeof(T)));
+        T* to = static_cast<T*>(copy.data());
+        pack_rows<T>(sequence, {x.data, x.strides[0], x.strides[1], x.strides[2]}, width, to);
+        return to;
+    }
+
+    OneHot one_hot(const Sequence& sequence, Index width) const {
+        std::vector<std::int64_t> packed(static_cast<std::size_t>(sequence.rows()));
+        pack_rows<std::int64_t>(sequence, {ids->values.data(), batch, 1, 1}, 1, packed.data());
+        return OneHot(std::move(packed), width);
+    }
+
+    View<T> x;
+    std::optional<Ids> ids;
+    Index steps = 0, batch = 0;
+    Block copy;
+};
+
+struct ForwardCall {
+    py::object params, x, state, lengths;
+    std::optional<std::uint64_t> seed;  // given: training
+};
+
+template <class T>
+const T* parameters(const PyNetwork& self, const View<T>& params) {
+    if (!params.contiguous())
+        throw py::value_error("params: expected a contiguous array of P=" +
+                              std::to_string(self.network.parameter_count()) + " values");
+    return params.data;
+}
+
+template <class T>
+View<T> parameter_view(const PyNetwork& self, py::handle params) {
+    return view<T>(params, "params", {{"P", self.network.parameter_count()}});
+}
+
+// y as the caller sees it: the tape's own rows where they stand in that order, otherwise spread out.
+template <class T>
+py::object output_array(const TapePointer<T>& tape, std::optional<py::array_t<T>> written) {
+    if (written) return *written;
+    const Sequence& sequence = tape->sequence;
+    const std::vector<Index> shape = {sequence.steps(), sequence.batch(), tape->network.output()};
+    if (!tape->keeps || sequence.ragged()) {
+        py::array_t<T> y = new_array<T>(shape);
+        T* to = y.mutable_data();
+        without_gil([&] { unpack_rows(sequence, tape->y(), tape->network.output(), to); });
+        return y;
+    }
+    const py::capsule owner(new TapePointer<T>(tape), [](void* p) { delete static_cast<TapePointer<T>*>(p); });
+    return py::array_t<T>(shape, tape->y(), owner);
+}
+
+template <class T>
+py::tuple run(const PyNetwork& self, const ForwardCall& call) {
+    const Network& network = self.network;
+    const View<T> params_view = parameter_view<T>(self, call.params);
+    const T* params = parameters(self, params_view);
+    Inputs<T> inputs(network, call.x);
+    const States<T> states(network, inputs.batch, call.state, "state");
+    const auto tape = std::make_shared<Tape<T>>(network, make_sequence(inputs.steps, inputs.batch, call.lengths));
+    tape->keeps = call.seed.has_value();
+    tape->seed = call.seed.value_or(0);
+
+    NewStates<T> final_states(network, inputs.batch);
+    std::optional<py::array_t<T>> y;
+    if (!tape->keeps && !tape->sequence.ragged())
+        y = new_array<T>({inputs.steps, inputs.batch, network.output()});
+    T* const to = y ? y->mutable_data() : nullptr;
+    without_gil([&] {
+        PassInput<T> in;
+        if (inputs.ids)
+            tape->one_hot = inputs.one_hot(tape->sequence, network.input(0));
+        else
+            in.x = inputs.rows(tape->sequence, network.input(0));
+        in.state = states.pointers();
+        tape->one_hot_input = inputs.ids.has_value();
+        prepare_tape(*tape, in, to);
+        run_forward(*tape, params, final_states.pointers);
+    });
+    const py::tuple final_state(final_states.arrays);
+    py::object output = output_array<T>(tape, y);
+    if (!tape->keeps) return py::make_tuple(output, final_state);
+    const std::size_t nbytes = tape->arena.size() + inputs.copy.size();
+    tape->input = std::move(inputs.copy);
+    return py::make_tuple(output, final_state, PyCache{tape, inputs.x.owner, nbytes});
+}
+
+struct BackwardCall {
+    py::object params, grads, dy;
+    const PyCache& cache;
+    py::object dstate;
+};
+
+template <class T>
+py::tuple run_back(const PyNetwork& self, const BackwardCall& call) {
+    const Network& network = self.network;
+    const auto* tape_pointer = std::get_if<TapePointer<T>>(&call.cache.tape);
+    if (!tape_pointer || (*tape_pointer)->network.parameter_count() != network.parameter_count() ||
+        (*tape_pointer)->network.cell() != network.cell())
+        throw py::value_error("cache: expected the cache of a forward pass of this network, got another network's");
+    const Tape<T>& tape = **tape_pointer;
+    const Sequence& sequence = tape.sequence;
+    const View<T> params_view = parameter_view<T>(self, call.params);
+    const T* params = parameters(self, params_view);
+    T* grads = writeable<T>(call.grads, "grads", {{"P", network.parameter_count()}});
+    const View<T> dy = view_or_none<T>(
+        call.dy, "dy", {{"T", sequence.steps()}, {"B", sequence.batch()}, {"D*H", network.output()}});
+    const States<T> dstates(network, sequence.batch(), call.dstate, "dstate");
+    NewStates<T> initial(network, sequence.batch());
+
+    const bool one_hot = tape.one_hot_input;
+    const Index width = network.input(0);
+    py::object dx = py::none();
+    T* to = nullptr;
+    if (!one_hot) {
+        auto array = new_array<T>({sequence.steps(), sequence.batch(), width});
+        to = array.mutable_data();
+        dx = std::move(array);
+    }
+    without_gil([&] {
+        const auto packed = [&](Index columns) {
+            return Block(checked_product(checked_product(static_cast<std::size_t>(sequence.rows()),
+                                                         static_cast<std::size_t>(columns)), sizeof(T)));
+        };
+        BackwardInput<T> in;
+        in.dstate = dstates.pointers();
+        Block dy_rows, dx_rows;
+        if (dy) {
+            in.dy = dy.data;
+            if (!dy.contiguous() || sequence.ragged()) {
+                dy_rows = packed(network.output());
+                pack_rows<T>(sequence, {dy.data, dy.strides[0], dy.strides[1], dy.strides[2]}, network.output(),
+                             static_cast<T*>(dy_rows.data()));
+                in.dy = static_cast<const T*>(dy_rows.data());
+            }
+        }
+        BackwardOutput<T> out{grads, to, initial.pointers};
+        if (to && sequence.ragged()) {
+            dx_rows = packed(width);
+            out.dx = static_cast<T*>(dx_rows.data());
+        }
+        run_backward(tape, params, in, out);
+        if (to && sequence.ragged()) unpack_rows(sequence, out.dx, width, to);
+    });
+    return py::make_tuple(dx, py::tuple(initial.arrays));
+}
+
+py::list layout(const PyNetwork& self) {
+    py::list result;
+    for (const Parameter& p : self.network.parameters()) {
+        py::tuple shape(p.shape.size());
+        for (std::size_t i = 0; i < p.shape.size(); ++i) shape[i] = p.shape[i];
+        result.append(py::make_tuple(p.name, p.offset, shape));
+    }
+    return result;
+}
+
+PyNetwork make_network(const NetworkOptions& options, const std::string& dtype) {
+    if (dtype != "float32" && dtype != "float64")
+        throw py::value_error("dtype: expected 'float32' or 'float64', got '" + dtype + "'");
+    return {Network(options), dtype == "float32"};
+}
+
+// --- Stream ---------------------------------------------------------------------------------------------------------
+
+class PyStream {
+public:
+    PyStream(const PyNetwork& network, py::object params, Index batch) : network_(network) {
+        network.by_dtype([&]<class T>() {
+            const View<T> values = parameter_view<T>(network, params);
+            stream_ = std::make_shared<Stream<T>>(network.network, parameters(network, values), batch);
+        });
+    }
+
+    py::object step(py::object x) {
+        return std::visit([&](auto& stream) { return step_with(*stream, x); }, stream_);
+    }
+
+    py::tuple state() {
+        return std::visit([&](auto& stream) { return copy_state(*stream); }, stream_);
+    }
+
+    void set_state(py::object value) {
+        std::visit([&](auto& stream) { assign_state(*stream, value); }, stream_);
+    }
+
+    void reset() {
+        std::visit([](auto& stream) { stream->reset(); }, stream_);
+    }
+
+private:
+    template <class T>
+    py::object step_with(Stream<T>& stream, py::object x) {
+        const Network& network = stream.network();
+        auto y = new_array<T>({stream.batch(), network.hidden()});
+        const T* h = nullptr;
+        if (holds_integers(x)) {
+            const Ids given = ids(x, "x", {{"B", stream.batch()}});
+            given.require_below("x", {"I", network.input(0)});
+            h = stream.step_ids(given.values.data());
+        } else {
+            const View<T> given = view<T>(x, "x", {{"B", stream.batch()}, {"I", network.input(0)}});
+            if (given.contiguous()) {
+                h = stream.step(given.data);
+            } else {
+                std::vector<T> row(static_cast<std::size_t>(given.owner.size()));
+                gather(given, row.data());
+                h = stream.step(row.data());
+            }
+        }
+        std::copy_n(h, y.size(), y.mutable_data());
+        return y;
+    }
+
+    template <class T>
+    py::tuple copy_state(Stream<T>& stream) {
+        NewStates<T> copies(stream.network(), stream.batch());
+        const Index size = stream.network().layers() * stream.batch() * stream.network().hidden();
+        for (Index i = 0; i < stream.network().states(); ++i)
+            std::copy_n(stream.state(i), size, copies.pointers[static_cast<std::size_t>(i)]);
+        return py::tuple(copies.arrays);
+    }
+
+    template <class T>
+    void assign_state(Stream<T>& stream, py::object value) {
+        const States<T> given(stream.network(), stream.batch(), value, "state");
+        const Index size = stream.network().layers() * stream.batch() * stream.network().hidden();
+        for (std::size_t i = 0; i < given.pointers().size(); ++i)
+            std::copy_n(given.pointers()[i], size, stream.state(static_cast<Index>(i)));
+        if (given.pointers().empty()) stream.reset();
+    }
+
+    PyNetwork network_;
+    std::variant<std::shared_ptr<Stream<float>>, std::shared_ptr<Stream<double>>> stream_;
+};
+
+}  // namespace
+
+void register_network(py::module_& module) {
+    py::class_<PyCache>(module, "Cache").def_readonly("nbytes", &PyCache::nbytes);
+
+    py::class_<PyNetwork>(module, "Network")
+        .def(py::init([](const std::string& cell, Index input, Index hidden, Index layers, bool bias,
+                         bool bidirectional, double dropout, const std::string& dtype) {
+                 return make_network({cell, input, hidden, layers, bias, bidirectional, dropout}, dtype);
+             }),
+             py::arg("cell"), py::arg("input_size"), py::arg("hidden_size"), py::arg("num_layers") = 1,
+             py::arg("bias") = true, py::arg("bidirectional") = false, py::arg("dropout") = 0.0,
+             py::arg("dtype") = "float32")
+        .def_property_readonly("layout", layout)
+        .def_property_readonly("num_params", [](const PyNetwork& n) { return n.network.parameter_count(); })
+        .def_property_readonly("num_states", [](const PyNetwork& n) { return n.network.states(); })
+        .def(
+            "infer",
+            [](const PyNetwork& self, py::object params, py::object x, py::object state, py::object lengths) {
+                const ForwardCall call{params, x, state, lengths, std::nullopt};
+                return self.by_dtype([&]<class T>() { return run<T>(self, call); });
+            },
+            py::arg("params"), py::arg("x"), py::arg("state") = py::none(), py::arg("lengths") = py::none())
+        .def(
+            "forward",
+            [](const PyNetwork& self, py::object params, py::object x, py::object state, py::object lengths,
+               std::uint64_t seed) {
+                const ForwardCall call{params, x, state, lengths, seed};
+                return self.by_dtype([&]<class T>() { return run<T>(self, call); });
+            },
+            py::arg("params"), py::arg("x"), py::arg("state"), py::arg("lengths"), py::arg("seed"))
+        .def(
+            "backward",
+            [](const PyNetwork& self, py::object params, py::object grads, py::object dy, const PyCache& cache,
+               py::object dstate) {
+                const BackwardCall call{params, grads, dy, cache, dstate};
+                return self.by_dtype([&]<class T>() { return run_back<T>(self, call); });
+            },
+            py::arg("params"), py::arg("grads"), py::arg("dy"), py::arg("cache"), py::arg("dstate"));
+
+    py::class_<PyStream>(module, "Stream")
+        .def(py::init<const PyNetwork&, py::object, Index>(), py::arg("network"), py::arg("params"),
+             py::arg("batch_size"))
+        .def("step", &PyStream::step, py::arg("x"))
+        .def_property("state", &PyStream::state, &PyStream::set_state)
+        .def("reset", &PyStream::reset);
+}
+
+}  // namespace rnncore::bindings

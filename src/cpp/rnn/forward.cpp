@@ -1,0 +1,250 @@
+#include "rnn/forward.hpp"
+
+#include <algorithm>
+
+#include "core/threads.hpp"
+#include "dispatch/dispatch.hpp"
+#include "rnn/cells.hpp"
+#include "rnn/schedule.hpp"
+
+namespace rnncore {
+namespace {
+
+// Where a task puts what is not kept: the sums of a chunk, and the GRU's extra vector.
+template <class T>
+struct TaskScratch {
+    Arena::Slot<T> gates, extra;
+};
+
+template <class T>
+class Forward {
+public:
+    Forward(Tape<T>& tape, const T* params, const std::vector<T*>& final_state)
+        : tape_(tape),
+          net_(tape.network),
+          seq_(tape.sequence),
+          params_(params),
+          final_state_(final_state),
+          threads_(threads_for(flops())),
+          tasks_(make_tasks(seq_, net_.directions(), threads_)) {
+        const std::size_t mark = arena_.mark();
+        for (Index layer = 0; layer < net_.layers(); ++layer) {
+            arena_.rewind(mark);  // the layers run one after the other
+            for (Index d = 0; d < net_.directions(); ++d) {
+                packed_.emplace_back(arena_, net_, layer, one_hot(layer));
+                if (one_hot(layer))
+                    tables_[d] = arena_.reserve<T>(
+                        checked_product(static_cast<std::size_t>(tape.one_hot.used()), as_size(net_.gate_columns())));
+            }
+        }
+        arena_.rewind(arena_.size());
+        for (const RowTask& task : tasks_) {
+            TaskScratch<T> s;
+            const Index rows = task.rows() * chunk_steps(seq_.steps(), task.rows());
+            if (!tape_.keeps && net_.has_gates()) s.gates = arena_.reserve<T>(as_size(rows * net_.gate_columns()));
+            if (!tape_.keeps && net_.has_extra()) s.extra = arena_.reserve<T>(as_size(task.rows() * net_.hidden()));
+            scratch_.push_back(s);
+        }
+        arena_.take();
+    }
+
+    void run() {
+        run_parallel(threads_, [this](int thread, Team& team) {
+            for (Index layer = 0; layer < net_.layers(); ++layer) run_layer(layer, thread, team);
+        });
+    }
+
+private:
+    static std::size_t as_size(Index n) { return static_cast<std::size_t>(n); }
+    bool one_hot(Index layer) const { return layer == 0 && tape_.one_hot_input; }
+
+    double flops() const {
+        double per_row = 0;
+        for (Index layer = 0; layer < net_.layers(); ++layer)
+            per_row += static_cast<double>(one_hot(layer) ? 0 : net_.input(layer)) + static_cast<double>(net_.hidden());
+        return 2 * per_row * static_cast<double>(net_.gate_columns() * net_.directions()) *
+               static_cast<double>(seq_.rows());
+    }
+
+    void run_layer(Index layer, int thread, Team& team) {
+        for (Index d = 0; d < net_.directions(); ++d) {
+            if (d % team.size() != thread) continue;
+            const auto index = as_size(layer * net_.directions() + d);
+            weights_[d] = packed_[index].fill(arena_, params_, d);
+            if (one_hot(layer))
+                tape_.one_hot.look_up(params_ + net_.offsets(0, d).weight_ih, net_.input(0), weights_[d].bias,
+                                      net_.gate_columns(), tables_[d].in(arena_), 0, net_.gate_columns());
+        }
+        team.barrier();
+        const Range mine = share(static_cast<long>(tasks_.size()), thread, team.size());
+        for (long i = mine.first; i < mine.last; ++i) run_task(layer, as_size(i), thread, team);
+        team.barrier();
+        const LayerTape<T>& tape = tape_.layers[as_size(layer)];
+        if (tape.dropped) {
+            const Range part = share(seq_.rows() * net_.output(), thread, team.size(), kernels<T>().lanes);
+            kernels<T>().dropout({tape.y + part.first, tape.dropped + part.first, part.last - part.first,
+                                  static_cast<std::uint64_t>(part.first), dropout_seed(tape_.seed, layer),
+                                  net_.dropout()});
+            team.barrier();
+        }
+    }
+
+    void run_task(Index layer, std::size_t index, int thread, Team& team) {
+        const RowTask& task = tasks_[index];
+        const TimeOrder order{seq_.steps(), task.direction == 1};
+        const Index steps = chunk_steps(seq_.steps(), task.rows());
+        std::vector<RowBlock<T>> blocks;
+        blocks.reserve(as_size(steps));
+        Step step{*this, tape_.layers[as_size(layer)], task, order, scratch_[index]};
+        for (Index c = 0; c < chunk_count(seq_.steps(), steps) && !team.stopped(); ++c) {
+            step.chunk = chunk_at(order, c, steps);
+            step.multiply_input(layer, blocks);
+            for (Index i = 0; i < step.chunk.hi - step.chunk.lo; ++i)
+                step.run(order.reverse ? step.chunk.hi - 1 - i : step.chunk.lo + i);
+            team.poll(thread);
+        }
+        step.write_final_state(layer);
+    }
+
+    // The steps of one task in one layer.
+    struct Step {
+        Forward& pass;
+        const LayerTape<T>& layer;
+        const RowTask& task;
+        TimeOrder order;
+        TaskScratch<T> scratch;
+        Chunk chunk{};
+
+        const DirectionTape<T>& tape() const { return layer.directions[task.direction]; }
+        Index hidden() const { return pass.net_.hidden(); }
+        Index ld_y() const { return pass.net_.output(); }
+        Index ld_sums() const { return pass.net_.has_gates() ? pass.net_.gate_columns() : ld_y(); }
+
+        T* y_row(Index t, Index b) const {
+            return layer.y + (pass.seq_.first(t) + b) * ld_y() + task.direction * hidden();
+        }
+
+        // Where the sums of row b at time t stand: kept, or in the chunk's scratch; an Elman network's in its output.
+        T* sums_row(Index t, Index b) const {
+            if (!pass.net_.has_gates()) return y_row(t, b);
+            if (tape().gates) return tape().gates + (pass.seq_.first(t) + b) * ld_sums();
+            return scratch.gates.in(pass.arena_) + ((t - chunk.lo) * task.rows() + b - task.begin) * ld_sums();
+        }
+
+        T* extra_row(Index t, Index b) const {
+            if (!pass.net_.has_extra()) return nullptr;
+            if (tape().extra) return tape().extra + (pass.seq_.first(t) + b) * hidden();
+            return scratch.extra.in(pass.arena_) + (b - task.begin) * hidden();
+        }
+
+        T* cell_row(Index t, Index b) const {
+            if (!tape().cell) return nullptr;
+            return tape().cell + ((pass.tape_.keeps ? pass.seq_.first(t) : 0) + b) * hidden();
+        }
+
+        // sums = W_ih x + b for all rows of the chunk
+        void multiply_input(Index index, std::vector<RowBlock<T>>& blocks) const {
+            const bool one_hot = pass.one_hot(index);
+            const Index width = pass.net_.input(index);
+            blocks.clear();
+            for (Index t = chunk.lo; t < chunk.hi; ++t) {
+                const Index end = std::min(task.end, pass.seq_.active(t));
+                if (end <= task.begin) continue;
+                if (one_hot) {
+                    look_up(t, end);
+                    continue;
+                }
+                const T* x = layer.x + (pass.seq_.first(t) + task.begin) * width;
+                T* sums = sums_row(t, task.begin);
+                // Steps that follow each other in memory make one tall block.
+                if (!blocks.empty()) {
+                    RowBlock<T>& last = blocks.back();
+                    if (x == last.a + last.rows * width && sums == last.c + last.rows * ld_sums()) {
+                        last.rows += end - task.begin;
+                        continue;
+                    }
+                }
+                blocks.push_back({x, sums, end - task.begin});
+            }
+            if (blocks.empty()) return;
+            const ForwardWeights<T>& w = pass.weights_[task.direction];
+            kernels<T>().product({blocks.data(), static_cast<Index>(blocks.size()), width, ld_sums(), w.input, w.bias,
+                                  width, pass.net_.gate_columns(), Init::bias});
+        }
+
+        void look_up(Index t, Index end) const {
+            const T* table = pass.tables_[task.direction].in(pass.arena_);
+            const Index columns = pass.net_.gate_columns();
+            for (Index b = task.begin; b < end; ++b)
+                std::copy_n(table + pass.tape_.one_hot.slot(pass.seq_.first(t) + b) * columns, columns, sums_row(t, b));
+        }
+
+        void run(Index t) const {
+            const Index h = hidden();
+            for_segments(pass.seq_, order, task, t, [&](Index begin, Index end, bool from_history) {
+                const Index before = order.previous(t);
+                CellForward<T> s{};
+                s.rows = end - begin;
+                s.hidden = h;
+                s.gates = pass.net_.has_gates() ? sums_row(t, begin) : nullptr;
+                s.ld_gates = ld_sums();
+                s.extra = extra_row(t, begin);
+                s.h_prev = from_history ? y_row(before, begin) : row_or_null(tape().h0, begin);
+                s.ld_h_prev = from_history ? ld_y() : h;
+                s.h = y_row(t, begin);
+                s.ld_h = ld_y();
+                s.c = cell_row(t, begin);
+                s.c_prev = from_history ? cell_row(before, begin) : row_or_null(tape().c0, begin);
+                forward_step(pass.net_, pass.weights_[task.direction], s);
+            });
+        }
+
+        // A sequence's last step is its end upwards and the beginning of time downwards; an empty one keeps its start.
+        void write_final_state(Index index) const {
+            const Index h = hidden();
+            for (Index b = task.begin; b < task.end; ++b) {
+                const Index length = pass.seq_.length(b);
+                const Index t = order.reverse ? 0 : length - 1;
+                const Index row = (index * pass.net_.directions() + task.direction) * pass.seq_.batch() +
+                                  pass.seq_.user_row(b);
+                copy_or_zero(length ? y_row(t, b) : row_or_null(tape().h0, b), pass.final_state_[0] + row * h);
+                if (pass.net_.has_cell_state())
+                    copy_or_zero(length ? cell_row(t, b) : row_or_null(tape().c0, b), pass.final_state_[1] + row * h);
+            }
+        }
+
+        void copy_or_zero(const T* from, T* to) const {
+            if (from)
+                std::copy_n(from, hidden(), to);
+            else
+                std::fill_n(to, hidden(), T(0));
+        }
+
+        const T* row_or_null(const T* rows, Index b) const { return rows ? rows + b * hidden() : nullptr; }
+    };
+
+    Tape<T>& tape_;
+    const Network& net_;
+    const Sequence& seq_;
+    const T* params_;
+    const std::vector<T*>& final_state_;
+    int threads_;
+    std::vector<RowTask> tasks_;
+    Arena arena_;
+    std::vector<PackedForward<T>> packed_;
+    ForwardWeights<T> weights_[2];
+    Arena::Slot<T> tables_[2];
+    std::vector<TaskScratch<T>> scratch_;
+};
+
+}  // namespace
+
+template <class T>
+void run_forward(Tape<T>& tape, const T* params, const std::vector<T*>& final_state) {
+    Forward<T>(tape, params, final_state).run();
+}
+
+template void run_forward<float>(Tape<float>&, const float*, const std::vector<float*>&);
+template void run_forward<double>(Tape<double>&, const double*, const std::vector<double*>&);
+
+}  // namespace rnncore

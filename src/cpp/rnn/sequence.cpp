@@ -1,0 +1,82 @@
+#include "rnn/sequence.hpp"
+
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+#include <numeric>
+
+namespace rnncore {
+
+Sequence::Sequence(Index steps, Index batch) : steps_(steps), batch_(batch) {
+    first_.resize(static_cast<std::size_t>(steps) + 1);
+    for (Index t = 0; t <= steps; ++t) first_[static_cast<std::size_t>(t)] = t * batch;
+}
+
+Sequence::Sequence(Index steps, Index batch, const std::vector<Index>& lengths) : steps_(steps), batch_(batch) {
+    order_.resize(lengths.size());
+    std::iota(order_.begin(), order_.end(), Index{0});
+    const auto length_of = [&](Index b) { return lengths[static_cast<std::size_t>(b)]; };
+    std::stable_sort(order_.begin(), order_.end(), [&](Index a, Index b) { return length_of(a) > length_of(b); });
+    lengths_.reserve(order_.size());
+    for (const Index b : order_) lengths_.push_back(length_of(b));
+
+    first_.resize(static_cast<std::size_t>(steps) + 1);
+    std::size_t active = lengths_.size();
+    for (Index t = 0; t < steps; ++t) {
+        while (active > 0 && lengths_[active - 1] <= t) --active;
+        first_[static_cast<std::size_t>(t) + 1] = first(t) + static_cast<Index>(active);
+    }
+}
+
+template <class T>
+void pack_rows(const Sequence& sequence, Strided<const T> from, Index width, T* rows) {
+    for (Index t = 0; t < sequence.steps(); ++t) {
+        for (Index b = 0; b < sequence.active(t); ++b) {
+            const T* source = from.data + t * from.step + sequence.user_row(b) * from.row;
+            T* row = rows + (sequence.first(t) + b) * width;
+            if (from.column == 1) {
+                std::memcpy(row, source, static_cast<std::size_t>(width) * sizeof(T));
+            } else {
+                for (Index i = 0; i < width; ++i) row[i] = source[i * from.column];
+            }
+        }
+    }
+}
+
+template <class T>
+void unpack_rows(const Sequence& sequence, const T* rows, Index width, T* to) {
+    const std::size_t row_bytes = static_cast<std::size_t>(width) * sizeof(T);
+    for (Index t = 0; t < sequence.steps(); ++t) {
+        for (Index b = 0; b < sequence.batch(); ++b) {
+            T* row = to + (t * sequence.batch() + sequence.user_row(b)) * width;
+            if (b < sequence.active(t))
+                std::memcpy(row, rows + (sequence.first(t) + b) * width, row_bytes);
+            else
+                std::memset(row, 0, row_bytes);
+        }
+    }
+}
+
+template <class T>
+void sort_state(const Sequence& sequence, const T* from, Index hidden, T* to) {
+    for (Index b = 0; b < sequence.batch(); ++b)
+        std::copy_n(from + sequence.user_row(b) * hidden, hidden, to + b * hidden);
+}
+
+template <class T>
+void unsort_state(const Sequence& sequence, const T* from, Index hidden, T* to) {
+    for (Index b = 0; b < sequence.batch(); ++b)
+        std::copy_n(from + b * hidden, hidden, to + sequence.user_row(b) * hidden);
+}
+
+#define RNNCORE_INSTANTIATE(T)                                                              \
+    template void pack_rows<T>(const Sequence&, Strided<const T>, Index, T*);               \
+    template void unpack_rows<T>(const Sequence&, const T*, Index, T*);                     \
+    template void sort_state<T>(const Sequence&, const T*, Index, T*);                      \
+    template void unsort_state<T>(const Sequence&, const T*, Index, T*);
+RNNCORE_INSTANTIATE(float)
+RNNCORE_INSTANTIATE(double)
+#undef RNNCORE_INSTANTIATE
+template void pack_rows<std::int64_t>(const Sequence&, Strided<const std::int64_t>, Index, std::int64_t*);  // ids
+
+}  // namespace rnncore

@@ -1,0 +1,64 @@
+// What a pass forward leaves: everything that back-propagation through time reads. Inference uses the same structures
+// with the parts it does not keep left out.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "core/memory.hpp"
+#include "rnn/network.hpp"
+#include "rnn/one_hot.hpp"
+#include "rnn/sequence.hpp"
+
+namespace rnncore {
+
+// What goes into a pass; arrays in the caller's order of rows.
+template <class T>
+struct PassInput {
+    const T* x = nullptr;  // [N, I] packed rows; null where the inputs are one-hot
+    std::vector<const T*> state;  // per state [L*D, B, H], contiguous; empty: zero
+};
+
+template <class T>
+struct DirectionTape {
+    T* gates = nullptr;  // [N, G*H] activations; null: not kept (or the cell has none)
+    T* extra = nullptr;  // [N, H] see CellForward
+    T* cell = nullptr;   // [N, H] cell states; [B, H] the latest only, where nothing is kept
+    const T* h0 = nullptr;  // [B, H] sorted initial states; null: zero
+    const T* c0 = nullptr;
+};
+
+template <class T>
+struct LayerTape {
+    const T* x = nullptr;  // [N, I]; null where one-hot
+    T* y = nullptr;        // [N, D*H]
+    T* dropped = nullptr;  // [N, D*H] y after dropout, the next layer's x; null: no dropout
+    DirectionTape<T> directions[2];
+};
+
+template <class T>
+struct Tape {
+    Tape(const Network& n, Sequence s) : network(n), sequence(std::move(s)) {}
+
+    const Network network;
+    const Sequence sequence;
+    bool one_hot_input = false;
+    OneHot one_hot;  // the inputs, where they are one-hot
+    Block input;     // a copy of the inputs, where the caller's own could not serve
+    bool keeps = false;  // whether backward may read it
+    std::uint64_t seed = 0;  // of the dropout masks
+    Arena arena;
+    std::vector<LayerTape<T>> layers;
+    T* y() const { return layers.back().y; }
+};
+
+// The seed of one layer's dropout mask.
+inline std::uint64_t dropout_seed(std::uint64_t seed, Index layer) {
+    return seed + static_cast<std::uint64_t>(layer) * 0x9E3779B97F4A7C15u;  // 2^64 / golden ratio: far apart
+}
+
+// Lays a tape out and takes its memory; `y` is where an inference writes its output (null: into the tape).
+template <class T>
+void prepare_tape(Tape<T>& tape, const PassInput<T>& input, T* y);
+
+}  // namespace rnncore

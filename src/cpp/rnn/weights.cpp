@@ -1,0 +1,97 @@
+#include "rnn/weights.hpp"
+
+#include <algorithm>
+
+#include "dispatch/dispatch.hpp"
+
+namespace rnncore {
+namespace {
+
+// columns of W^T are the rows of W [n, k]
+template <class T>
+const T* pack_transposed(const T* weight, Index k, Index n, T* packed) {
+    kernels<T>().pack({weight, 1, k, k, n, packed});
+    return packed;
+}
+
+template <class T>
+const T* pack_plain(const T* weight, Index k, Index n, T* packed) {
+    kernels<T>().pack({weight, n, 1, k, n, packed});
+    return packed;
+}
+
+template <class T>
+Arena::Slot<T> reserve_packed(Arena& arena, Index k, Index n) {
+    return arena.reserve<T>(static_cast<std::size_t>(packed_size(kernels<T>(), k, n)));
+}
+
+}  // namespace
+
+template <class T>
+PackedForward<T>::PackedForward(Arena& arena, const Network& network, Index layer, bool one_hot)
+    : network_(&network), layer_(layer), one_hot_(one_hot) {
+    const Index h = network.hidden();
+    if (!one_hot) input_ = reserve_packed<T>(arena, network.input(layer), network.gate_columns());
+    fused_ = reserve_packed<T>(arena, h, network.fused_columns());
+    if (network.has_extra()) extra_ = reserve_packed<T>(arena, h, h);
+    bias_ = arena.reserve<T>(static_cast<std::size_t>(network.gate_columns()));
+    bias_extra_ = arena.reserve<T>(static_cast<std::size_t>(h));
+}
+
+template <class T>
+ForwardWeights<T> PackedForward<T>::fill(const Arena& arena, const T* params, Index direction) const {
+    const Network& net = *network_;
+    const ParameterOffsets at = net.offsets(layer_, direction);
+    const Index h = net.hidden(), fused = net.fused_columns(), columns = net.gate_columns();
+    ForwardWeights<T> w{};
+    if (!one_hot_)
+        w.input = pack_transposed(params + at.weight_ih, net.input(layer_), columns, input_.in(arena));
+    w.fused = pack_transposed(params + at.weight_hh, h, fused, fused_.in(arena));
+    if (net.has_extra())
+        w.extra = pack_transposed(params + at.weight_hh + fused * h, h, h, extra_.in(arena));
+
+    T* bias = bias_.in(arena);
+    T* bias_extra = bias_extra_.in(arena);
+    std::fill_n(bias, columns, T(0));
+    std::fill_n(bias_extra, h, T(0));
+    if (net.bias()) {
+        std::copy_n(params + at.bias_ih, columns, bias);
+        // Reset after the product: b_hn belongs to the product, inside the brackets r * (W_hn h + b_hn).
+        const bool separate = net.cell() == CellKind::gru_after;
+        const T* bias_hh = params + at.bias_hh;
+        for (Index i = 0; i < (separate ? fused : columns); ++i) bias[i] += bias_hh[i];
+        if (separate) std::copy_n(bias_hh + fused, h, bias_extra);
+    }
+    w.bias = bias;
+    w.bias_extra = bias_extra;
+    return w;
+}
+
+template <class T>
+PackedBackward<T>::PackedBackward(Arena& arena, const Network& network, Index layer, bool wants_dx)
+    : network_(&network), layer_(layer), wants_dx_(wants_dx) {
+    const Index h = network.hidden();
+    if (wants_dx) input_ = reserve_packed<T>(arena, network.gate_columns(), network.input(layer));
+    fused_ = reserve_packed<T>(arena, network.fused_columns(), h);
+    if (network.has_extra()) extra_ = reserve_packed<T>(arena, h, h);
+}
+
+template <class T>
+BackwardWeights<T> PackedBackward<T>::fill(const Arena& arena, const T* params, Index direction) const {
+    const Network& net = *network_;
+    const ParameterOffsets at = net.offsets(layer_, direction);
+    const Index h = net.hidden(), fused = net.fused_columns();
+    BackwardWeights<T> w{};
+    if (wants_dx_)
+        w.input = pack_plain(params + at.weight_ih, net.gate_columns(), net.input(layer_), input_.in(arena));
+    w.fused = pack_plain(params + at.weight_hh, fused, h, fused_.in(arena));
+    if (net.has_extra()) w.extra = pack_plain(params + at.weight_hh + fused * h, h, h, extra_.in(arena));
+    return w;
+}
+
+template class PackedForward<float>;
+template class PackedForward<double>;
+template class PackedBackward<float>;
+template class PackedBackward<double>;
+
+}  // namespace rnncore
