@@ -73,3 +73,18 @@ def test_ragged_rows_are_independent_sequences(cell: str) -> None:
         assert not np.any(y[n:, b])
         for whole, row in zip(final, state, strict=True):
             np.testing.assert_array_equal(whole[:, b], row[:, 0])
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_reverse_direction_reads_backwards(cell: str) -> None:
+    """The reverse half equals a forward network with its parameters on the sequence turned round."""
+    rng = np.random.default_rng(4)
+    twin, forward = Twin(cell, 2, 3, bidirectional=True), Twin(cell, 2, 3)
+    params = {name: rng.standard_normal(shape) for name, shape in twin.shapes().items()}
+    of_reverse = {name: params[name + "_reverse"] for name in forward.shapes()}
+    x = rng.standard_normal((4, 3, 2))
+    y, final, _ = twin.forward(params, x)
+    turned, state, _ = forward.forward(of_reverse, x[::-1])
+    np.testing.assert_array_equal(y[:, :, 3:], turned[::-1])
+    for whole, part in zip(final, state, strict=True):
+        np.testing.assert_array_equal(whole[1], part[0])
