@@ -77,7 +77,7 @@ def test_ragged_rows_are_independent_sequences(cell: str) -> None:
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_reverse_direction_reads_backwards(cell: str) -> None:
-    """The reverse half equals a forward network with its parameters on the sequence turned round."""
+    """The reverse half equals a forward network with its parameters on the sequence reversed."""
     rng = np.random.default_rng(4)
     twin, forward = Twin(cell, 2, 3, bidirectional=True), Twin(cell, 2, 3)
     params = {name: rng.standard_normal(shape) for name, shape in twin.shapes().items()}
