@@ -4,6 +4,7 @@
 #include "kernels/losses.hpp"
 #include "kernels/optimisers.hpp"
 #include "kernels/product.hpp"
+#include "kernels/random.hpp"
 
 #define RNNCORE_TEXT_OF(x) #x
 #define RNNCORE_TEXT(x) RNNCORE_TEXT_OF(x)
@@ -42,6 +43,7 @@ inline constexpr Kernels<T> kKernels = {
     .multiply = multiply<T>,
     .clip = clip<T>,
     .squared_norm = squared_norm<T>,
+    .dropout = dropout<T>,
     .sgd = sgd<T>,
     .rmsprop = rmsprop<T>,
     .adam = adam<T>,

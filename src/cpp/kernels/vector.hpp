@@ -3,8 +3,10 @@
 // compiled for a newer processor can be linked into the rest of the program.
 #pragma once
 
-#if defined(__AVX2__)
+#if defined(__x86_64__)
 #include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
 #endif
 
 #ifndef RNNCORE_ISA
