@@ -10,7 +10,7 @@ from numpy.typing import DTypeLike
 
 from rnncore import _memory
 from rnncore._check import Array, describe, float_dtype, floats, generator
-from rnncore.layers.parameters import Layout, ParameterDict, total_size
+from rnncore.layers.parameters import Layout, ParameterDict, assign, total_size
 
 
 class Module:
@@ -61,13 +61,22 @@ class Module:
 
     @property
     def flat_params(self) -> Array:
-        """All parameters in one contiguous array [P]."""
+        """All parameters in one contiguous array [P]; assigning to it writes into the buffer."""
         return self._flat_params
+
+    @flat_params.setter
+    def flat_params(self, value: Array) -> None:  # also ``flat_params -= lr * flat_grads``
+        assign("flat_params", self._flat_params, value)
+        self.mark_changed()
 
     @property
     def flat_grads(self) -> Array:
-        """All gradients in one contiguous array [P]."""
+        """All gradients in one contiguous array [P]; assigning to it writes into the buffer."""
         return self._flat_grads
+
+    @flat_grads.setter
+    def flat_grads(self, value: Array) -> None:
+        assign("flat_grads", self._flat_grads, value)
 
     @property
     def num_params(self) -> int:
@@ -86,7 +95,8 @@ class Module:
     def mark_changed(self) -> None:
         """Note that the parameters have changed, so that older caches are refused.
 
-        Optimisers and `rnncore.init` call this; call it after writing into `params` by hand.
+        Optimisers, `rnncore.init` and ``flat_params -= ...`` do this; call it after writing into
+        single parameters by hand.
         """
         for module in self.modules():
             module._version += 1

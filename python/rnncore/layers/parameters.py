@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any, NoReturn
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from rnncore._check import Array, floats
 
@@ -36,6 +37,12 @@ def fill_uniform(array: Array, bound: float, rng: np.random.Generator) -> None:
     array -= bound
 
 
+def assign(name: str, view: Array, value: ArrayLike) -> None:
+    """Write `value`, of the same dtype and shape, into `view`."""
+    if value is not view:  # ``view += ...`` has written already
+        view[...] = floats(name, value, view.dtype, view.shape)
+
+
 class ParameterDict(dict[str, Array]):
     """Name -> view of a flat buffer; assigning to a name writes into the view.
 
@@ -52,8 +59,7 @@ class ParameterDict(dict[str, Array]):
     def __setitem__(self, name: str, value: Array) -> None:
         if name not in self:
             raise KeyError(f"unknown parameter {name!r}; there are {list(self)}")
-        view = self[name]
-        view[...] = floats(name, value, view.dtype, view.shape)
+        assign(name, self[name], value)
 
     def _refuse(self, *args: Any, **kwargs: Any) -> NoReturn:
         raise TypeError("parameters are views of one flat buffer: they cannot be added or removed")
