@@ -1,0 +1,272 @@
+"""Files of models and layers: round trip, damage, foreign content."""
+
+import json
+import os
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import safetensors.numpy
+
+import rnncore as rc
+from rnncore.layers import Module
+
+MODULES: dict[str, Callable[..., Any]] = {
+    "RNN": lambda **o: rc.RNN(3, 4, 2, nonlinearity="relu", bidirectional=True, dropout=0.25, **o),
+    "GRU": lambda **o: rc.GRU(3, 4, reset="before", batch_first=True, **o),
+    "LSTM": lambda **o: rc.LSTM(3, 4, 2, bias=False, **o),
+    "Linear": lambda **o: rc.Linear(3, 4, **o),
+    "Embedding": lambda **o: rc.Embedding(3, 4, **o),
+}
+every_module = pytest.mark.parametrize("make", MODULES.values(), ids=MODULES.keys())
+
+
+class Doubling(Module):
+    """A user's own model, with a vocabulary."""
+
+    def __init__(self, width: int = 2, words: list[str] | None = None) -> None:
+        super().__init__(rng=0)
+        self.words = words
+        self.linear = rc.Linear(width, width, rng=self.rng)
+        self._adopt({"linear": self.linear})
+
+    def config(self) -> dict[str, Any]:
+        return {"width": self.linear.input_size}
+
+    def vocabulary(self) -> Any:
+        return self.words
+
+    @classmethod
+    def from_config(cls, config: Any, vocabulary: Any = None) -> "Doubling":
+        return cls(**config, words=vocabulary)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "model.safetensors"
+
+
+def names(directory: Path) -> list[str]:
+    return sorted(os.listdir(directory))
+
+
+# --- round trip ----------------------------------------------------------------------------------
+@every_module
+def test_round_trip(make: Callable[..., Any], path: Path, dtype: type[np.floating]) -> None:
+    module = make(dtype=dtype, rng=0)
+    rc.save(module, path)
+    loaded = rc.load(path)
+    assert type(loaded) is type(module)
+    assert loaded.config() == module.config()
+    assert loaded.dtype == dtype
+    np.testing.assert_array_equal(loaded.flat_params, module.flat_params)
+    assert names(path.parent) == [path.name]
+    if hasattr(module, "input_size"):
+        x = np.ones((2, 5, 3), dtype)
+        one, other = module(x), loaded(x)
+        for a, b in zip(*(r if isinstance(r, tuple) else (r,) for r in (one, other)), strict=True):
+            np.testing.assert_array_equal(a[0], b[0])
+
+
+def test_layer_without_parameters(path: Path) -> None:
+    rc.save(rc.Dropout(0.25), path)
+    assert rc.load(path).p == 0.25
+
+
+def test_path_may_be_text(path: Path) -> None:
+    rc.save(rc.Linear(2, 3, rng=0), str(path))
+    assert isinstance(rc.load(str(path)), rc.Linear)
+
+
+def test_users_own_class_with_vocabulary(path: Path) -> None:
+    words = ["a", "é", "\n", "\U0001f600", '"', "\\", "\0", "\ud800"]
+    module = Doubling(5, words)
+    rc.save(module, path)
+    loaded = rc.load(path)
+    assert type(loaded) is Doubling
+    assert loaded.words == words
+    np.testing.assert_array_equal(loaded.flat_params, module.flat_params)
+
+
+def test_users_own_class_must_be_imported_before(path: Path) -> None:
+    rc.save(Doubling(), path)
+    code = f"import rnncore as rc; rc.load({str(path)!r})"
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert "ValueError" in result.stderr
+    assert "Doubling" in result.stderr
+    assert "import" in result.stderr.splitlines()[-1]
+
+
+def test_values_that_are_not_numbers_survive(path: Path) -> None:
+    layer = rc.Linear(2, 3, rng=0)
+    layer.flat_params[:4] = [np.nan, np.inf, -np.inf, -0.0]
+    rc.save(layer, path)
+    assert rc.load(path).flat_params.tobytes() == layer.flat_params.tobytes()
+
+
+def test_other_programs_can_read_the_file(path: Path) -> None:
+    """Weights under PyTorch's names; configuration as JSON in the metadata."""
+    layer = rc.LSTM(3, 4, rng=0)
+    rc.save(layer, path)
+    arrays = safetensors.numpy.load_file(path)
+    assert set(arrays) == set(layer.params)
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(array, layer.params[name])
+    with safetensors.safe_open(path, framework="np") as file:
+        metadata = file.metadata()
+    assert metadata["rnncore"] == "1"
+    assert metadata["class"] == "LSTM"
+    assert json.loads(metadata["config"]) == layer.config()
+
+
+def test_file_has_usual_permissions(path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        rc.save(rc.Linear(2, 3), path)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+    path.chmod(0o600)
+    rc.save(rc.Linear(2, 3), path)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_symbolic_link_stays_and_its_target_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    target, link = tmp_path / "there" / "model", tmp_path / "link"
+    rc.save(rc.Linear(2, 3), target)
+    link.symlink_to(target)
+    rc.save(rc.Linear(4, 5), link)
+    assert link.is_symlink()
+    assert rc.load(target).input_size == 4
+    assert names(tmp_path / "there") == ["model"]
+
+
+# --- damaged and foreign files -------------------------------------------------------------------
+def test_truncated_at_every_length(path: Path) -> None:
+    rc.save(rc.Linear(2, 3, rng=0), path)
+    content = path.read_bytes()
+    for length in range(len(content)):
+        path.write_bytes(content[:length])
+        with pytest.raises(ValueError, match=r"truncated or damaged|no safetensors file") as error:
+            rc.load(path)
+        assert str(path) in str(error.value)
+        if length > 8:
+            assert "truncated" in str(error.value)
+
+
+def test_damaged_header(path: Path) -> None:
+    """Any byte of the header changed: an error that names the file, or a model all the same."""
+    rc.save(rc.Linear(2, 3, rng=0), path)
+    content = path.read_bytes()
+    header = 8 + int.from_bytes(content[:8], "little")
+    messages = []
+    for position in range(header):
+        damaged = bytearray(content)
+        damaged[position] ^= 0x15
+        path.write_bytes(damaged)
+        try:
+            rc.load(path)
+        except ValueError as error:
+            messages.append(str(error))
+    assert len(messages) > header / 2
+    assert all(str(path) in message for message in messages)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{}", b"\0" * 64, b"PK\x03\x04" * 20, b"To be, or not to be\n" * 9, b"\xff" * 4096],
+    ids=["empty", "json", "zeros", "zip", "text", "ones"],
+)
+def test_foreign_file(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="no safetensors file") as error:
+        rc.load(path)
+    assert str(path) in str(error.value)
+    assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    ("metadata", "text"),
+    [
+        (None, "of another program"),
+        ({"format": "pt"}, "of another program"),
+        ({"rnncore": "2"}, "expected version 1 .*got version '2'"),
+        ({"rnncore": "one"}, "version 'one'"),
+        ({"rnncore": "1"}, "no 'class'"),
+        ({"rnncore": "1", "class": "Linear"}, "no 'config'"),
+        ({"rnncore": "1", "class": "Linear", "config": "{"}, "damaged"),
+        ({"rnncore": "1", "class": "Linear", "config": "[1]"}, "damaged"),
+        ({"rnncore": "1", "class": "Linear", "config": '{"size": 1}'}, "damaged.*size"),
+        ({"rnncore": "1", "class": "save", "config": "{}"}, "class 'save' is unknown"),
+        ({"rnncore": "1", "class": "os.system", "config": "{}"}, "class 'os.system' is unknown"),
+        ({"rnncore": "1", "class": "__name__", "config": "{}"}, "class '__name__' is unknown"),
+        (
+            {"rnncore": "1", "class": "Linear", "config": '{"input_size": 3, "output_size": 2}'},
+            "weight.*expected shape",
+        ),
+        (
+            {
+                "rnncore": "1",
+                "class": "Embedding",
+                "config": '{"vocab_size": 2, "embedding_size": 2}',
+            },
+            "unexpected .*bias",
+        ),
+        (
+            {
+                "rnncore": "1",
+                "class": "Linear",
+                "config": '{"input_size": 2, "output_size": 2, "dtype": "float64"}',
+            },
+            "expected float64, got a float32",
+        ),
+        (
+            {
+                "rnncore": "1",
+                "class": "Linear",
+                "config": '{"input_size": 2, "output_size": 2}',
+                "vocabulary": '["a"]',
+            },
+            "vocabulary: expected none",
+        ),
+    ],
+)
+def test_safetensors_files_that_are_no_models(
+    path: Path, metadata: dict[str, str] | None, text: str
+) -> None:
+    arrays = {"weight": np.ones((2, 2), np.float32), "bias": np.ones(2, np.float32)}
+    safetensors.numpy.save_file(arrays, path, metadata)
+    with pytest.raises(ValueError, match=text) as error:
+        rc.load(path)
+    assert str(path) in str(error.value)
+
+
+def test_sizes_in_a_file_that_fit_in_no_memory(path: Path) -> None:
+    metadata = {
+        "rnncore": "1",
+        "class": "Linear",
+        "config": '{"input_size": 1000000000, "output_size": 1000000000}',
+    }
+    safetensors.numpy.save_file({}, path, metadata)
+    with pytest.raises(MemoryError, match="GiB"):
+        rc.load(path)
+
+
+def test_missing_file_and_directory(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        rc.load(tmp_path / "nowhere")
+    with pytest.raises(IsADirectoryError, match=tmp_path.name):
+        rc.load(tmp_path)
+    with pytest.raises(OSError, match="regular file"):
+        rc.load("/dev/null")
+    for wrong in (None, 3, b"bytes"):
+        with pytest.raises(TypeError, match="path: expected a file name, got"):
+            rc.load(wrong)

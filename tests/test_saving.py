@@ -1,0 +1,190 @@
+"""What an error or a kill in saving leaves: the old file or the new one, and nothing else."""
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import rnncore as rc
+from rnncore import _files
+from rnncore.layers import Module
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "model.safetensors"
+
+
+def names(directory: Path) -> list[str]:
+    return sorted(os.listdir(directory))
+
+
+# --- errors --------------------------------------------------------------------------------------
+def test_unwritable_paths(tmp_path: Path) -> None:
+    layer = rc.Linear(2, 3, rng=0)
+    (tmp_path / "file").write_text("content")
+    (tmp_path / "directory").mkdir()
+    for path, error in (
+        (tmp_path / "nowhere" / "model", FileNotFoundError),
+        (tmp_path / "file" / "model", NotADirectoryError),
+        (tmp_path / "directory", IsADirectoryError),
+        (Path("/dev/null"), OSError),
+        (tmp_path / ("x" * 300), OSError),
+    ):
+        with pytest.raises(error):
+            rc.save(layer, path)
+    assert names(tmp_path) == ["directory", "file"]
+    assert names(tmp_path / "directory") == []
+    assert (tmp_path / "file").read_text() == "content"
+    assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
+
+
+def test_write_protection_is_respected(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Renaming over a protected file would succeed. The superuser's access is taken away here."""
+    rc.save(rc.Linear(2, 3), path)
+    before = path.read_bytes()
+    path.chmod(0o444)
+    monkeypatch.setattr(os, "access", lambda *args: False)
+    with pytest.raises(PermissionError, match=path.name):
+        rc.save(rc.Linear(4, 5), path)
+    assert path.read_bytes() == before
+    assert names(path.parent) == [path.name]
+
+
+@pytest.mark.parametrize("call", ["fsync", "replace"])
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_an_error_in_saving_changes_nothing(
+    path: Path, call: str, error: BaseException, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rc.save(rc.Linear(2, 3, rng=0), path)
+    before = path.read_bytes()
+
+    def fail(*args: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(os, call, fail)
+    with pytest.raises(type(error)):
+        rc.save(rc.Linear(4, 5), path)
+    assert path.read_bytes() == before
+    assert names(path.parent) == [path.name]
+
+
+def write_half(path: Path) -> None:
+    with _files.replacing(path) as file:
+        file.write(b"half")
+        raise OSError(28, "No space left on device")
+
+
+def test_an_error_in_writing_changes_nothing(path: Path) -> None:
+    with pytest.raises(OSError, match="No space"):
+        write_half(path)
+    assert names(path.parent) == []
+    path.write_bytes(b"old")
+    with pytest.raises(OSError, match="No space"):
+        write_half(path)
+    assert path.read_bytes() == b"old"
+    assert names(path.parent) == [path.name]
+
+
+def test_things_that_are_no_models_are_not_saved(path: Path) -> None:
+    rc.save(rc.Linear(2, 3, rng=0), path)
+    before = path.read_bytes()
+
+    class Nameless(Module):
+        """Defines no config."""
+
+    for thing, text in (
+        ({"weight": np.ones(3)}, "model: expected a model or layer, got dict"),
+        (None, "model: expected a model or layer, got NoneType"),
+        (Nameless(), "Nameless defines no config"),
+    ):
+        with pytest.raises(TypeError, match=text):
+            rc.save(thing, path)
+    with pytest.raises(TypeError, match="path: expected a file name, got int 3"):
+        rc.save(rc.Linear(2, 3), 3)
+    assert path.read_bytes() == before
+    assert names(path.parent) == [path.name]
+
+
+# --- kill -9 -------------------------------------------------------------------------------------
+SAVER = """
+    import os, signal, sys
+    import rnncore as rc
+    from rnncore import _files
+
+    def die(*args):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    class Dying:
+        def __init__(self, file):
+            self.file = file
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *error):
+            self.file.close()
+
+        def write(self, content):
+            self.file.write(content[: len(content) // 2])
+            self.file.flush()
+            die()
+
+    path, moment = sys.argv[1:]
+    fdopen = os.fdopen
+    if moment == "write":
+        os.fdopen = lambda *args: Dying(fdopen(*args))
+    elif moment == "rename":
+        os.replace = die
+    elif moment == "flush":
+        os.fsync = die
+    elif moment == "renamed":
+        _files._flush_directory = die
+    new = [rc.Linear(300, 300, rng=0) for _ in range(2)]
+    new[0].flat_params[:] = 1
+    new[1].flat_params[:] = 2
+    print("ready", flush=True)
+    while True:
+        rc.save(new[0], path)
+        rc.save(new[1], path)
+"""
+
+
+def start_saver(path: Path, moment: str) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-c", textwrap.dedent(SAVER), str(path), moment]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+@pytest.mark.parametrize(
+    ("moment", "expected"), [("write", 0), ("flush", 0), ("rename", 0), ("renamed", 1)]
+)
+def test_kill_at_each_step_of_saving(path: Path, moment: str, expected: int) -> None:
+    old = rc.Linear(300, 300, rng=0)
+    old.flat_params[:] = 0
+    rc.save(old, path)
+    with start_saver(path, moment) as process:
+        assert process.wait(60) == -signal.SIGKILL
+    np.testing.assert_array_equal(rc.load(path).flat_params, expected)
+
+
+def test_kill_at_any_moment_leaves_one_whole_file(path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(6):
+        with start_saver(path, "any") as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+            while not path.exists():
+                assert process.poll() is None
+            time.sleep(0.02 * rng.random())  # some saves later
+            process.kill()
+        values = rc.load(path).flat_params
+        assert values[0] in (1, 2)
+        np.testing.assert_array_equal(values, values[0])
