@@ -98,9 +98,9 @@ private:
 
     // The gradients that enter and leave a layer.
     const T* dy(Index layer) const {
-        return layer + 1 == net_.layers() ? in_.dy : between_[(layer + 1) % net_.directions()].in(arena_);
+        return layer + 1 == net_.layers() ? in_.dy : between_[layer % net_.directions()].in(arena_);
     }
-    T* dx(Index layer) const { return layer == 0 ? out_.dx : between_[layer % net_.directions()].in(arena_); }
+    T* dx(Index layer) const { return layer == 0 ? out_.dx : between_[(layer - 1) % net_.directions()].in(arena_); }
 
     TimeOrder order(Index direction) const { return {seq_.steps(), direction == 1}; }
 
