@@ -1,5 +1,6 @@
 #include "core/memory.hpp"
 
+#include <pthread.h>
 #include <sys/resource.h>
 #if defined(__linux__)
 #include <sys/mman.h>
@@ -82,6 +83,9 @@ public:
         }
     }
 
+    void lock() { mutex_.lock(); }
+    void unlock() { mutex_.unlock(); }
+
     void clear() {
         const std::lock_guard lock(mutex_);
         for (const Kept& k : kept_) std::free(k.data);
@@ -105,6 +109,13 @@ Recycler& recycler() {
     static Recycler* const shared = new Recycler;  // outlives every static that may still free a block
     return *shared;
 }
+
+// A fork while another thread holds the lock would leave it held for ever in the child.
+struct ForkGuard {
+    ForkGuard() {
+        pthread_atfork([] { recycler().lock(); }, [] { recycler().unlock(); }, [] { recycler().unlock(); });
+    }
+} const fork_guard;
 
 std::size_t rounded(std::size_t bytes) {
     const std::size_t unit = bytes >= kLargePage ? kLargePage : 4096;

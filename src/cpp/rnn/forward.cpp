@@ -10,10 +10,12 @@
 namespace rnncore {
 namespace {
 
-// Where a task puts what is not kept: the sums of a chunk, and the GRU's extra vector.
+// What a task needs besides the tape: the sums of a chunk and the GRU's extra vector where they are not kept, and the
+// blocks of rows of a chunk's input product.
 template <class T>
 struct TaskScratch {
     Arena::Slot<T> gates, extra;
+    Arena::Slot<RowBlock<T>> blocks;
 };
 
 template <class T>
@@ -40,7 +42,9 @@ public:
         arena_.rewind(arena_.size());
         for (const RowTask& task : tasks_) {
             TaskScratch<T> s;
-            const Index rows = task.rows() * chunk_steps(seq_.steps(), task.rows());
+            const Index steps = chunk_steps(seq_.steps(), task.rows());
+            const Index rows = task.rows() * steps;
+            s.blocks = arena_.reserve<RowBlock<T>>(as_size(steps));
             if (!tape_.keeps && net_.has_gates()) s.gates = arena_.reserve<T>(as_size(rows * net_.gate_columns()));
             if (!tape_.keeps && net_.has_extra()) s.extra = arena_.reserve<T>(as_size(task.rows() * net_.hidden()));
             scratch_.push_back(s);
@@ -93,12 +97,10 @@ private:
         const RowTask& task = tasks_[index];
         const TimeOrder order{seq_.steps(), task.direction == 1};
         const Index steps = chunk_steps(seq_.steps(), task.rows());
-        std::vector<RowBlock<T>> blocks;
-        blocks.reserve(as_size(steps));
         Step step{*this, tape_.layers[as_size(layer)], task, order, scratch_[index]};
         for (Index c = 0; c < chunk_count(seq_.steps(), steps) && !team.stopped(); ++c) {
             step.chunk = chunk_at(order, c, steps);
-            step.multiply_input(layer, blocks);
+            step.multiply_input(layer);
             for (Index i = 0; i < step.chunk.hi - step.chunk.lo; ++i)
                 step.run(order.reverse ? step.chunk.hi - 1 - i : step.chunk.lo + i);
             team.poll(thread);
@@ -143,10 +145,11 @@ private:
         }
 
         // sums = W_ih x + b for all rows of the chunk
-        void multiply_input(Index index, std::vector<RowBlock<T>>& blocks) const {
+        void multiply_input(Index index) const {
             const bool one_hot = pass.one_hot(index);
             const Index width = pass.net_.input(index);
-            blocks.clear();
+            RowBlock<T>* const blocks = scratch.blocks.in(pass.arena_);
+            Index count = 0;
             for (Index t = chunk.lo; t < chunk.hi; ++t) {
                 const Index end = std::min(task.end, pass.seq_.active(t));
                 if (end <= task.begin) continue;
@@ -157,19 +160,16 @@ private:
                 const T* x = layer.x + (pass.seq_.first(t) + task.begin) * width;
                 T* sums = sums_row(t, task.begin);
                 // Steps that follow each other in memory make one tall block.
-                if (!blocks.empty()) {
-                    RowBlock<T>& last = blocks.back();
-                    if (x == last.a + last.rows * width && sums == last.c + last.rows * ld_sums()) {
-                        last.rows += end - task.begin;
-                        continue;
-                    }
-                }
-                blocks.push_back({x, sums, end - task.begin});
+                RowBlock<T>* const last = count > 0 ? blocks + count - 1 : nullptr;
+                if (last && x == last->a + last->rows * width && sums == last->c + last->rows * ld_sums())
+                    last->rows += end - task.begin;
+                else
+                    blocks[count++] = {x, sums, end - task.begin};
             }
-            if (blocks.empty()) return;
+            if (count == 0) return;
             const ForwardWeights<T>& w = pass.weights_[task.direction];
-            kernels<T>().product({blocks.data(), static_cast<Index>(blocks.size()), width, ld_sums(), w.input, w.bias,
-                                  width, pass.net_.gate_columns(), Init::bias});
+            kernels<T>().product({blocks, count, width, ld_sums(), w.input, w.bias, width, pass.net_.gate_columns(),
+                                  Init::bias});
         }
 
         void look_up(Index t, Index end) const {
