@@ -9,6 +9,7 @@ from problems import RELATIVE_ERROR, Answers, Problem, as_tuple, assert_close
 from twin import Twin
 
 torch = pytest.importorskip("torch")
+torch.set_num_threads(1)  # sizes are small, and its threads would compete with those of rnncore
 
 STEPS, BATCH, INPUT, HIDDEN = 6, 4, 3, 5
 RAGGED = (4, 1, 6, 2)
