@@ -72,6 +72,21 @@ void require_in_range(const Ids& ids, const char* name, Dimension count, std::op
                           std::to_string(*found) + " at " + where);
 }
 
+template <class T>
+View<T> view_of(py::array array) {
+    const Index size = static_cast<Index>(sizeof(T));
+    const auto whole = [&](Index bytes) { return bytes % size == 0; };
+    // Fields of records stand at odd distances.
+    if (!aligned(array) || !std::all_of(array.strides(), array.strides() + array.ndim(), whole))
+        array = array.attr("copy")().template cast<py::array>();
+    View<T> result;
+    result.data = static_cast<const T*>(array.data());
+    result.shape = shape_of(array);
+    for (Index i = 0; i < array.ndim(); ++i) result.strides.push_back(array.strides(i) / size);
+    result.owner = std::move(array);
+    return result;
+}
+
 }  // namespace
 
 std::string describe(py::handle value) {
@@ -110,18 +125,13 @@ bool View<T>::contiguous() const {
 
 template <class T>
 View<T> view(py::handle value, const char* name, const Shape& shape) {
-    py::array array = checked_array(value, name, py::dtype::of<T>(), shape);
-    const Index size = static_cast<Index>(sizeof(T));
-    const auto whole = [&](Index bytes) { return bytes % size == 0; };
-    // Fields of records stand at odd distances.
-    if (!aligned(array) || !std::all_of(array.strides(), array.strides() + array.ndim(), whole))
-        array = array.attr("copy")().template cast<py::array>();
-    View<T> result;
-    result.data = static_cast<const T*>(array.data());
-    result.shape = shape_of(array);
-    for (Index i = 0; i < array.ndim(); ++i) result.strides.push_back(array.strides(i) / size);
-    result.owner = std::move(array);
-    return result;
+    return view_of<T>(checked_array(value, name, py::dtype::of<T>(), shape));
+}
+
+template <class T>
+View<T> view_of_any_shape(py::handle value, const char* name) {
+    if (!py::isinstance<py::array_t<T>>(value)) throw_no_float(value, name);
+    return view_of<T>(py::reinterpret_borrow<py::array>(value));
 }
 
 template <class T>
@@ -198,25 +208,35 @@ void gather(const View<T>& from, T* to) {
 }
 
 template <class T>
-Rows<T>::Rows(const View<T>& view)
-    : data_(view.data), rows_(view.shape[0]), columns_(view.shape[1]), stride_(view.strides[0]) {
-    if (columns_ <= 1 || rows_ == 0 || view.strides[1] == 1) return;
-    copy_ = Block(static_cast<std::size_t>(rows_ * columns_) * sizeof(T));
+Contiguous<T>::Contiguous(const View<T>& view) : data_(view.data) {
+    if (!view || view.contiguous()) return;
+    copy_ = Block(checked_product(static_cast<std::size_t>(view.size()), sizeof(T)));
     T* const to = static_cast<T*>(copy_.data());
     gather(view, to);
     data_ = to;
-    stride_ = columns_;
+}
+
+template <class T>
+Rows<T>::Rows(const View<T>& view) : matrix_{view.data, view.shape[0], view.shape[1], view.strides[0]} {
+    if (matrix_.columns <= 1 || matrix_.rows == 0 || view.strides[1] == 1) return;
+    copy_ = Block(checked_product(static_cast<std::size_t>(view.size()), sizeof(T)));
+    T* const to = static_cast<T*>(copy_.data());
+    gather(view, to);
+    matrix_.data = to;
+    matrix_.stride = matrix_.columns;
 }
 
 #define RNNCORE_INSTANTIATE(T)                                              \
     template struct View<T>;                                                \
     template View<T> view(py::handle, const char*, const Shape&);           \
+    template View<T> view_of_any_shape(py::handle, const char*);            \
     template View<T> view_or_none(py::handle, const char*, const Shape&);   \
     template T* writeable(py::handle, const char*, const Shape&);           \
     template T* writeable_or_none(py::handle, const char*, const Shape&);   \
     template py::array_t<T> new_array(const std::vector<Index>&);           \
     template py::array_t<T> array_in(Block, T*, const std::vector<Index>&); \
     template void gather(const View<T>&, T*);                               \
+    template class Contiguous<T>;                                           \
     template class Rows<T>;
 
 RNNCORE_INSTANTIATE(float)

@@ -15,6 +15,7 @@
 
 #include "core/memory.hpp"
 #include "kernels/table.hpp"
+#include "rnn/matrix.hpp"
 
 namespace rnncore::bindings {
 
@@ -44,11 +45,15 @@ struct View {
 
     explicit operator bool() const { return data != nullptr; }
     Index rank() const { return static_cast<Index>(shape.size()); }
+    Index size() const { return owner.size(); }
     bool contiguous() const;
 };
 
 template <class T>
 View<T> view(py::handle value, const char* name, const Shape& shape);
+
+template <class T>
+View<T> view_of_any_shape(py::handle value, const char* name);
 
 // None gives an empty view.
 template <class T>
@@ -87,20 +92,28 @@ py::array_t<T> array_in(Block block, T* data, const std::vector<Index>& shape);
 template <class T>
 void gather(const View<T>& from, T* to);
 
+// Contiguous elements: the view's own memory where it is contiguous, otherwise a copy. An empty view gives null.
+template <class T>
+class Contiguous {
+public:
+    explicit Contiguous(const View<T>& view);
+    const T* data() const { return data_; }
+
+private:
+    Block copy_;
+    const T* data_;
+};
+
 // A matrix with contiguous rows: the view's own memory where that is so, otherwise a copy.
 template <class T>
 class Rows {
-  public:
+public:
     explicit Rows(const View<T>& view);
-    const T* data() const { return data_; }
-    Index rows() const { return rows_; }
-    Index columns() const { return columns_; }
-    Index stride() const { return stride_; }
+    const Matrix<const T>& matrix() const { return matrix_; }
 
-  private:
+private:
     Block copy_;
-    const T* data_;
-    Index rows_, columns_, stride_;
+    Matrix<const T> matrix_;
 };
 
 [[noreturn]] void throw_no_float(py::handle value, const char* name);

@@ -198,7 +198,7 @@ void product(const Product<T>& p) {
                                            p.lda,
                                            p.packed + first * p.k + k0 * width,
                                            kPanel<T> * p.k,
-                                           p.bias + first,
+                                           p.init == Init::bias ? p.bias + first : nullptr,
                                            c + first,
                                            p.ldc,
                                            p.k - k0 < kDepth<T> ? p.k - k0 : kDepth<T>,

@@ -1,0 +1,72 @@
+// Single kernels of the active instruction set, for the kernel tests.
+#include <algorithm>
+#include <string>
+
+#include "bindings/arrays.hpp"
+#include "bindings/interpreter.hpp"
+#include "bindings/register.hpp"
+#include "dispatch/dispatch.hpp"
+#include "rnn/linear.hpp"
+
+namespace rnncore::bindings {
+namespace {
+
+py::object kernel_product(py::object a, py::object b) {
+    return by_dtype(a, "a", [&]<class T>() -> py::object {
+        const auto a_view = view<T>(a, "a", {{"M"}, {"K"}});
+        const auto b_view = view<T>(b, "b", {{"N"}, {"K", a_view.shape[1]}});
+        auto c = new_array<T>({a_view.shape[0], b_view.shape[0]});
+        T* const to = c.mutable_data();
+        without_gil([&] {
+            const Rows<T> a_rows(a_view), b_rows(b_view);
+            linear_forward<T>(a_rows.matrix(), b_rows.matrix(), nullptr, to);
+        });
+        return c;
+    });
+}
+
+py::object kernel_product_transposed(py::object a, py::object b) {
+    return by_dtype(a, "a", [&]<class T>() -> py::object {
+        const auto a_view = view<T>(a, "a", {{"K"}, {"M"}});
+        const auto b_view = view<T>(b, "b", {{"K", a_view.shape[0]}, {"N"}});
+        auto c = new_array<T>({a_view.shape[1], b_view.shape[1]});
+        T* const to = c.mutable_data();
+        const Index size = c.size();
+        without_gil([&] {
+            const Rows<T> a_rows(a_view), b_rows(b_view);
+            std::fill_n(to, size, T(0));
+            add_transposed_product<T>(a_rows.matrix(), b_rows.matrix(), to);
+        });
+        return c;
+    });
+}
+
+template <class T>
+auto map_kernel(const std::string& name) {
+    const Kernels<T>& k = kernels<T>();
+    if (name == "exp") return k.exp;
+    if (name == "tanh") return k.tanh;
+    if (name == "sigmoid") return k.sigmoid;
+    throw py::value_error("name: expected 'exp', 'tanh' or 'sigmoid', got '" + name + "'");
+}
+
+py::object kernel_map(const std::string& name, py::object x) {
+    return by_dtype(x, "x", [&]<class T>() -> py::object {
+        const auto map = map_kernel<T>(name);
+        const auto values = view<T>(x, "x", {{"N"}});
+        auto y = new_array<T>(values.shape);
+        T* const to = y.mutable_data();
+        without_gil([&] { map(Contiguous<T>(values).data(), values.size(), to); });
+        return y;
+    });
+}
+
+}  // namespace
+
+void register_kernels(py::module_& module) {
+    module.def("kernel_product", kernel_product, py::arg("a"), py::arg("b"));
+    module.def("kernel_product_transposed", kernel_product_transposed, py::arg("a"), py::arg("b"));
+    module.def("kernel_map", kernel_map, py::arg("name"), py::arg("x"));
+}
+
+}  // namespace rnncore::bindings

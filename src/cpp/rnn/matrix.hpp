@@ -1,0 +1,75 @@
+// Products of whole matrices, divided among the threads of a region: what the layers outside the time loop are made of.
+#pragma once
+
+#include "core/memory.hpp"
+#include "core/threads.hpp"
+#include "kernels/table.hpp"
+
+namespace rnncore {
+
+// Rows of contiguous elements, `stride` elements apart.
+template <class T>
+struct Matrix {
+    T* data;
+    Index rows, columns, stride;
+
+    T* row(Index r) const { return data + r * stride; }
+    Matrix slice(Index first, Index count) const { return {row(first), count, columns, stride}; }
+};
+
+// One of the threads of a region.
+struct Worker {
+    int thread;
+    Team& team;
+
+    Range share(Index n, Index unit = 1) const { return rnncore::share(n, thread, team.size(), unit); }
+    void poll() const { team.poll(thread); }
+    bool stopped() const { return team.stopped(); }
+    void barrier() const { team.barrier(); }
+};
+
+// Rows between two looks at the user's interrupt; a multiple of the depth to which the kernels cut a sum over rows, so
+// that a sum in blocks of it has the bits of one in a single call.
+inline constexpr Index kBlockRows = 256;
+
+// The right-hand side b [k, n] of products, packed once for all of them.
+template <class T>
+class PackedMatrix {
+public:
+    static PackedMatrix of(Arena& arena, const Kernels<T>& kernels, const Matrix<const T>& b);
+    static PackedMatrix transpose_of(Arena& arena, const Kernels<T>& kernels, const Matrix<const T>& b);
+
+    void fill(const Arena& arena, const Worker& worker) const;  // the worker's share; a barrier must follow
+
+    // c[:, columns] = a b[:, columns] + bias (null: none) in this thread
+    void multiply(const Arena& arena, const Matrix<const T>& a, const T* bias, const Matrix<T>& c, Range columns) const;
+
+    Index columns() const { return packing_.n; }
+
+private:
+    PackedMatrix(Arena& arena, const Kernels<T>& kernels, const Packing<T>& packing);
+
+    const Kernels<T>* kernels_;
+    Packing<T> packing_;  // without the place of the packed matrix
+    Arena::Slot<T> packed_;
+};
+
+// c [M, N] += a^T b, summed over the rows of a [K, M] and b [K, N]. The threads divide c and never a sum: the bits do not
+// depend on their number.
+template <class T>
+class OuterSum {
+public:
+    OuterSum(Arena& arena, const Kernels<T>& kernels, int threads);
+    void add(const Arena& arena, const Matrix<const T>& a, const Matrix<const T>& b, T* c, const Worker& worker) const;
+
+private:
+    const Kernels<T>* kernels_;
+    Arena::Slot<T> scratch_;
+    Arena::Slot<const T*> rows_;
+};
+
+// sums [N] += the rows of a [K, N]; the threads divide the columns.
+template <class T>
+void add_column_sums(const Kernels<T>& kernels, const Matrix<const T>& a, T* sums, const Worker& worker);
+
+}  // namespace rnncore
