@@ -10,9 +10,9 @@ template <class T>
 [[gnu::always_inline]] inline Vec<T> square_root(Vec<T> x) {
 #if defined(__AVX512F__)
     if constexpr (sizeof(T) == 4)
-        return reinterpret_cast<Vec<T>>(__builtin_ia32_sqrtps512_mask(x, x, static_cast<unsigned short>(-1), 4));
+        return reinterpret_cast<Vec<T>>(_mm512_maskz_sqrt_ps(0xFFFF, reinterpret_cast<__m512>(x)));
     else
-        return reinterpret_cast<Vec<T>>(__builtin_ia32_sqrtpd512_mask(x, x, static_cast<unsigned char>(-1), 4));
+        return reinterpret_cast<Vec<T>>(_mm512_maskz_sqrt_pd(0xFF, reinterpret_cast<__m512d>(x)));
 #else
     for (int i = 0; i < kLanes<T>; ++i) {
         if constexpr (sizeof(T) == 4)

@@ -33,9 +33,9 @@ inline constexpr int kNumbers = kWays * 4 * kCounters;
 }
 
 // a0 b0 a1 b1 ...: the first or the second half of it
-template <bool second>
-[[gnu::always_inline]] inline Words interleave(Words a, Words b) {
-    constexpr int h = second ? kCounters / 2 : 0, n = kCounters;
+template <bool second, class Vector>  // a parameter, so that only the branch of its width is compiled
+[[gnu::always_inline]] inline Vector interleave(Vector a, Vector b) {
+    constexpr int n = sizeof(Vector) / 8, h = second ? n / 2 : 0;
     if constexpr (n == 2)
         return __builtin_shufflevector(a, b, h, h + n);
     else if constexpr (n == 4)
