@@ -1,0 +1,247 @@
+"""Batches of token ids for language models.
+
+T time, B batch. Arrays are time-major. Target t of a sequence is its token t + 1.
+
+`ContiguousBatches` walks one long text and carries the state from batch to batch (truncated BPTT);
+`SentenceBatches` takes whole sentences, each from the zero state (full BPTT).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnncore._check import check_shape, generator, ids_array, real, size
+
+__all__ = [
+    "IGNORED",
+    "Batch",
+    "Batches",
+    "ContiguousBatches",
+    "SentenceBatches",
+    "sentences",
+    "split",
+]
+
+Ids = NDArray[np.int64]
+IdsLike = NDArray[np.integer[Any]] | Sequence[int] | Sequence[Sequence[int]]
+Sliceable = TypeVar("Sliceable", Ids, list[Ids])
+
+#: Target of padding: the losses' default ``ignore_index``.
+IGNORED = -100
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Inputs of one update and what the model should have answered."""
+
+    inputs: Ids  # [T,B]
+    targets: Ids  # [T,B], IGNORED where there is padding
+    lengths: Ids | None = None  # [B]; None: every row has T steps
+
+    @property
+    def num_targets(self) -> int:
+        """Targets that count."""
+        return int(np.count_nonzero(self.targets != IGNORED))
+
+
+class Batches(Protocol):
+    """One pass over a set of tokens; iterating again starts the next pass."""
+
+    @property
+    def carries_state(self) -> bool:
+        """Whether row b of a batch continues row b of the batch before."""
+
+    def __len__(self) -> int:
+        """Batches of one pass."""
+
+    def __iter__(self) -> Iterator[Batch]:
+        """One pass."""
+
+
+class ContiguousBatches:
+    """One long sequence as B parallel streams, cut into chunks of at most ``bptt`` steps.
+
+    Stream b is a contiguous stretch of the sequence, and row b of each batch continues row b of
+    the batch before: the final state of one batch is the initial state of the next. Gradients
+    reach ``bptt`` steps back (truncated back-propagation through time; Williams and Peng 1990).
+
+    Parameters
+    ----------
+    ids
+        Integer tokens [N], N at least 2.
+    batch_size
+        Number of streams B.
+    bptt
+        Steps of one batch; the last batch of a pass may be shorter.
+    pad
+        False: every stream has floor((N-1)/B) targets and the up to B-1 targets left over at the
+        end are dropped, as suits training. True: all N-1 targets occur, the last streams being
+        padded with `IGNORED`, as a fair evaluation needs; B is lowered to N-1 where it exceeds it.
+
+    Raises
+    ------
+    TypeError, ValueError
+        When the ids are not integers [N], too few for the streams, or a size is not positive.
+    """
+
+    carries_state = True
+
+    def __init__(self, ids: Any, batch_size: int, bptt: int, *, pad: bool = False) -> None:
+        tokens = as_tokens("ids", ids)
+        batch_size = size("batch_size", batch_size)
+        num_targets = len(tokens) - 1
+        fewest = 1 if pad else batch_size
+        if num_targets < fewest:
+            raise ValueError(
+                f"ids: expected at least {fewest + 1} tokens for "
+                f"{'evaluation' if pad else f'{batch_size} streams'}, got {len(tokens)}"
+            )
+        self.bptt = size("bptt", bptt)
+        num_streams = min(batch_size, num_targets)
+        if pad:
+            steps = -(-num_targets // num_streams)
+            missing = steps * num_streams - num_targets
+            inputs = np.pad(tokens[:-1], (0, missing), constant_values=0)
+            targets = np.pad(tokens[1:], (0, missing), constant_values=IGNORED)
+        else:
+            steps = num_targets // num_streams
+            inputs = tokens[: steps * num_streams]
+            targets = tokens[1 : steps * num_streams + 1]
+        self._inputs = inputs.reshape(num_streams, steps).T  # [S,B], S steps of a whole stream
+        self._targets = targets.reshape(num_streams, steps).T  # [S,B]
+
+    @property
+    def batch_size(self) -> int:
+        """Number of streams B."""
+        return self._inputs.shape[1]
+
+    def __len__(self) -> int:
+        return -(-len(self._inputs) // self.bptt)
+
+    def __iter__(self) -> Iterator[Batch]:
+        for start in range(0, len(self._inputs), self.bptt):
+            chunk = slice(start, start + self.bptt)
+            yield Batch(self._inputs[chunk], self._targets[chunk])
+
+
+class SentenceBatches:
+    """Whole sentences in batches of similar length, for full back-propagation through time.
+
+    Sentences are sorted by length before they are cut into batches, so that little is padded.
+
+    Parameters
+    ----------
+    sentences
+        Integer arrays [N_k], each with its boundary tokens and at least 2 tokens long.
+    batch_size
+        Sentences of one batch; one batch of a pass may have fewer.
+    rng
+        Generator or seed: each pass deals sentences of equal length anew and takes the batches in
+        a new order. None: every pass is the same, shortest sentences first.
+
+    Raises
+    ------
+    TypeError, ValueError
+        When there is no sentence, one is not integers [N] with N at least 2, or the batch size is
+        not positive.
+    """
+
+    carries_state = False
+
+    def __init__(
+        self,
+        sentences: Sequence[Any],
+        batch_size: int,
+        *,
+        rng: np.random.Generator | int | None = None,
+    ) -> None:
+        self._sentences = [as_tokens(f"sentences[{k}]", s) for k, s in enumerate(sentences)]
+        if not self._sentences:
+            raise ValueError("sentences: expected at least one, got none")
+        self._lengths = np.array([len(s) - 1 for s in self._sentences])  # targets of each
+        shortest = int(np.argmin(self._lengths))
+        if self._lengths[shortest] < 1:
+            raise ValueError(
+                f"sentences[{shortest}]: expected at least 2 tokens, got "
+                f"{len(self._sentences[shortest])}"
+            )
+        self.batch_size = size("batch_size", batch_size)
+        self._rng = None if rng is None else generator(rng)
+
+    def __len__(self) -> int:
+        return -(-len(self._sentences) // self.batch_size)
+
+    def __iter__(self) -> Iterator[Batch]:
+        count = len(self._sentences)
+        dealt = np.arange(count) if self._rng is None else self._rng.permutation(count)
+        by_length = dealt[np.argsort(self._lengths[dealt], kind="stable")]
+        order = np.arange(len(self)) if self._rng is None else self._rng.permutation(len(self))
+        for k in order:
+            yield self._batch(by_length[k * self.batch_size : (k + 1) * self.batch_size])
+
+    def _batch(self, members: NDArray[np.int64]) -> Batch:
+        lengths = self._lengths[members]
+        shape = (int(lengths.max()), len(members))
+        inputs = np.zeros(shape, np.int64)
+        targets = np.full(shape, IGNORED, np.int64)
+        for b, (k, length) in enumerate(zip(members, lengths, strict=True)):
+            inputs[:length, b] = self._sentences[k][:-1]
+            targets[:length, b] = self._sentences[k][1:]
+        return Batch(inputs, targets, lengths)
+
+
+def sentences(ids: Any, boundary: int) -> list[Ids]:
+    """Sentences of a text, each from the boundary token before it to the one after it.
+
+    Parameters
+    ----------
+    ids
+        Integer tokens [N].
+    boundary
+        The token between sentences: the line feed of a text with one sentence a line. It begins
+        and ends every sentence, so that a model learns how sentences start and when they stop.
+
+    Returns
+    -------
+    list of arrays [N_k], N_k at least 2. An empty line is a sentence too.
+    """
+    tokens = as_tokens("ids", ids)
+    if len(tokens) == 0 or tokens[0] != boundary:
+        tokens = np.insert(tokens, 0, boundary)
+    if len(tokens) == 1 or tokens[-1] != boundary:
+        tokens = np.append(tokens, boundary)
+    at = np.flatnonzero(tokens == boundary)
+    return [tokens[start : end + 1] for start, end in pairwise(at)]
+
+
+def split(tokens: Sliceable, validation_fraction: float) -> tuple[Sliceable, Sliceable]:
+    """Training and validation part of a text: the validation part is the last of it.
+
+    Parameters
+    ----------
+    tokens
+        Token ids [N], or a list of N sentences.
+    validation_fraction
+        Share of the N that is held out, in [0, 1); 0 gives an empty validation part.
+
+    Raises
+    ------
+    ValueError
+        When the share lies outside [0, 1).
+    """
+    held_out = real("validation_fraction", validation_fraction, 0, 1, open_high=True)
+    num_training = int(len(tokens) * (1 - held_out))
+    return tokens[:num_training], tokens[num_training:]
+
+
+def as_tokens(name: str, ids: Any) -> Ids:
+    """Return `ids`, which must be integers [N], as int64; errors call them `name`."""
+    tokens = ids_array(name, ids)
+    check_shape(name, tokens, ("N",))
+    return tokens.astype(np.int64, copy=False)
