@@ -7,6 +7,7 @@ import errno
 import os
 import secrets
 import stat
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -46,6 +47,17 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             os.unlink(temporary)
         raise
     _flush_directory(target.parent)
+
+
+def require_writable(path: str | os.PathLike[str]) -> None:
+    """Raise the error of `replacing` now, before long work; `path` is neither made nor changed."""
+    target = Path(os.path.realpath(as_path(path)))
+    _permissions(target)
+    try:
+        with tempfile.TemporaryFile(dir=target.parent):
+            pass
+    except OSError as error:
+        raise OSError(error.errno, os.strerror(error.errno or 0), str(path)) from None
 
 
 def as_path(path: str | os.PathLike[str]) -> Path:

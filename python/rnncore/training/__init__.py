@@ -1,0 +1,18 @@
+"""Training: the loop, its configuration and its results."""
+
+from rnncore.training.batches import text_batches
+from rnncore.training.config import OptimizerConfig, ScheduleConfig, TrainingConfig
+from rnncore.training.loop import TrainingResult, Validation, evaluate, fit
+from rnncore.training.trainable import Trainable
+
+__all__ = [
+    "OptimizerConfig",
+    "ScheduleConfig",
+    "Trainable",
+    "TrainingConfig",
+    "TrainingResult",
+    "Validation",
+    "evaluate",
+    "fit",
+    "text_batches",
+]

@@ -1,0 +1,55 @@
+"""Training and validation batches of one text."""
+
+from __future__ import annotations
+
+from rnncore.data import Batches, ContiguousBatches, Ids, SentenceBatches, sentences, split
+from rnncore.training.config import TrainingConfig
+
+__all__ = ["text_batches"]
+
+# Steps of one validation batch: long enough that the kernels are busy, short enough that its
+# outputs stay in the cache.
+_VALIDATION_STEPS = 128
+
+# Fewest tokens of one validation stream: each begins without context, which costs some dozen
+# tokens a higher loss; over a thousand that is lost in the noise.
+_SHORTEST_STREAM = 1000
+
+
+def text_batches(
+    ids: Ids, config: TrainingConfig, boundary: int | None = None
+) -> tuple[Batches, Batches | None]:
+    """Training batches of the beginning of a text, validation batches of its end.
+
+    Parameters
+    ----------
+    ids : integers [N]
+        The whole text.
+    config : TrainingConfig
+        Batch size, bptt, and the share that is held out.
+    boundary : int, optional
+        The token between sentences; needed where ``config.sentences``.
+
+    Returns
+    -------
+    training : Batches
+    validation : Batches or None
+        None where nothing is held out. Every held-out target occurs once.
+
+    Raises
+    ------
+    ValueError
+        When the text is too short, or the boundary is missing.
+    """
+    if config.sentences:
+        if boundary is None:
+            raise ValueError("boundary: expected the token between sentences, got None")
+        learned, held_out = split(sentences(ids, boundary), config.validation_fraction)
+        training = SentenceBatches(learned, config.batch_size, rng=config.seed)
+        return training, SentenceBatches(held_out, config.batch_size) if held_out else None
+    first, last = split(ids, config.validation_fraction)
+    streams = min(config.validation_streams, 1 + len(last) // _SHORTEST_STREAM)
+    validation = (
+        ContiguousBatches(last, streams, _VALIDATION_STEPS, pad=True) if len(last) > 1 else None
+    )
+    return ContiguousBatches(first, config.batch_size, config.bptt), validation

@@ -1,0 +1,234 @@
+"""How a model is trained, as plain values: shared by Python and the command line."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from rnncore._check import choice, flag, real, size
+from rnncore.layers import Module
+from rnncore.optim import (
+    SGD,
+    Adam,
+    AdamW,
+    Constant,
+    Cosine,
+    Exponential,
+    Optimizer,
+    Plateau,
+    RMSprop,
+    Schedule,
+    Step,
+)
+
+__all__ = ["OPTIMIZERS", "SCHEDULES", "OptimizerConfig", "ScheduleConfig", "TrainingConfig"]
+
+#: Class of each optimiser and its options; the class itself has their defaults.
+OPTIMIZERS: dict[str, tuple[type[Optimizer], tuple[str, ...]]] = {
+    "sgd": (SGD, ("momentum", "nesterov", "weight_decay")),
+    "rmsprop": (RMSprop, ("alpha", "weight_decay")),
+    "adam": (Adam, ("weight_decay",)),
+    "adamw": (AdamW, ("weight_decay",)),
+}
+
+#: Class of each schedule and the defaults of its options. Those of "exponential" are char-rnn's.
+SCHEDULES: dict[str, tuple[type[Schedule], dict[str, float]]] = {
+    "constant": (Constant, {}),
+    "exponential": (Exponential, {"gamma": 0.97, "after_epoch": 10}),
+    "step": (Step, {"gamma": 0.1, "after_epoch": 10}),
+    "plateau": (Plateau, {"gamma": 0.5, "patience": 0}),
+    "cosine": (Cosine, {"warmup": 0, "floor": 0.0}),
+}
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """Optimiser, learning rate and clipping; None is the optimiser's own default.
+
+    Parameters
+    ----------
+    name : {"adam", "adamw", "rmsprop", "sgd"}
+        Which one; see `rnncore.optim`.
+    learning_rate : float
+        Base learning rate, which the schedule multiplies.
+    momentum : float or None
+        Of "sgd".
+    nesterov : bool
+        Nesterov's momentum; of "sgd".
+    alpha : float or None
+        Decay of the average of squared gradients; of "rmsprop".
+    weight_decay : float or None
+        Of all.
+    clip_norm : float or None
+        Limit of the gradients' Euclidean norm; None: no limit.
+    clip_value : float or None
+        Limit of each gradient's magnitude; None: no limit.
+    """
+
+    name: str = "adam"
+    learning_rate: float = 2e-3
+    momentum: float | None = None
+    nesterov: bool = False
+    alpha: float | None = None
+    weight_decay: float | None = None
+    clip_norm: float | None = 1.0
+    clip_value: float | None = None
+
+    def __post_init__(self) -> None:
+        choice("optimizer", self.name, OPTIMIZERS)
+        flag("nesterov", self.nesterov)
+
+    def build(self, model: Module) -> Optimizer:
+        """Return the optimiser of `model`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            When an option is given that this optimiser does not have, or is outside its range.
+        """
+        kind, options = OPTIMIZERS[self.name]
+        given: dict[str, Any] = {
+            "momentum": self.momentum,
+            "nesterov": self.nesterov or None,
+            "alpha": self.alpha,
+            "weight_decay": self.weight_decay,
+        }
+        return kind(
+            model,
+            self.learning_rate,
+            clip_norm=self.clip_norm,
+            clip_value=self.clip_value,
+            **_accepted(given, options, f"optimizer {self.name!r}"),
+        )
+
+
+@dataclass(frozen=True)
+class ScheduleConfig:
+    """How the learning rate changes; None is the default of the schedule, see `SCHEDULES`.
+
+    Parameters
+    ----------
+    name : {"constant", "exponential", "step", "plateau", "cosine"}
+        Which one; see `rnncore.optim.schedules`.
+    gamma : float or None
+        Factor of one reduction: of "exponential" (every epoch), "step" and "plateau".
+    after_epoch : int or None
+        Epochs with the full rate, at least 1: of "exponential" and "step".
+    patience : int or None
+        Validations without improvement that are tolerated: of "plateau".
+    warmup : int or None
+        Updates of the linear rise, cut to half of the run: of "cosine".
+    floor : float or None
+        Last factor: of "cosine".
+    """
+
+    name: str = "constant"
+    gamma: float | None = None
+    after_epoch: int | None = None
+    patience: int | None = None
+    warmup: int | None = None
+    floor: float | None = None
+
+    def __post_init__(self) -> None:
+        choice("schedule", self.name, SCHEDULES)
+        if self.after_epoch is not None:
+            size("after_epoch", self.after_epoch)
+
+    def build(self, updates: int) -> Schedule:
+        """Return the schedule of a run of `updates` updates.
+
+        Raises
+        ------
+        TypeError, ValueError
+            When an option is given that this schedule does not have, or is outside its range.
+        """
+        kind, defaults = SCHEDULES[self.name]
+        given = {
+            "gamma": self.gamma,
+            "after_epoch": self.after_epoch,
+            "patience": self.patience,
+            "warmup": self.warmup,
+            "floor": self.floor,
+        }
+        options: dict[str, Any] = {
+            **defaults,
+            **_accepted(given, defaults, f"schedule {self.name!r}"),
+        }
+        if "after_epoch" in options:
+            options["after_epoch"] -= 1  # the schedules name the last such epoch, from 0
+        if "warmup" in options:
+            warmup = size("warmup", options["warmup"], minimum=0)
+            options.update(total=max(1, updates), warmup=min(warmup, updates // 2))
+        return kind(**options)
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """One training run.
+
+    Parameters
+    ----------
+    epochs : int
+        Passes over the training part.
+    batch_size : int
+        Parallel streams, or sentences of one batch.
+    bptt : int
+        Steps of one update: gradients reach that far back. Without effect on sentences.
+    sentences : bool
+        Whether every line is a sequence of its own, from the zero state, with gradients through
+        the whole of it (full BPTT), instead of a stretch of one contiguous text.
+    validation_fraction : float
+        Share of the text, its end, that is held out, in [0, 1); 0 goes without validation.
+    validation_streams : int
+        Most parallel streams in which the held-out text is read. 1 is exact; each further one
+        starts once more without context, and so has at least 1,000 tokens.
+    validate_every : int or None
+        Updates between validations; None: one after each epoch.
+    time_limit : float or None
+        Seconds after which training stops. Schedules that end with the run end then.
+    seed : int
+        Of the order of sentences.
+    optimizer : OptimizerConfig
+    schedule : ScheduleConfig
+
+    Raises
+    ------
+    TypeError, ValueError
+        When a value has the wrong type or is outside its range.
+    """
+
+    epochs: int = 10
+    batch_size: int = 32
+    bptt: int = 64
+    sentences: bool = False
+    validation_fraction: float = 0.1
+    validation_streams: int = 16
+    validate_every: int | None = None
+    time_limit: float | None = None
+    seed: int = 0
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "bptt", "validation_streams"):
+            size(name, getattr(self, name))
+        flag("sentences", self.sentences)
+        real("validation_fraction", self.validation_fraction, 0, 1, open_high=True)
+        if self.validate_every is not None:
+            size("validate_every", self.validate_every)
+        if self.time_limit is not None:
+            real("time_limit", self.time_limit, 0, math.inf, open_low=True)
+        size("seed", self.seed, minimum=0)
+
+
+def _accepted(
+    given: Mapping[str, Any], options: Mapping[str, Any] | tuple[str, ...], owner: str
+) -> dict[str, Any]:
+    """Return what is given, which the owner must have as an option."""
+    chosen = {name: value for name, value in given.items() if value is not None}
+    for name in chosen:
+        if name not in options:
+            raise ValueError(f"{name}: no option of {owner}, which takes {sorted(options)}")
+    return chosen

@@ -1,0 +1,304 @@
+"""The training loop."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from typing import Any
+
+from rnncore import _files
+from rnncore.data import Batch, Batches
+from rnncore.progress import Progress, Report
+from rnncore.training.best import BestModel
+from rnncore.training.config import TrainingConfig
+from rnncore.training.trainable import Trainable
+
+__all__ = ["TrainingResult", "Validation", "evaluate", "fit"]
+
+
+@dataclass(frozen=True)
+class Validation:
+    """One validation."""
+
+    epoch: int  # counted from 1
+    update: int  # updates before it
+    loss: float  # mean per target, in nats
+
+
+@dataclass
+class TrainingResult:
+    """What happened in a training run.
+
+    Attributes
+    ----------
+    losses : list of float
+        Mean loss of the batch of every update, before the update, in nats.
+    validations : list of Validation
+        In the order of time.
+    num_targets : int
+        Tokens learned from.
+    seconds : float
+        Duration of the run.
+    interrupted : bool
+        Whether Ctrl-C ended it.
+    """
+
+    losses: list[float] = field(default_factory=list)
+    validations: list[Validation] = field(default_factory=list)
+    num_targets: int = 0
+    seconds: float = 0.0
+    interrupted: bool = False
+
+    @property
+    def best(self) -> Validation | None:
+        """The validation with the lowest loss, whose parameters the model has now."""
+        finite = (v for v in self.validations if math.isfinite(v.loss))
+        return min(finite, key=lambda v: v.loss, default=None)
+
+
+def fit(
+    model: Trainable,
+    training: Batches,
+    validation: Batches | None = None,
+    config: TrainingConfig | None = None,
+    *,
+    path: str | os.PathLike[str] | None = None,
+    progress: Progress | None = None,
+) -> TrainingResult:
+    """Train a model; it ends with the parameters of the lowest validation loss.
+
+    Ctrl-C (KeyboardInterrupt) ends the run within one update: the best parameters so far, or the
+    last where there was no validation yet, are put into the model and saved, and the function
+    returns.
+
+    Parameters
+    ----------
+    model : Trainable
+        Changed in place.
+    training : Batches
+        Each iteration is one epoch. The state of the model is carried from batch to batch where
+        they say so: truncated back-propagation through time.
+    validation : Batches, optional
+        Read after each epoch, or every ``config.validate_every`` updates. Without it the last
+        parameters are kept.
+    config : TrainingConfig, optional
+        Epochs, optimiser, schedule, limits; what it says about batches was used to make them.
+    path : path, optional
+        Where each better model is saved at once, by a rename: a kill leaves the one before.
+    progress : Progress, optional
+        Where to show how it goes; None is silent.
+
+    Returns
+    -------
+    TrainingResult
+
+    Raises
+    ------
+    OSError
+        When the path cannot be written, before anything is computed.
+    FloatingPointError
+        When the loss becomes infinite or not a number. The model has the best parameters so far.
+    TypeError, ValueError
+        When an option of the optimiser or schedule does not fit.
+    """
+    run = _Run(model, training, validation, config or TrainingConfig(), progress)
+    if path is not None:
+        _files.require_writable(path)
+    best = BestModel(model, path)
+    try:
+        with progress or nullcontext():
+            run.epochs(best)
+    except KeyboardInterrupt:
+        run.result.interrupted = True
+    except FloatingPointError:
+        best.restore()
+        raise
+    finally:
+        run.result.seconds = run.elapsed()
+    if run.result.losses:
+        best.finish()
+    return run.result
+
+
+def evaluate(model: Trainable, batches: Batches) -> float:
+    """Mean loss per target over one pass, in nats; each target counts once, whatever its batch."""
+    total, count, state = 0.0, 0, None
+    for batch in batches:
+        loss, final = model.loss(batch.inputs, batch.targets, state, batch.lengths)
+        state = final if batches.carries_state else None
+        total += loss * batch.num_targets
+        count += batch.num_targets
+    return total / max(1, count)
+
+
+class _Run:
+    """One run of the loop: counters, clock, and what is reported of them."""
+
+    def __init__(
+        self,
+        model: Trainable,
+        training: Batches,
+        validation: Batches | None,
+        config: TrainingConfig,
+        progress: Progress | None,
+    ) -> None:
+        self.result = TrainingResult()
+        self._model = model
+        self._training = training
+        self._validation = validation
+        self._config = config
+        self._progress = progress
+        self._updates = config.epochs * len(training)
+        self._optimizer = config.optimizer.build(model)
+        self._schedule = config.schedule.build(self._updates)
+        self._epoch = 0
+        self._start = time.perf_counter()
+        self._meter = _Meter()
+
+    def epochs(self, best: BestModel) -> None:
+        """Train until the epochs or the time are over."""
+        self._model.zero_grad()
+        for epoch in range(self._config.epochs):
+            self._epoch = epoch
+            self._one_epoch(best)
+            if self._time_is_over():
+                break
+
+    def elapsed(self) -> float:
+        """Seconds since the start."""
+        return time.perf_counter() - self._start
+
+    def _one_epoch(self, best: BestModel) -> None:
+        state, first = None, len(self.result.losses)
+        for batch in self._training:
+            # A carried state is a number, not a function of the parameters: no gradient reaches
+            # the batch before (truncated back-propagation through time).
+            final = self._update(batch, state)
+            state = final if self._training.carries_state else None
+            if self._time_is_over():
+                break
+            if self._validation_is_due():
+                self._validate(best)
+            elif self._report_is_due():
+                self._report()
+        if self._validation is not None:
+            self._validate(best)
+        else:
+            losses = self.result.losses[first:]
+            self._schedule.observe(sum(losses) / max(1, len(losses)))
+
+    def _update(self, batch: Batch, state: Any) -> Any:
+        """One step of the optimiser; returns the final state."""
+        factor = self._schedule.factor(self._schedule_step(), self._epoch)
+        self._optimizer.lr = self._config.optimizer.learning_rate * factor
+        loss, state = self._model.loss_and_grad(batch.inputs, batch.targets, state, batch.lengths)
+        if not math.isfinite(loss):
+            raise FloatingPointError(
+                f"training diverged: the loss of update {len(self.result.losses) + 1} is {loss}; "
+                "a lower learning rate or clip_norm may help"
+            )
+        self._optimizer.step(zero_grad=True)
+        self.result.losses.append(loss)
+        self.result.num_targets += batch.num_targets
+        self._meter.add(loss, batch.num_targets)
+        return state
+
+    def _validate(self, best: BestModel) -> None:
+        """Compute the validation loss, unless it is known for the present parameters."""
+        done, known = len(self.result.losses), self.result.validations
+        if self._validation is None or (known and known[-1].update == done):
+            return
+        self._meter.stop()
+        loss = evaluate(self._model, self._validation)
+        known.append(Validation(self._epoch + 1, done, loss))
+        best.offer(loss)
+        self._schedule.observe(loss)
+        self._report(validated=True)
+
+    def _report(self, *, validated: bool = False) -> None:
+        if self._progress is None:
+            return
+        self._meter.stop()
+        fraction = self._fraction()
+        validations = self.result.validations
+        report = Report(
+            epoch=self._epoch + 1,
+            epochs=self._config.epochs,
+            fraction=fraction,
+            loss=self._meter.mean_loss(),
+            validation_loss=validations[-1].loss if validations else None,
+            tokens_per_second=self._meter.speed(),
+            seconds_left=self.elapsed() * (1 - fraction) / fraction,
+            validated=validated,
+        )
+        self._progress.show(report)
+        self._meter.resume()
+
+    def _validation_is_due(self) -> bool:
+        every = self._config.validate_every
+        return every is not None and len(self.result.losses) % every == 0
+
+    def _report_is_due(self) -> bool:
+        return self._progress is not None and self._meter.seconds() >= self._progress.interval
+
+    def _fraction(self) -> float:
+        """Share of the run that is done, by updates or by time."""
+        done = len(self.result.losses) / self._updates
+        limit = self._config.time_limit
+        return done if limit is None else min(1.0, max(done, self.elapsed() / limit))
+
+    def _schedule_step(self) -> int:
+        """Updates done; more where the time runs out before the epochs."""
+        done = len(self.result.losses)
+        if self._config.time_limit is None:
+            return done
+        return max(done, int(self._fraction() * self._updates))
+
+    def _time_is_over(self) -> bool:
+        limit = self._config.time_limit
+        return limit is not None and self.elapsed() >= limit
+
+
+class _Meter:
+    """Loss and speed of the updates since the last report; the time of validations is left out."""
+
+    def __init__(self) -> None:
+        self._begin(time.perf_counter())
+
+    def _begin(self, start: float) -> None:
+        self._start = start
+        self._stop: float | None = None
+        self._resumed = start
+        self._loss = 0.0
+        self._num_targets = 0
+
+    def add(self, loss: float, num_targets: int) -> None:
+        """Take note of one update and its mean loss; the first after a stop begins anew."""
+        if self._stop is not None:
+            self._begin(self._resumed)
+        self._loss += loss * num_targets
+        self._num_targets += num_targets
+
+    def stop(self) -> None:
+        """Stop the clock; the figures stay until the next update."""
+        if self._stop is None:
+            self._stop = time.perf_counter()
+
+    def resume(self) -> None:
+        """Let the clock of the next figures run from now on."""
+        self._resumed = time.perf_counter()
+
+    def seconds(self) -> float:
+        """Duration so far."""
+        return (time.perf_counter() if self._stop is None else self._stop) - self._start
+
+    def mean_loss(self) -> float:
+        """Mean per target."""
+        return self._loss / max(1, self._num_targets)
+
+    def speed(self) -> float:
+        """Targets per second."""
+        return self._num_targets / max(self.seconds(), 1e-9)
