@@ -1,0 +1,65 @@
+"""The command ``rnncore``: train, sample, score, info.
+
+Results go to standard output. An error is one line on standard error and exit status 2; Ctrl-C is
+exit status 130.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+import rnncore
+from rnncore.cli import info, sample, score, train
+from rnncore.cli.parser import Parser
+
+__all__ = ["main"]
+
+_COMMANDS = {"train": train, "sample": sample, "score": score, "info": info}
+_INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        What follows ``rnncore`` on the command line; None takes it from there.
+
+    Returns
+    -------
+    int
+        Exit status: 0, 2 after an error, 130 after Ctrl-C, 1 when nobody reads the output.
+    """
+    try:
+        given = _parser().parse_args(arguments)
+        status: int = _COMMANDS[given.command].run(given)
+        sys.stdout.flush()
+        return status
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except BrokenPipeError:
+        # The reader, say `head`, has gone. Python would complain when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (ArithmeticError, ImportError, MemoryError, OSError, TypeError, ValueError) as error:
+        print(f"rnncore: error: {_one_line(error)}", file=sys.stderr)
+        return 2
+
+
+def _parser() -> Parser:
+    parser = Parser(prog="rnncore", description="Recurrent neural networks on ordinary CPUs.")
+    parser.add_argument("--version", action="version", version=f"rnncore {rnncore.__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, command in _COMMANDS.items():
+        command.add_options(commands.add_parser(name, help=command.HELP))
+    return parser
+
+
+def _one_line(error: BaseException) -> str:
+    """What went wrong, in one line."""
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return " ".join(str(error).split()) or type(error).__name__

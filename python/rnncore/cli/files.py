@@ -1,0 +1,46 @@
+"""Files that commands read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rnncore import io
+from rnncore.models import LanguageModel
+
+__all__ = ["load_language_model", "read_text"]
+
+
+def read_text(path: str) -> str:
+    """Return a text file in UTF-8 with its line ends as line feeds and without byte order mark.
+
+    Raises
+    ------
+    OSError
+        When it cannot be read.
+    ValueError
+        When it is empty or not UTF-8.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"{path}: expected text in UTF-8, got the byte {error.object[error.start]:#04x} at "
+            f"position {error.start}"
+        ) from None
+    if not text:
+        raise ValueError(f"{path}: expected a text, got an empty file")
+    return text
+
+
+def load_language_model(path: str) -> LanguageModel:
+    """Return the language model of a file.
+
+    Raises
+    ------
+    OSError, ValueError
+        As `rnncore.load`, and when the model is of another kind or has no vocabulary.
+    """
+    model = io.load(path)
+    if not isinstance(model, LanguageModel) or model.tokenizer is None:
+        raise ValueError(f"{path}: expected a language model with a vocabulary, got {model!r}")
+    return model

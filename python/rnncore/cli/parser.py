@@ -1,0 +1,66 @@
+"""Parsing of options; those that are not given keep the defaults of the Python side."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any, NoReturn
+
+__all__ = ["OptionGroup", "Parser", "dataclass_defaults", "keywords"]
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are exceptions, so that all errors are told in one way."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise ValueError instead of printing the usage and leaving the process."""
+        raise ValueError(f"{message}; see {self.prog} --help")
+
+
+class OptionGroup:
+    """Options that become keyword arguments of one function or class.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+        Parser of the command.
+    title : str
+        Headline of the options in the help text.
+    defaults : mapping
+        The function's own default of each keyword, where it has one, for the help text.
+    """
+
+    def __init__(
+        self, parser: argparse.ArgumentParser, title: str, defaults: Mapping[str, Any]
+    ) -> None:
+        self._group = parser.add_argument_group(title)
+        self._defaults = defaults
+        self._title = title
+
+    def add(self, flag: str, keyword: str, text: str, **parsing: Any) -> None:
+        """Add one option; ``parsing`` is passed on to argparse."""
+        default = self._defaults.get(keyword)
+        told = "" if default is None or "action" in parsing else f" (default: {default})"
+        self._group.add_argument(
+            flag,
+            dest=f"{self._title}:{keyword}",
+            default=argparse.SUPPRESS,
+            help=(text + told).replace("%", "%%"),
+            **parsing,
+        )
+
+
+def keywords(given: argparse.Namespace, title: str) -> dict[str, Any]:
+    """Return the keywords of the `OptionGroup` of that title that were given."""
+    prefix = f"{title}:"
+    return {
+        name.removeprefix(prefix): value
+        for name, value in vars(given).items()
+        if name.startswith(prefix)
+    }
+
+
+def dataclass_defaults(kind: type) -> dict[str, Any]:
+    """Return the default of each field of a dataclass."""
+    return {field.name: field.default for field in fields(kind)}

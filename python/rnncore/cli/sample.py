@@ -1,0 +1,62 @@
+"""``rnncore sample``: text that a model writes."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from rnncore.cli.files import load_language_model
+
+__all__ = ["HELP", "add_options", "run"]
+
+HELP = "let a model continue a text"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Describe the command and its options."""
+    parser.description = "Print a prompt and how the model continues it, as it goes."
+    parser.add_argument("model", metavar="MODEL", help="file of a trained model")
+    parser.add_argument(
+        "--prompt", metavar="TEXT", default="\n", help="what to continue (default: a line feed)"
+    )
+    parser.add_argument(
+        "--length", type=int, metavar="N", default=500, help="characters to draw (default: 500)"
+    )
+    parser.add_argument(
+        "--temperature",
+        type=float,
+        metavar="X",
+        default=1.0,
+        help="smaller is more conservative, 0 always takes the most probable (default: 1)",
+    )
+    parser.add_argument(
+        "--top-k",
+        type=int,
+        metavar="N",
+        default=0,
+        help="draw among the N most probable only; 0: among all (default: 0)",
+    )
+    parser.add_argument(
+        "--top-p",
+        type=float,
+        metavar="P",
+        default=1.0,
+        help="draw among the most probable that make up P of the probability (default: 1)",
+    )
+    parser.add_argument(
+        "--seed", type=int, metavar="N", help="same text every time (default: another each time)"
+    )
+
+
+def run(given: argparse.Namespace) -> int:
+    """Run the command; return the exit status."""
+    model = load_language_model(given.model)
+    pieces = model.generate(
+        given.prompt, given.length, given.temperature, given.top_k, given.top_p, given.seed
+    )
+    sys.stdout.write(given.prompt)
+    for piece in pieces:
+        sys.stdout.write(piece)
+        sys.stdout.flush()
+    sys.stdout.write("\n")
+    return 0

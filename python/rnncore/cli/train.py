@@ -1,0 +1,112 @@
+"""``rnncore train``: a character-level language model of a text."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import threading
+
+import rnncore
+from rnncore import _files, datasets
+from rnncore.cli.files import read_text
+from rnncore.cli.train_options import add_options as add_training_options
+from rnncore.cli.train_options import model_keywords, training_config
+from rnncore.models import LanguageModel
+from rnncore.progress import bits, choose_progress, clock, perplexity
+from rnncore.text import CharTokenizer
+from rnncore.training import TrainingResult
+
+__all__ = ["HELP", "add_options", "run"]
+
+HELP = "train a language model of a text and print what it writes"
+
+# Below 1, so that the sample shows what the model has learned rather than its rarest ideas.
+_SAMPLE_TEMPERATURE = 0.8
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Describe the command and its options."""
+    parser.description = (
+        "Train a character-level language model of a text. The end of the text is held out; the "
+        "model with the lowest loss on it is kept, and what it writes is printed. Ctrl-C ends the "
+        "training and keeps the best model so far."
+    )
+    parser.add_argument(
+        "file", metavar="FILE", nargs="?", help="text in UTF-8 (default: plays of Shakespeare)"
+    )
+    parser.add_argument("--out", metavar="MODEL", required=True, help="file for the model")
+    parser.add_argument("--threads", type=int, metavar="N", help="threads (default: all)")
+    parser.add_argument(
+        "--sample-length",
+        type=int,
+        metavar="N",
+        default=600,
+        help="characters to print at the end (default: 600)",
+    )
+    add_training_options(parser)
+
+
+def run(given: argparse.Namespace) -> int:
+    """Run the command; return the exit status."""
+    _listen_to_ctrl_c()
+    config = training_config(given)
+    keywords = model_keywords(given)
+    _files.require_writable(given.out)
+    name, text = _text(given.file, given.out)
+    if given.threads is not None:
+        rnncore.set_num_threads(given.threads)
+
+    # Sentences begin and end with a line feed, also those of a text that is one line.
+    tokenizer = CharTokenizer.fit(f"{text}\n" if config.sentences else text)
+    model = LanguageModel(tokenizer.vocab_size, tokenizer=tokenizer, rng=config.seed, **keywords)
+    print(
+        f"{name}: {len(text):,} characters, {tokenizer.vocab_size} of them distinct. "
+        f"{model.cell} {model.rnn.num_layers} x {model.rnn.hidden_size}: "
+        f"{model.num_params:,} parameters. "
+        f"{rnncore.isa()}, {rnncore.get_num_threads()} threads.",
+        flush=True,
+    )
+    progress = choose_progress(sys.stdout, "character")
+    result = model.fit(text, config, path=given.out, progress=progress)
+    print(_summary(result, given.out), flush=True)
+    if result.interrupted:
+        return 130
+    prompt = "\n" if "\n" in tokenizer.vocabulary else text[0]
+    written = model.sample(prompt, given.sample_length, _SAMPLE_TEMPERATURE, rng=config.seed)
+    print(f"\n{written.strip()}")
+    return 0
+
+
+def _listen_to_ctrl_c() -> None:
+    """Let SIGINT be KeyboardInterrupt also where a script started the training with ``&``.
+
+    Shells let such commands ignore it; but it is the only way to end a training and keep it.
+    """
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _text(file: str | None, out: str) -> tuple[str, str]:
+    """Name and content of the text."""
+    if file is None:
+        return "tinyshakespeare", datasets.tinyshakespeare()
+    if os.path.exists(out) and os.path.samefile(file, out):
+        raise ValueError(f"--out: expected another file than the text, got {out}")
+    return file, read_text(file)
+
+
+def _summary(result: TrainingResult, out: str) -> str:
+    """One line: what was saved where."""
+    if not result.losses:
+        return "interrupted before the first update; nothing was saved"
+    ended = "interrupted after" if result.interrupted else "trained for"
+    best = result.best
+    quality = (
+        "no validation"
+        if best is None
+        else f"validation loss {best.loss:.4f} (perplexity {perplexity(best.loss):.3f}, "
+        f"{bits(best.loss):.3f} bits/character) after epoch {best.epoch}"
+    )
+    return f"{ended} {clock(result.seconds)}, saved {out}: {quality}"

@@ -1,0 +1,94 @@
+"""Options of ``rnncore train``, and the objects that they describe."""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+from typing import Any
+
+from rnncore.cli.parser import OptionGroup, dataclass_defaults, keywords
+from rnncore.models import Initialization, LanguageModel
+from rnncore.models.initialization import INITIALIZATIONS
+from rnncore.models.language_model import CELLS
+from rnncore.training import OptimizerConfig, ScheduleConfig, TrainingConfig
+from rnncore.training.config import OPTIMIZERS, SCHEDULES
+
+__all__ = ["add_options", "model_keywords", "training_config"]
+
+_MODEL, _INITIALIZATION = "model", "initial parameters"
+_TRAINING, _OPTIMIZER, _SCHEDULE = "training", "optimizer", "learning rate schedule"
+
+_INTEGER: dict[str, Any] = {"type": int, "metavar": "N"}
+_NUMBER: dict[str, Any] = {"type": float, "metavar": "X"}
+_FLAG: dict[str, Any] = {"action": "store_true"}
+
+
+def _limit(text: str) -> float | None:
+    """Number of a limit, or None for "none"."""
+    return None if text == "none" else float(text)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add all options that describe a model and its training."""
+    parameters = inspect.signature(LanguageModel).parameters.values()
+    model = OptionGroup(parser, _MODEL, {p.name: p.default for p in parameters})
+    model.add("--cell", "cell", "recurrent layer", choices=list(CELLS))
+    model.add("--hidden-size", "hidden_size", "units of each layer", **_INTEGER)
+    model.add("--num-layers", "num_layers", "recurrent layers", **_INTEGER)
+    model.add("--embedding-size", "embedding_size", "width; without it one-hot input", **_INTEGER)
+    model.add("--dropout", "dropout", "probability, on non-recurrent connections", **_NUMBER)
+    model.add("--no-bias", "bias", "leave the biases out", action="store_false")
+    functions = ["tanh", "relu", "sigmoid", "identity"]
+    model.add("--nonlinearity", "nonlinearity", "of the cell rnn; tanh", choices=functions)
+    order = ["after", "before"]
+    model.add("--reset", "reset", "of the cell gru: gate after or before product", choices=order)
+
+    initial = OptionGroup(parser, _INITIALIZATION, dataclass_defaults(Initialization))
+    names = ["default", *INITIALIZATIONS]
+    initial.add("--init", "name", "distribution or recurrent matrix", choices=names)
+    initial.add("--init-scale", "scale", "bound, gain or diagonal of it", **_NUMBER)
+    initial.add("--forget-bias", "forget_gate_bias", "of the forget gates of an lstm", **_NUMBER)
+
+    training = OptionGroup(parser, _TRAINING, dataclass_defaults(TrainingConfig))
+    training.add("--epochs", "epochs", "passes over the text", **_INTEGER)
+    training.add("--batch-size", "batch_size", "parallel streams, or lines at a time", **_INTEGER)
+    training.add("--bptt", "bptt", "steps that gradients reach back", **_INTEGER)
+    training.add("--sentences", "sentences", "each line on its own, full BPTT", **_FLAG)
+    training.add("--validation-fraction", "validation_fraction", "share held out", **_NUMBER)
+    training.add("--validate-every", "validate_every", "updates; without it each epoch", **_INTEGER)
+    training.add("--time-limit", "time_limit", "seconds to train at most", **_NUMBER)
+    training.add("--seed", "seed", "of everything random", **_INTEGER)
+
+    optimizer = OptionGroup(parser, _OPTIMIZER, dataclass_defaults(OptimizerConfig))
+    optimizer.add("--optimizer", "name", "update rule", choices=list(OPTIMIZERS))
+    optimizer.add("--lr", "learning_rate", "learning rate", **_NUMBER)
+    optimizer.add("--momentum", "momentum", "of sgd", **_NUMBER)
+    optimizer.add("--nesterov", "nesterov", "Nesterov's momentum, of sgd", **_FLAG)
+    optimizer.add("--alpha", "alpha", "decay of the average, of rmsprop", **_NUMBER)
+    optimizer.add("--weight-decay", "weight_decay", "of all", **_NUMBER)
+    limit: dict[str, Any] = {"type": _limit, "metavar": "X"}
+    optimizer.add("--clip-norm", "clip_norm", "limit of the gradients' norm, or none", **limit)
+    optimizer.add("--clip-value", "clip_value", "limit of each gradient, or none", **limit)
+
+    schedule = OptionGroup(parser, _SCHEDULE, dataclass_defaults(ScheduleConfig))
+    schedule.add("--schedule", "name", "how the learning rate changes", choices=list(SCHEDULES))
+    schedule.add("--gamma", "gamma", "factor: of exponential, step, plateau", **_NUMBER)
+    schedule.add("--after-epoch", "after_epoch", "full rate so long: exponential, step", **_INTEGER)
+    schedule.add("--patience", "patience", "validations to wait: of plateau", **_INTEGER)
+    schedule.add("--warmup", "warmup", "updates of the rise: of cosine", **_INTEGER)
+    schedule.add("--floor", "floor", "last factor: of cosine", **_NUMBER)
+
+
+def model_keywords(given: argparse.Namespace) -> dict[str, Any]:
+    """Return the keywords of `LanguageModel` that were given, the initialisation among them."""
+    initialization = Initialization(**keywords(given, _INITIALIZATION))
+    return {**keywords(given, _MODEL), "initialization": initialization}
+
+
+def training_config(given: argparse.Namespace) -> TrainingConfig:
+    """Return the training run that was described."""
+    return TrainingConfig(
+        **keywords(given, _TRAINING),
+        optimizer=OptimizerConfig(**keywords(given, _OPTIMIZER)),
+        schedule=ScheduleConfig(**keywords(given, _SCHEDULE)),
+    )
