@@ -128,14 +128,15 @@ def binary_cross_entropy(
     ValueError
         If the shapes differ or a target is outside [0, 1].
     """
-    target = as_array("targets", targets)
-    if target.size and target.dtype.kind == "f" and not (target.min() >= 0 and target.max() <= 1):
+    return _elementwise(_binary_cross_entropy, ("logits", logits), ("targets", targets), reduction)
+
+
+def _binary_cross_entropy(logits: Array, targets: Array) -> tuple[Array, Array]:
+    if targets.size and not (targets.min() >= 0 and targets.max() <= 1):
         raise ValueError(
-            f"targets: expected probabilities in [0, 1], got {target.min():g} to {target.max():g}"
+            f"targets: expected probabilities in [0, 1], got {targets.min():g} to {targets.max():g}"
         )
-    return _elementwise(
-        _core.binary_cross_entropy, ("logits", logits), ("targets", target), reduction
-    )
+    return _core.binary_cross_entropy(logits, targets)
 
 
 def _elementwise(

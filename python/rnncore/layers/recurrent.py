@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any, ClassVar, Generic, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike
 
 from rnncore import _core
 from rnncore._check import (
     Array,
+    Ids,
     as_array,
     check_shape,
     flag,
@@ -145,7 +146,7 @@ class Recurrent(Module, Generic[State]):
             self._flat_params,
             steps,
             self._unpack("state", state, steps.shape[1], batched),
-            self._lengths(lengths, steps, batched),
+            self._lengths(lengths, batched),
         )
         return self._as_given(y, batched), self._pack(final, batched)
 
@@ -170,7 +171,7 @@ class Recurrent(Module, Generic[State]):
             self._flat_params,
             steps,
             self._unpack("state", state, steps.shape[1], batched),
-            self._lengths(lengths, steps, batched),
+            self._lengths(lengths, batched),
             int(self.rng.integers(2**63)) if self.dropout > 0 else 0,
         )
         y.flags.writeable = False
@@ -262,23 +263,11 @@ class Recurrent(Module, Generic[State]):
             return array[:, 0]
         return array.swapaxes(0, 1) if self.batch_first else array
 
-    def _lengths(
-        self, lengths: ArrayLike | None, steps: Array, batched: bool
-    ) -> NDArray[np.int64] | None:
+    def _lengths(self, lengths: ArrayLike | None, batched: bool) -> Ids | None:
         if lengths is None:
             return None
         array = ids_array("lengths", lengths)
-        num_steps, batch_size = steps.shape[:2]
-        if not batched:
-            array = np.atleast_1d(array)
-        check_shape("lengths", array, (batch_size,))
-        wrong = np.flatnonzero((array < 0) | (array > num_steps))
-        if wrong.size:
-            raise ValueError(
-                f"lengths: expected integers from 0 to T = {num_steps}, "
-                f"got {array[wrong[0]]} at position {wrong[0]}"
-            )
-        return array.astype(np.int64)
+        return array if batched else np.atleast_1d(array)
 
     def _unpack(
         self, name: str, state: State | None, batch_size: int, batched: bool
