@@ -37,7 +37,11 @@ def flat(net: _core.Network, params: dict[str, Array]) -> Array:
 
 
 def mask_after_last_but_one(
-    num_layers: int, bidirectional: bool, shape: tuple[int, int], dropout: float
+    num_layers: int,
+    bidirectional: bool,
+    shape: tuple[int, int],
+    dropout: float,
+    lengths: tuple[int, ...] | None = None,
 ) -> Array:
     """The last mask of a network, [T,B,D*H], made visible by a linear network of the same size.
 
@@ -52,7 +56,8 @@ def mask_after_last_but_one(
         weight_ih = params[twin.names(num_layers - 1, direction)[0]]
         weight_ih[:, direction * HIDDEN : (direction + 1) * HIDDEN] = np.eye(HIDDEN)
     net = network(twin, dropout)
-    y, _, _ = net.forward(flat(net, params), np.zeros((*shape, INPUT)), None, None, SEED)
+    rows = None if lengths is None else np.array(lengths)
+    y, _, _ = net.forward(flat(net, params), np.zeros((*shape, INPUT)), None, rows, SEED)
     return np.asarray(y)
 
 
@@ -92,7 +97,7 @@ def test_masked_network_equals_masked_twin(
     cell: str, bidirectional: bool, lengths: tuple[int, ...] | None
 ) -> None:
     """The same mask, of the same scale, in outputs and in every gradient."""
-    mask = mask_after_last_but_one(2, bidirectional, (STEPS, BATCH), 0.5)
+    mask = mask_after_last_but_one(2, bidirectional, (STEPS, BATCH), 0.5, lengths)
     twin = Twin(cell, INPUT, HIDDEN, 2, bidirectional=bidirectional)
     problem = Problem.random(twin, STEPS, BATCH, state=True, lengths=lengths)
     net = network(twin, 0.5)
