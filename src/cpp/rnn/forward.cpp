@@ -80,7 +80,8 @@ private:
                                       net_.gate_columns(), tables_[d].in(arena_), 0, net_.gate_columns());
         }
         team.barrier();
-        const Range mine = share(static_cast<long>(tasks_.size()), thread, team.size());
+        // The larger shares are the last ones: the calling thread, which alone looks for interrupts, takes the largest.
+        const Range mine = share(static_cast<long>(tasks_.size()), team.size() - 1 - thread, team.size());
         for (long i = mine.first; i < mine.last; ++i) run_task(layer, as_size(i), thread, team);
         team.barrier();
         const LayerTape<T>& tape = tape_.layers[as_size(layer)];
