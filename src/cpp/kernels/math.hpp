@@ -33,8 +33,8 @@ struct ExpConstants<double> {
     static constexpr double round = 6755399441055744.0;  // 1.5 * 2^52
     static constexpr int mantissa_bits = 52;
     static constexpr int terms = 13;
-    static constexpr double highest = 709.0;
-    static constexpr double lowest = -708.0;
+    static constexpr double highest = 709.436;
+    static constexpr double lowest = -708.396;
     static constexpr double saturated_tanh = 20.0;
 };
 
