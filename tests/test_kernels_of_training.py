@@ -49,13 +49,18 @@ def normal(rng: np.random.Generator, *shape: int, scale: float = 1.0) -> Array:
 
 # --- losses --------------------------------------------------------------------------------------
 def test_cross_entropy(isa: str, dtype: Dtype, tolerance: float) -> None:
+    """Errors relative to 1: of a certain word's loss, log 1, and gradient, 1 - 1, little is left."""
     rng = np.random.default_rng(0)
     for rows in (1, 2, 17):
         for vocabulary in SIZES:
             targets = rng.integers(0, vocabulary, rows)
             targets[rng.random(rows) < 0.2] = -100
             logits = normal(rng, rows, vocabulary, scale=3)
-            assert_equals_reference(_core.cross_entropy, (logits, targets, -100), dtype, tolerance)
+            got = _core.cross_entropy(logits.astype(dtype), targets, -100)
+            with selected("reference"):
+                expected = _core.cross_entropy(logits, targets, -100)
+            for a, b in zip(got, expected, strict=True):
+                np.testing.assert_allclose(a, b, rtol=tolerance, atol=0.1 * tolerance)
 
 
 def test_cross_entropy_of_large_logits(isa: str, dtype: Dtype, tolerance: float) -> None:
