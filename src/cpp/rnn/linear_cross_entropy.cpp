@@ -79,13 +79,14 @@ void linear_cross_entropy_grad(const LinearCrossEntropy<T>& s, const LinearCross
         forward.fill(arena, worker);
         backward.fill(arena, worker);
         worker.barrier();
-        for (Index first = 0; first < s.x.rows; first += block) {
+        // Nobody polls between the end of a block and its next barrier: here all threads read the same answer, so that
+        // either all or none go on to the barriers of the next block.
+        for (Index first = 0; first < s.x.rows && !worker.stopped(); first += block) {
             const Index count = std::min(block, s.x.rows - first);
             const Matrix<T> logits{scratch.in(arena), count, classes, classes};
-            // every thread passes the same barriers, also when the work has been stopped
             const Range rows = worker.share(count, k.tile_rows);
             const Index mine = rows.last - rows.first;
-            if (mine > 0 && !worker.stopped()) {
+            if (mine > 0) {
                 // 1. the thread's own rows: logits = x W^T + b, in their place dlogits = (softmax - one_hot) * scale
                 const Matrix<T> own = logits.slice(rows.first, mine);
                 forward.multiply(arena, s.x.slice(first + rows.first, mine), s.bias, own, {0, classes});
