@@ -343,8 +343,10 @@ class LanguageModel(Trainable, Sampled):
         wanted = ids_array("targets", targets)
         check_shape("targets", wanted, ids.shape)
         if lengths is not None:
-            within = np.arange(len(ids))[:, np.newaxis] < np.asarray(lengths)
-            wanted = np.where(within, wanted, IGNORED)
+            ends = ids_array("lengths", lengths)
+            check_shape("lengths", ends, ids.shape[1:] or (1,))
+            within = np.arange(len(ids))[:, np.newaxis] < ends  # [T,B]
+            wanted = np.where(within.reshape(ids.shape), wanted, IGNORED)
         return ids, wanted
 
     def _tokens(self, name: str, ids: IdsLike) -> Ids:

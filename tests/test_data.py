@@ -1,0 +1,167 @@
+"""Batches: nothing lost, nothing twice, and rows that continue where they should."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rnncore.data import IGNORED, ContiguousBatches, SentenceBatches, sentences, split
+
+SIZES = st.integers(1, 12)
+
+
+def streams(batches: ContiguousBatches) -> tuple[np.ndarray, np.ndarray]:
+    """Inputs and targets of one pass, joined over time: [S,B]."""
+    joined = [(batch.inputs, batch.targets) for batch in batches]
+    return tuple(np.concatenate(parts) for parts in zip(*joined, strict=True))
+
+
+# --- contiguous text ----------------------------------------------------------------------------
+
+
+@given(st.integers(0, 100), SIZES, SIZES)
+def test_training_streams_are_stretches_of_the_text(rest: int, batch_size: int, bptt: int) -> None:
+    ids = np.arange(batch_size + 1 + rest)  # as many as one step needs, or more
+    batches = ContiguousBatches(ids, batch_size, bptt)
+    inputs, targets = streams(batches)
+    steps = (len(ids) - 1) // batch_size
+    np.testing.assert_array_equal(inputs.T.reshape(-1), ids[: steps * batch_size])
+    np.testing.assert_array_equal(targets, inputs + 1)
+    assert batches.batch_size == batch_size
+
+
+@given(st.integers(2, 100), SIZES, SIZES)
+def test_padded_streams_have_every_target_once(length: int, batch_size: int, bptt: int) -> None:
+    batches = ContiguousBatches(np.arange(length), batch_size, bptt, pad=True)
+    inputs, targets = streams(batches)
+    counted = targets != IGNORED
+    assert sorted(targets[counted]) == list(range(1, length))
+    np.testing.assert_array_equal(targets[counted], inputs[counted] + 1)
+    assert sum(batch.num_targets for batch in batches) == length - 1
+    assert batches.batch_size <= batch_size
+
+
+@given(st.integers(0, 100), SIZES, SIZES)
+def test_batches_have_at_most_bptt_steps(rest: int, batch_size: int, bptt: int) -> None:
+    batches = ContiguousBatches(np.arange(batch_size + 1 + rest), batch_size, bptt)
+    shapes = [batch.inputs.shape for batch in batches]
+    assert len(shapes) == len(batches)
+    assert all(shape == (bptt, batch_size) for shape in shapes[:-1])
+    assert 1 <= shapes[-1][0] <= bptt
+    assert batches.carries_state
+
+
+def test_too_few_tokens() -> None:
+    with pytest.raises(ValueError, match="expected at least 5 tokens for 4 streams, got 4"):
+        ContiguousBatches(np.arange(4), 4, 2)
+    with pytest.raises(ValueError, match="expected at least 2 tokens for evaluation, got 1"):
+        ContiguousBatches([7], 4, 2, pad=True)
+    with pytest.raises(ValueError, match="got 0"):
+        ContiguousBatches([], 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ((np.zeros(9), 2, 2), TypeError, "ids: expected integers"),
+        ((np.zeros((3, 3), int), 2, 2), ValueError, r"ids: expected shape \[N\]"),
+        ((np.zeros(9, int), 0, 2), ValueError, "batch_size: expected at least 1, got 0"),
+        ((np.zeros(9, int), 2, -1), ValueError, "bptt: expected at least 1, got -1"),
+        ((np.zeros(9, int), 2.0, 2), TypeError, "batch_size: expected an integer"),
+    ],
+)
+def test_bad_contiguous_batches(arguments: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        ContiguousBatches(*arguments)
+
+
+# --- sentences ----------------------------------------------------------------------------------
+
+LINES = st.lists(st.lists(st.integers(1, 5), max_size=6), min_size=1, max_size=20)
+
+
+@given(LINES, st.booleans(), st.booleans())
+def test_sentences_are_the_lines_between_boundaries(
+    lines: list[list[int]], starts: bool, ends: bool
+) -> None:
+    """Also where the text begins or ends with the boundary, as text files do."""
+    text = [token for line in lines for token in [0, *line]][0 if starts else 1 :]
+    text += [0] if ends else []
+    if not ends and not lines[-1]:  # nothing after the last boundary: that line is not there
+        lines = lines[:-1] or [[]]
+    if not starts and len(lines) > 1 and not lines[0]:
+        lines = lines[1:]  # the first boundary now begins the second line
+    assert [s.tolist() for s in sentences(text, 0)] == [[0, *line, 0] for line in lines]
+
+
+@given(LINES, SIZES, st.none() | st.integers(0, 3))
+def test_sentence_batches_have_every_sentence_once(
+    lines: list[list[int]], batch_size: int, rng: int | None
+) -> None:
+    wanted = [np.array([0, *line, 0]) for line in lines]
+    batches = SentenceBatches(wanted, batch_size, rng=rng)
+    found = []
+    for batch in batches:
+        assert batch.lengths is not None
+        assert batch.inputs.shape == (batch.lengths.max(), len(batch.lengths))
+        for b, length in enumerate(batch.lengths):
+            np.testing.assert_array_equal(batch.inputs[1:length, b], batch.targets[: length - 1, b])
+            found.append([*batch.inputs[:length, b], batch.targets[length - 1, b]])
+            assert np.all(batch.targets[length:, b] == IGNORED)
+        assert batch.num_targets == batch.lengths.sum()
+    assert sorted(found) == sorted(s.tolist() for s in wanted)
+    assert len(batches) == -(-len(lines) // batch_size)
+    assert not batches.carries_state
+
+
+def test_batches_are_of_similar_length() -> None:
+    """Sorted by length, padding is what the lengths differ within one batch; here not at all."""
+    rng = np.random.default_rng(0)
+    lengths = rng.permutation(np.repeat(np.arange(2, 10), 4))
+    batches = SentenceBatches([np.zeros(n, int) for n in lengths], 4, rng=1)
+    assert all(np.all(batch.targets != IGNORED) for batch in batches)
+
+
+def test_each_pass_deals_anew_and_a_seed_repeats_it() -> None:
+    words = [np.array([0, k, 0]) for k in range(1, 31)]
+
+    def passes(rng: int | None) -> list[list[list[int]]]:
+        batches = SentenceBatches(words, 4, rng=rng)
+        return [[batch.inputs[1].tolist() for batch in batches] for _ in range(2)]
+
+    first, second = passes(5)
+    assert first != second
+    assert passes(5) == [first, second]
+    ordered, again = passes(None)
+    assert ordered == again
+
+
+def test_bad_sentence_batches() -> None:
+    with pytest.raises(ValueError, match="sentences: expected at least one, got none"):
+        SentenceBatches([], 4)
+    with pytest.raises(ValueError, match=r"sentences\[1\]: expected at least 2 tokens, got 1"):
+        SentenceBatches([[0, 1], [0]], 4)
+    with pytest.raises(TypeError, match=r"sentences\[0\]: expected integers"):
+        SentenceBatches([[0.5, 1.0]], 4)
+    with pytest.raises(ValueError, match="batch_size: expected at least 1"):
+        SentenceBatches([[0, 1]], 0)
+
+
+# --- held-out part ------------------------------------------------------------------------------
+
+
+def test_split_holds_out_the_end() -> None:
+    ids = np.arange(1_115_394)
+    training, validation = split(ids, 0.1)
+    assert len(training) == 1_003_854  # the usual split of tinyshakespeare
+    np.testing.assert_array_equal(np.concatenate([training, validation]), ids)
+    assert split(ids, 0)[1].size == 0
+    assert split([ids, ids, ids], 0.5) == ([ids], [ids, ids])
+
+
+@pytest.mark.parametrize("fraction", [-0.1, 1, 1.5, float("nan")])
+def test_split_outside_the_range(fraction: float) -> None:
+    with pytest.raises(ValueError, match=r"validation_fraction: expected .*\[0, 1\)"):
+        split(np.arange(4), fraction)

@@ -1,0 +1,400 @@
+"""The language model: probabilities, losses, gradients, learning, files, and what it refuses."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import rnncore as rc
+from finite_difference import assert_gradient
+from language_models import MODELS, log_probabilities, make_model
+from rnncore.data import IGNORED, ContiguousBatches
+from rnncore.models import Initialization, language_model
+from rnncore.text import CharTokenizer
+from rnncore.training import OptimizerConfig, TrainingConfig
+
+Array = NDArray[Any]
+TEXT = "to be, or not to be: that is the question.\n"
+
+
+def text_model(text: str = TEXT, **options: Any) -> rc.LanguageModel:
+    tokenizer = CharTokenizer.fit(text)
+    return rc.LanguageModel(tokenizer.vocab_size, tokenizer=tokenizer, rng=0, **options)
+
+
+# --- probabilities ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_score_is_the_computation_step_by_step(
+    name: str, dtype: type[np.floating], tolerance: float, seed: int
+) -> None:
+    model = make_model(name, dtype)
+    ids = np.random.default_rng(seed).integers(0, 7, 20)
+    expected = log_probabilities(model, ids[:-1])[np.arange(19), ids[1:]]
+    scores = model.score(ids)
+    assert scores.dtype == np.float64
+    np.testing.assert_allclose(scores, expected, rtol=tolerance)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_logits_are_those_of_the_score(name: str, seed: int) -> None:
+    model = make_model(name, np.float64)
+    ids = np.random.default_rng(seed).integers(0, 7, 12)
+    logits, _ = model(ids)
+    assert logits.shape == (12, 7)
+    shifted = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    np.testing.assert_allclose(shifted, log_probabilities(model, ids), rtol=1e-12)
+
+
+@pytest.mark.parametrize("length", [0, 1, 2, 7, 8, 15, 30])
+def test_a_long_text_is_scored_in_pieces(monkeypatch: pytest.MonkeyPatch, length: int) -> None:
+    """The state is carried from piece to piece, whatever the length is a multiple of."""
+    model = make_model("lstm", np.float64)
+    ids = np.random.default_rng(1).integers(0, 7, length)
+    whole = model.score(ids)
+    assert whole.shape == (max(0, length - 1),)
+    monkeypatch.setattr(language_model, "_SCORED_AT_ONCE", 7)
+    np.testing.assert_allclose(model.score(ids), whole, rtol=1e-12)
+
+
+def test_a_text_longer_than_one_piece() -> None:
+    model = make_model("gru", np.float64)
+    ids = np.random.default_rng(2).integers(0, 7, 2500)
+    expected = log_probabilities(model, ids[:-1])[np.arange(2499), ids[1:]]
+    np.testing.assert_allclose(model.score(ids), expected, rtol=1e-12)
+
+
+def test_perplexity_is_exp_of_the_mean() -> None:
+    model = make_model("lstm", np.float64)
+    ids = np.random.default_rng(3).integers(0, 7, 30)
+    assert model.perplexity(ids) == pytest.approx(np.exp(-model.score(ids).mean()), rel=1e-12)
+    with pytest.raises(ValueError, match="expected at least 2"):
+        model.perplexity([1])
+
+
+def test_an_uncertain_model_has_the_perplexity_of_its_vocabulary() -> None:
+    model = make_model("lstm")
+    model.flat_params[:] = 0
+    assert model.perplexity(np.arange(7)) == pytest.approx(7, rel=1e-6)
+
+
+def test_text_is_scored_as_its_ids() -> None:
+    model = text_model(hidden_size=8)
+    ids = model.tokenizer.encode(TEXT)
+    np.testing.assert_array_equal(model.score(TEXT), model.score(ids))
+    assert model.perplexity(TEXT) == model.perplexity(ids)
+
+
+# --- loss and gradient --------------------------------------------------------------------------
+
+
+def draw_batch(seed: int) -> tuple[Array, Array]:
+    ids = np.random.default_rng(seed).integers(0, 7, (6, 3))
+    return ids[:-1].copy(), ids[1:].copy()  # [5,3]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_loss_is_the_mean_of_the_scores(name: str, seed: int) -> None:
+    model = make_model(name, np.float64)
+    inputs, targets = draw_batch(seed)
+    rows = np.concatenate([inputs[:1], targets])
+    expected = -np.mean([model.score(rows[:, b]) for b in range(3)])
+    assert model.loss(inputs, targets)[0] == pytest.approx(expected, rel=1e-12)
+    assert model.loss_and_grad(inputs, targets)[0] == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_loss_does_not_count_what_is_ignored_or_past_the_end(name: str, seed: int) -> None:
+    model = make_model(name, np.float64)
+    inputs, targets = draw_batch(seed)
+    lengths = np.array([4, 0, 5])
+    rows = np.concatenate([inputs[:1], targets])
+    scores = np.concatenate([model.score(rows[: n + 1, b]) for b, n in enumerate(lengths)])
+    for loss in (model.loss, model.loss_and_grad):
+        assert loss(inputs, targets, lengths=lengths)[0] == pytest.approx(-scores.mean(), rel=1e-12)
+    targets[2, 0] = IGNORED
+    scores = np.delete(scores, 2)
+    for loss in (model.loss, model.loss_and_grad):
+        assert loss(inputs, targets, lengths=lengths)[0] == pytest.approx(-scores.mean(), rel=1e-12)
+
+
+def test_nothing_to_predict_costs_nothing() -> None:
+    model = make_model("lstm embedded")
+    for shape in [(0, 3), (3, 0), (0,)]:
+        empty = np.zeros(shape, int)
+        assert model.loss(empty, empty)[0] == 0
+        assert model.loss_and_grad(empty, empty)[0] == 0
+    ids = np.ones((4, 2), int)
+    assert model.loss_and_grad(ids, np.full((4, 2), IGNORED))[0] == 0
+    assert not model.flat_grads.any()
+
+
+@pytest.mark.parametrize("lengths", [None, (2, 0, 5)], ids=["full", "ragged"])
+@pytest.mark.parametrize("name", MODELS)
+def test_gradient(name: str, lengths: tuple[int, ...] | None, seed: int) -> None:
+    """From a state that is not zero, as in the middle of a text."""
+    model = make_model(name, np.float64)
+    inputs, targets = draw_batch(seed)
+    _, state = model.loss(inputs, targets)
+    model.loss_and_grad(inputs, targets, state, lengths)
+
+    def loss() -> float:
+        return model.loss(inputs, targets, state, lengths)[0]
+
+    assert_gradient(loss, model.flat_params, model.flat_grads, name)
+
+
+@pytest.mark.parametrize("name", ["lstm", "gru before embedded"])
+def test_gradient_with_dropout(name: str, seed: int) -> None:
+    """The masks are the same whenever the generator is: the loss is then a function to derive."""
+    model = make_model(name, np.float64, dropout=0.4)
+    inputs, targets = draw_batch(seed)
+    generator = copy.deepcopy(model.rng.bit_generator.state)
+    model.loss_and_grad(inputs, targets)
+    gradient = model.flat_grads.copy()
+
+    def loss() -> float:
+        model.rng.bit_generator.state = generator
+        return model.loss_and_grad(inputs, targets)[0]
+
+    assert_gradient(loss, model.flat_params, gradient, name)
+
+
+def test_dropout_acts_in_training_only(seed: int) -> None:
+    plain, dropping = make_model("lstm"), make_model("lstm", dropout=0.5)
+    inputs, targets = draw_batch(seed)
+    assert dropping.loss(inputs, targets)[0] == plain.loss(inputs, targets)[0]
+    losses = {dropping.loss_and_grad(inputs, targets)[0] for _ in range(4)}
+    assert len(losses) == 4
+
+
+def test_dropout_is_on_the_output_and_on_the_embedding() -> None:
+    """A dropped unit leaves a column of zeros in the gradient of the layer that it feeds."""
+    model = rc.LanguageModel(
+        7, embedding_size=400, hidden_size=400, num_layers=1, dropout=0.3, rng=0
+    )
+    model.loss_and_grad([[1]], [[2]])
+    for name in ("output.weight", "rnn.weight_ih_l0"):
+        share = np.mean(~model.grads[name].any(axis=0))
+        assert 0.2 < share < 0.4, name  # .3 of 400 draws: the standard deviation is .023
+    one_hot = rc.LanguageModel(400, hidden_size=8, num_layers=1, dropout=0.3, rng=0)
+    ids = np.arange(400)[np.newaxis]  # each row reads one token, and no token is dropped
+    one_hot.loss_and_grad(ids, ids)
+    assert one_hot.grads["rnn.weight_ih_l0"].any(axis=0).all()
+
+
+def test_gradients_add_up(seed: int) -> None:
+    model = make_model("gru")
+    inputs, targets = draw_batch(seed)
+    model.loss_and_grad(inputs, targets)
+    once = model.flat_grads.copy()
+    model.loss_and_grad(inputs, targets)
+    np.testing.assert_allclose(model.flat_grads, 2 * once, rtol=1e-5)
+
+
+@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
+def test_the_tutorials_network_knows_nothing_at_first(cell: str) -> None:
+    model = rc.LanguageModel(100, cell, hidden_size=10, num_layers=1, bias=False, rng=0)
+    loss, _ = model.loss_and_grad([0, 1, 2, 3], [1, 2, 3, 4])
+    assert loss == pytest.approx(np.log(100), abs=0.2)
+
+
+# --- truncated back-propagation through time ----------------------------------------------------
+
+
+def test_carried_state_continues_the_text() -> None:
+    """Losses of the pieces, weighted, are the loss of the whole: the forward pass is exact."""
+    model = make_model("lstm", np.float64)
+    ids = np.random.default_rng(4).integers(0, 7, 31)
+    total, state = 0.0, None
+    for batch in ContiguousBatches(ids, 2, 4):
+        loss, state = model.loss_and_grad(batch.inputs, batch.targets, state)
+        total += loss * batch.num_targets
+    (whole,) = ContiguousBatches(ids, 2, 15)
+    assert total / 30 == pytest.approx(model.loss(whole.inputs, whole.targets)[0], rel=1e-12)
+
+
+def test_a_piece_that_covers_the_text_is_full_bptt() -> None:
+    """And one step less is not: the gradient through the cut is missing."""
+    ids = np.random.default_rng(5).integers(0, 7, 13)
+
+    def gradient(bptt: int) -> Array:
+        model = make_model("lstm", np.float64)
+        state = None
+        for batch in ContiguousBatches(ids, 1, bptt):
+            # Means over a piece, weighted so that the pieces add up to the mean over the text.
+            before = model.flat_grads.copy()
+            _, state = model.loss_and_grad(batch.inputs, batch.targets, state)
+            model.flat_grads[:] = before + (model.flat_grads - before) * len(batch.inputs) / 12
+        return model.flat_grads
+
+    model = make_model("lstm", np.float64)
+    model.loss_and_grad(ids[:-1, np.newaxis], ids[1:, np.newaxis])
+    np.testing.assert_allclose(gradient(12), model.flat_grads, rtol=1e-12, atol=1e-15)
+    np.testing.assert_allclose(gradient(20), model.flat_grads, rtol=1e-12, atol=1e-15)
+    assert np.abs(gradient(11) - model.flat_grads).max() > 1e-4
+
+
+# --- learning -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"cell": "lstm"}, {"cell": "gru", "embedding_size": 16}, {"cell": "rnn"}],
+    ids=["lstm", "gru", "rnn"],
+)
+def test_overfitting_a_short_text_and_reproducing_it(options: dict[str, Any]) -> None:
+    text = TEXT + "the rest is silence.\n"
+    model = text_model(text, hidden_size=64, num_layers=1, **options)
+    config = TrainingConfig(
+        epochs=250,
+        batch_size=1,
+        bptt=len(text),
+        validation_fraction=0,
+        optimizer=OptimizerConfig(learning_rate=1e-2),
+    )
+    result = model.fit(text, config)
+    assert result.losses[0] == pytest.approx(np.log(model.vocab_size), abs=0.2)
+    assert result.losses[-1] < 0.05
+    assert model.perplexity(text) < 1.05
+    assert model.sample(text[:1], len(text) - 1, temperature=0) == text
+
+
+# --- configuration, files, copies ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_saved_and_loaded(name: str, tmp_path: Path) -> None:
+    tokenizer = CharTokenizer("\nabcé\U0001f600")
+    model = make_model(name, tokenizer=CharTokenizer("\nabcé \U0001f600"), dropout=0.25)
+    rc.save(model, tmp_path / "model")
+    loaded = rc.load(tmp_path / "model")
+    assert loaded.config() == model.config()
+    assert loaded.tokenizer == model.tokenizer != tokenizer
+    np.testing.assert_array_equal(loaded.flat_params, model.flat_params)
+    text = "abc é"
+    np.testing.assert_array_equal(loaded.score(text), model.score(text))
+    assert loaded.sample("a", 20, rng=1) == model.sample("a", 20, rng=1)
+
+
+def test_a_model_of_ids_is_saved_without_vocabulary(tmp_path: Path) -> None:
+    rc.save(make_model("lstm"), tmp_path / "model")
+    assert rc.load(tmp_path / "model").tokenizer is None
+
+
+def test_a_copy_is_independent() -> None:
+    model = make_model("lstm embedded")
+    other = copy.deepcopy(model)
+    ids = np.arange(7)
+    before = model.score(ids)
+    np.testing.assert_array_equal(other.score(ids), before)
+    other.flat_params[:] = 0
+    np.testing.assert_array_equal(model.score(ids), before)
+
+
+def test_the_seed_decides_the_parameters() -> None:
+    assert np.array_equal(make_model("gru").flat_params, make_model("gru").flat_params)
+    assert not np.array_equal(make_model("gru", rng=4).flat_params, make_model("gru").flat_params)
+
+
+def test_initialization() -> None:
+    uniform = make_model("lstm", initialization=Initialization("uniform", 0.02))
+    assert 0.015 < np.abs(uniform.flat_params).max() <= 0.02
+    forgetful = make_model("lstm", initialization=Initialization(forget_gate_bias=2.0))
+    biases = forgetful.params["rnn.bias_ih_l1"] + forgetful.params["rnn.bias_hh_l1"]
+    np.testing.assert_array_equal(biases[6:12], 2)
+    orthogonal = make_model("gru", initialization=Initialization("orthogonal", 3.0))
+    gate = orthogonal.params["rnn.weight_hh_l0"][6:12]
+    np.testing.assert_allclose(gate @ gate.T, 9 * np.eye(6), atol=1e-5)
+    identity = make_model("rnn sigmoid", initialization=Initialization("identity"))
+    np.testing.assert_array_equal(identity.params["rnn.weight_hh_l0"], np.eye(6))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"vocab_size": 0}, ValueError, "vocab_size: expected at least 1, got 0"),
+        ({"vocab_size": -5}, ValueError, "vocab_size"),
+        ({"vocab_size": 2.5}, TypeError, "vocab_size: expected an integer"),
+        ({"cell": "elman"}, ValueError, r"cell: expected one of .*'lstm'.*, got 'elman'"),
+        ({"hidden_size": -1}, ValueError, "hidden_size: expected at least 1, got -1"),
+        ({"num_layers": 0}, ValueError, "num_layers: expected at least 1, got 0"),
+        ({"embedding_size": 0}, ValueError, "embedding_size: expected at least 1, got 0"),
+        ({"dropout": 1.0}, ValueError, r"dropout: expected .*\[0, 1\), got 1"),
+        ({"dropout": float("nan")}, ValueError, "dropout"),
+        ({"dtype": np.float16}, TypeError, "dtype: expected float32 or float64"),
+        ({"reset": "before"}, TypeError, "reset: no option of cell 'lstm'"),
+        ({"nonlinearity": "tanh"}, TypeError, "nonlinearity: no option of cell 'lstm'"),
+        ({"bidirectional": True}, TypeError, "bidirectional: no option of cell 'lstm'"),
+        ({"tokenizer": CharTokenizer("ab")}, ValueError, "vocabulary of vocab_size = 7.*got 2"),
+        ({"hidden_size": 10**7}, MemoryError, "10000000"),
+    ],
+)
+def test_bad_arguments(arguments: dict[str, Any], error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        rc.LanguageModel(**{"vocab_size": 7, **arguments})
+
+
+def test_bad_initialization() -> None:
+    with pytest.raises(ValueError, match="initialization: expected one of"):
+        Initialization("xavier")
+    with pytest.raises(ValueError, match="scale: no option of initialization 'default'"):
+        Initialization(scale=1.0)
+    with pytest.raises(TypeError, match="identity: expected a module with a RNN"):
+        make_model("lstm", initialization=Initialization("identity"))
+
+
+@pytest.mark.parametrize(
+    ("inputs", "targets", "error", "message"),
+    [
+        ([[7]], [[0]], ValueError, "7"),
+        ([[-1]], [[0]], ValueError, "-1"),
+        ([[0]], [[7]], ValueError, "7"),
+        ([[0]], [[-1]], ValueError, "-1"),
+        ([[0.0]], [[0]], TypeError, "inputs: expected integers"),
+        ([[0]], [[0.0]], TypeError, "targets: expected integers"),
+        ([[0, 1]], [[0], [1]], ValueError, "targets: expected shape"),
+        ([[[0]]], [[[0]]], ValueError, r"inputs: expected shape \[T, B\] or \[T\]"),
+    ],
+)
+@pytest.mark.parametrize("name", ["lstm", "lstm embedded"])
+def test_bad_batches(
+    name: str, inputs: Any, targets: Any, error: type[Exception], message: str
+) -> None:
+    model = make_model(name)
+    for call in (model.loss, model.loss_and_grad):
+        with pytest.raises(error, match=message):
+            call(inputs, targets)
+    assert not model.flat_grads.any()
+
+
+def test_bad_lengths_and_states() -> None:
+    model = make_model("lstm")
+    ids = np.zeros((4, 2), int)
+    with pytest.raises(TypeError, match="lengths: expected"):
+        model.loss(ids, ids, lengths=[1.0, np.nan])
+    with pytest.raises(ValueError, match="lengths: expected"):
+        model.loss_and_grad(ids, ids, lengths=[5, 1])
+    with pytest.raises(ValueError, match="lengths: expected"):
+        model.loss(ids, ids, lengths=[1, 2, 3])
+    _, state = make_model("gru").loss(ids, ids)
+    with pytest.raises(TypeError, match="state: expected a tuple"):
+        model.loss(ids, ids, state)
+
+
+def test_bad_texts() -> None:
+    model, of_ids = text_model(hidden_size=4), make_model("lstm")
+    with pytest.raises(ValueError, match=r"'#' \(U\+0023\) at position 3 is not in the vocabulary"):
+        model.score("to #be")
+    with pytest.raises(ValueError, match="expected ids, got text; the model has no vocabulary"):
+        of_ids.score("to be")
+    with pytest.raises(ValueError, match=r"tokens: expected shape \[N\]"):
+        of_ids.score([[1, 2]])
+    with pytest.raises(TypeError, match="tokens: expected integers"):
+        of_ids.score([0.5, 1.0])
+    with pytest.raises(ValueError, match="9"):
+        of_ids.score([0, 9])

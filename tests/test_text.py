@@ -1,0 +1,107 @@
+"""Characters to ids and back."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rnncore import datasets
+from rnncore.text import CharTokenizer
+
+# Every code point, also those that no UTF-8 file can hold: lone surrogates.
+TEXTS = st.text(st.characters(codec=None), min_size=1)
+
+
+@given(TEXTS)
+def test_decode_is_the_inverse_of_encode(text: str) -> None:
+    tokenizer = CharTokenizer.fit(text)
+    ids = tokenizer.encode(text)
+    assert ids.dtype == np.int64
+    assert ids.shape == (len(text),)
+    assert tokenizer.decode(ids) == text
+    assert set(ids) == set(range(tokenizer.vocab_size))
+
+
+@given(TEXTS)
+def test_id_i_is_character_i(text: str) -> None:
+    tokenizer = CharTokenizer.fit(text)
+    assert list(tokenizer.vocabulary) == sorted(set(text))
+    assert tokenizer.encode("".join(tokenizer.vocabulary)).tolist() == list(
+        range(tokenizer.vocab_size)
+    )
+
+
+def test_vocabulary_keeps_its_order() -> None:
+    tokenizer = CharTokenizer("cab")
+    assert tokenizer.encode("abc").tolist() == [1, 2, 0]
+    assert tokenizer == CharTokenizer(["c", "a", "b"])
+    assert tokenizer != CharTokenizer("abc")
+    assert hash(tokenizer) == hash(CharTokenizer("cab"))
+    assert repr(tokenizer) == "CharTokenizer('cab')"
+
+
+def test_empty_text_has_no_ids() -> None:
+    tokenizer = CharTokenizer("ab")
+    assert tokenizer.encode("").shape == (0,)
+    assert tokenizer.decode([]) == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("ab c", r"' ' \(U\+0020\) at position 2"),
+        ("é", r"'é' \(U\+00E9\) at position 0"),
+        ("aa\U0001f600", r"\(U\+1F600\) at position 2"),
+        ("a\x00", r"'\\x00' \(U\+0000\) at position 1"),
+    ],
+)
+def test_unknown_character_is_named_with_its_position(text: str, named: str) -> None:
+    with pytest.raises(ValueError, match=named):
+        CharTokenizer("abc").encode(text)
+
+
+@pytest.mark.parametrize("unknown", ["é", "\U0010ffff", "\ud800"])
+def test_unknown_beyond_the_largest_known_code_point(unknown: str) -> None:
+    """The look-up table ends at the largest known character; the one before it is another edge."""
+    with pytest.raises(ValueError, match="at position 1"):
+        CharTokenizer("a").encode(f"a{unknown}")
+    with pytest.raises(ValueError, match="at position 0"):
+        CharTokenizer("b").encode("a")
+
+
+@pytest.mark.parametrize("ids", [[0, 3], [-1], np.array([2**40])])
+def test_decode_names_an_id_outside_the_vocabulary(ids: object) -> None:
+    with pytest.raises(ValueError, match=r"expected values in \[0, 3\)"):
+        CharTokenizer("abc").decode(ids)
+
+
+def test_wrong_types_and_shapes() -> None:
+    tokenizer = CharTokenizer("abc")
+    with pytest.raises(TypeError, match="text: expected str, got bytes"):
+        tokenizer.encode(b"abc")
+    with pytest.raises(TypeError, match="ids: expected integers"):
+        tokenizer.decode([0.5])
+    with pytest.raises(ValueError, match=r"ids: expected shape \[T\]"):
+        tokenizer.decode([[0, 1]])
+    with pytest.raises(TypeError, match="text: expected str"):
+        CharTokenizer.fit(["a"])
+
+
+def test_bad_vocabularies() -> None:
+    with pytest.raises(ValueError, match="empty text"):
+        CharTokenizer.fit("")
+    with pytest.raises(ValueError, match="at least one character"):
+        CharTokenizer([])
+    with pytest.raises(ValueError, match=r"vocabulary\[1\]: expected a single character, got 'bc'"):
+        CharTokenizer(["a", "bc"])
+    with pytest.raises(TypeError, match=r"vocabulary\[0\]: expected str"):
+        CharTokenizer([1])
+    with pytest.raises(ValueError, match=r"'a' \(U\+0061\) occurs more than once"):
+        CharTokenizer("aba")
+
+
+def test_tinyshakespeare() -> None:
+    text = datasets.tinyshakespeare()
+    assert len(text) == 1_115_394
+    assert len(set(text)) == 65
+    assert text.startswith("First Citizen:\nBefore we proceed any further, hear me speak.\n")
