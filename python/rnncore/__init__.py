@@ -8,41 +8,36 @@
 (5, 2, 16)
 """
 
-import importlib
-from typing import Any
+import rnncore._openmp  # before anything loads the kernel
+from rnncore import data, datasets, init, losses, models, optim, text, training
+from rnncore._core import available_isas, get_num_threads, isa, set_num_threads
+from rnncore.io import load, save
+from rnncore.layers import GRU, LSTM, RNN, Dropout, Embedding, Linear
+from rnncore.models import LanguageModel
 
 __version__ = "0.1.0"
 
-_HOMES = {
-    "RNN": "layers",
-    "GRU": "layers",
-    "LSTM": "layers",
-    "Linear": "layers",
-    "Embedding": "layers",
-    "Dropout": "layers",
-    "LanguageModel": "models",
-    "save": "io",
-    "load": "io",
-    "isa": "_core",
-    "available_isas": "_core",
-    "get_num_threads": "_core",
-    "set_num_threads": "_core",
-}
-_SUBMODULES = ("data", "datasets", "init", "losses", "models", "optim", "text", "training")
-
-__all__ = ["__version__", *_HOMES, *_SUBMODULES]
-
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        value = getattr(importlib.import_module(f"rnncore.{_HOMES[name]}"), name)
-    elif name in _SUBMODULES:
-        value = importlib.import_module(f"rnncore.{name}")
-    else:
-        raise AttributeError(f"module 'rnncore' has no attribute {name!r}")
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted(set(globals()) | set(__all__))
+__all__ = [
+    "GRU",
+    "LSTM",
+    "RNN",
+    "Dropout",
+    "Embedding",
+    "LanguageModel",
+    "Linear",
+    "__version__",
+    "available_isas",
+    "data",
+    "datasets",
+    "get_num_threads",
+    "init",
+    "isa",
+    "load",
+    "losses",
+    "models",
+    "optim",
+    "save",
+    "set_num_threads",
+    "text",
+    "training",
+]
