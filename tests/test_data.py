@@ -102,7 +102,7 @@ def test_sentence_batches_have_every_sentence_once(
 ) -> None:
     wanted = [np.array([0, *line, 0]) for line in lines]
     batches = SentenceBatches(wanted, batch_size, rng=rng)
-    found = []
+    found, weights = [], []
     for batch in batches:
         assert batch.lengths is not None
         assert batch.inputs.shape == (batch.lengths.max(), len(batch.lengths))
@@ -111,8 +111,12 @@ def test_sentence_batches_have_every_sentence_once(
             found.append([*batch.inputs[:length, b], batch.targets[length - 1, b]])
             assert np.all(batch.targets[length:, b] == IGNORED)
         assert batch.num_targets == batch.lengths.sum()
+        weights.append(batch.weight)
+        mean_targets = sum(len(s) - 1 for s in wanted) / len(batches)
+        assert batch.weight == pytest.approx(batch.num_targets / mean_targets)
     assert sorted(found) == sorted(s.tolist() for s in wanted)
     assert len(batches) == -(-len(lines) // batch_size)
+    assert np.mean(weights) == pytest.approx(1)
     assert not batches.carries_state
 
 

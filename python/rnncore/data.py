@@ -43,6 +43,7 @@ class Batch:
     inputs: Ids  # [T,B]
     targets: Ids  # [T,B], IGNORED where there is padding
     lengths: Ids | None = None  # [B]; None: every row has T steps
+    weight: float = 1.0  # of its mean loss in that of one pass, 1 for a batch of average size
 
     @property
     def num_targets(self) -> int:
@@ -193,7 +194,10 @@ class SentenceBatches:
         for b, (k, length) in enumerate(zip(members, lengths, strict=True)):
             inputs[:length, b] = self._sentences[k][:-1]
             targets[:length, b] = self._sentences[k][1:]
-        return Batch(inputs, targets, lengths)
+        # Means over batches of short and of long sentences would make a token of a short sentence
+        # count for more, and the model expect short sentences.
+        weight = float(lengths.sum() / self._lengths.sum() * len(self))
+        return Batch(inputs, targets, lengths, weight)
 
 
 def sentences(ids: Any, boundary: int) -> list[Ids]:

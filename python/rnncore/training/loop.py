@@ -9,7 +9,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
-from rnncore import _files
+from rnncore import _core, _files
 from rnncore.data import Batch, Batches
 from rnncore.progress import Progress, Report
 from rnncore.training.best import BestModel
@@ -200,6 +200,8 @@ class _Run:
                 f"training diverged: the loss of update {len(self.result.losses) + 1} is {loss}; "
                 "a lower learning rate or clip_norm may help"
             )
+        if batch.weight != 1:
+            _core.scale(self._model.flat_grads, batch.weight)
         self._optimizer.step(zero_grad=True)
         self.result.losses.append(loss)
         self.result.num_targets += batch.num_targets
