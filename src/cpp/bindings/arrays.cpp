@@ -161,8 +161,10 @@ Ids ids(py::handle value, const char* name, const Shape& shape) {
     if (!holds_integers(value)) throw py::type_error(mismatch(value, name, "an integer", shape));
     const auto array = py::reinterpret_borrow<py::array>(value);
     if (!fits(array, shape)) throw py::value_error(mismatch(value, name, "an integer", shape));
+    // one copy of the right type and order, and the result
+    require_memory(checked_product(static_cast<std::size_t>(array.size()), 2 * sizeof(std::int64_t)));
     const auto wide = py::array_t<std::int64_t, py::array::c_style | py::array::forcecast>::ensure(array);
-    if (!wide) throw py::error_already_set();
+    if (!wide) throw OutOfMemory("needs memory for " + std::to_string(array.size()) + " ids, which the system refused");
     Ids result{{wide.data(), wide.data() + wide.size()}, shape_of(array)};
     const auto negative = [](std::int64_t id) { return id < 0; };
     if (array.dtype().kind() == 'u' && std::any_of(result.values.begin(), result.values.end(), negative))
