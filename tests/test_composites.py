@@ -54,6 +54,23 @@ class Pair(Module):
         return {"dtype": self.dtype.name}
 
 
+def test_adoption_keeps_parameters_and_gradients(dtype: type[np.floating]) -> None:
+    layer = rc.Linear(2, 3, dtype=dtype, rng=0)
+    layer.flat_grads[:] = np.arange(layer.num_params)
+    params, grads = layer.flat_params.copy(), layer.flat_grads.copy()
+
+    class Model(Module):
+        def __init__(self) -> None:
+            super().__init__(dtype)
+            self._adopt({"dropout": rc.Dropout(0.5), "layer": layer})
+
+    model = Model()
+    for module in (model, layer):
+        np.testing.assert_array_equal(module.flat_params, params)
+        np.testing.assert_array_equal(module.flat_grads, grads)
+        assert module.flat_params.dtype == dtype
+
+
 def test_adoption_keeps_values_and_shares_memory(dtype: type[np.floating]) -> None:
     alone = Tagger(dtype=dtype, rng=0)
     pair = Pair(dtype, rng=0)
