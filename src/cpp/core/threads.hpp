@@ -10,7 +10,7 @@
 namespace rnncore {
 
 int get_num_threads();
-void set_num_threads(int n);  // Invalid unless n >= 1; at most what OpenMP, the affinity mask and the quota allow
+void set_num_threads(int n);  // Invalid unless n >= 1; unlike the default, not limited to the processors there are
 bool has_openmp();
 
 // As many threads as the work is worth: waking one costs some ten microseconds.
@@ -22,8 +22,11 @@ extern std::atomic<bool (*)()> interrupt_requested;
 // The threads of one parallel region.
 class Team {
 public:
-    int size() const { return size_; }  // may be less than was asked for
-    void barrier() const;
+    int size() const { return size_.load(std::memory_order_relaxed); }  // may be less than was asked for
+
+    // Waits for the others: some microseconds awake, then asleep. OpenMP's own barrier would stay awake for milliseconds,
+    // and where another program needs the processor it is just the thread waited for that does not get it.
+    void barrier();
 
     // The same answer for all threads that ask between the same two barriers. Thread 0 looks at most ten times a second.
     void poll(int thread);
@@ -32,7 +35,9 @@ public:
 
 private:
     friend void run_parallel(int threads, const std::function<void(int, Team&)>& work);
-    int size_ = 1;
+    std::atomic<int> size_{1};
+    std::atomic<int> arrived_{0};
+    std::atomic<int> generation_{0};  // barriers passed
     std::atomic<bool> stop_{false};
     double last_look_ = 0;
 };

@@ -1,0 +1,29 @@
+"""Loads the kernel with an OpenMP runtime that lets idle threads sleep.
+
+Between two parallel regions libgomp's threads stay awake for milliseconds in case there is more to do. On a
+busy machine that is time taken from the very thread they wait for. The runtime reads its settings once,
+when it is loaded; what the user has set is respected, and nothing is left behind in the environment.
+"""
+
+from __future__ import annotations
+
+import os
+
+__all__: list[str] = []
+
+#: Turns of libgomp's waiting loop, about ten microseconds.
+_SPIN_COUNT = "1000"
+
+
+def _load() -> None:
+    chosen = {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & os.environ.keys()
+    if not chosen:
+        os.environ["GOMP_SPINCOUNT"] = _SPIN_COUNT
+    try:
+        import rnncore._core
+    finally:
+        if not chosen:
+            del os.environ["GOMP_SPINCOUNT"]
+
+
+_load()
