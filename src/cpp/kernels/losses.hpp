@@ -6,10 +6,11 @@
 
 namespace rnncore::RNNCORE_ISA {
 
+// In double: beside the 1 of the greatest logit the others would lose digits, on which a small loss depends.
 template <class T>
-[[gnu::always_inline]] inline T sum_of_lanes(Vec<T> v) {
-    T sum = 0;
-    for (int i = 0; i < kLanes<T>; ++i) sum += v[i];
+[[gnu::always_inline]] inline double sum_of_lanes(Vec<T> v) {
+    double sum = 0;
+    for (int i = 0; i < kLanes<T>; ++i) sum += static_cast<double>(v[i]);
     return sum;
 }
 
@@ -29,7 +30,7 @@ template <class T>
 
 // exp(x - shift), summed over the row and, where `keep` says so, left in its place
 template <class T, bool keep>
-[[gnu::always_inline]] inline T exponentials(T* x, Index n, T shift) {
+[[gnu::always_inline]] inline double exponentials(T* x, Index n, T shift) {
     Vec<T> sum{};
     Index i = 0;
     for (; i + kLanes<T> <= n; i += kLanes<T>) {
@@ -50,19 +51,19 @@ template <class T, bool keep>
 template <class T>
 double cross_entropy(const T* logits, Index n, Index target) {
     const T shift = greatest(logits, n);
-    const T sum = exponentials<T, false>(const_cast<T*>(logits), n, shift);
-    return __builtin_log(static_cast<double>(sum)) - (static_cast<double>(logits[target]) - static_cast<double>(shift));
+    const double sum = exponentials<T, false>(const_cast<T*>(logits), n, shift);
+    return __builtin_log(sum) - (static_cast<double>(logits[target]) - static_cast<double>(shift));
 }
 
 template <class T>
 double cross_entropy_grad(T* logits, Index n, Index target) {
     const T shift = greatest(logits, n);
     const double centred = static_cast<double>(logits[target]) - static_cast<double>(shift);
-    const T sum = exponentials<T, true>(logits, n, shift);
-    const T share = T(1) / sum;
+    const double sum = exponentials<T, true>(logits, n, shift);
+    const T share = static_cast<T>(1 / sum);
     for_lanes<T>(n, [&](Index i, auto lanes) { lanes.store(logits + i, lanes.load(logits + i) * share); });
     logits[target] -= T(1);
-    return __builtin_log(static_cast<double>(sum)) - centred;
+    return __builtin_log(sum) - centred;
 }
 
 }  // namespace rnncore::RNNCORE_ISA
