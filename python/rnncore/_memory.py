@@ -6,6 +6,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+_MEMINFO = Path("/proc/meminfo")
+_MEMBERSHIPS = Path("/proc/self/cgroup")
 _CGROUPS = Path("/sys/fs/cgroup")
 _SMALL = 1 << 20  # asking takes about half a millisecond: not worth it for less than a mebibyte
 
@@ -28,8 +30,8 @@ def available() -> int:
 
 def _machine() -> int:
     try:
-        with open("/proc/meminfo") as lines:
-            fields = {name: value for name, _, value in (line.partition(":") for line in lines)}
+        lines = _MEMINFO.read_text().splitlines()
+        fields = {name: value for name, _, value in (line.partition(":") for line in lines)}
         return sum(int(fields[name].split()[0]) << 10 for name in ("MemAvailable", "SwapFree"))
     except (OSError, KeyError):  # not Linux: the memory installed is the best that is known
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
@@ -38,7 +40,7 @@ def _machine() -> int:
 def _control_groups() -> Iterator[int]:
     """Yield limit - usage of every control group (version 1 or 2) that holds this process."""
     try:
-        memberships = Path("/proc/self/cgroup").read_text().splitlines()
+        memberships = _MEMBERSHIPS.read_text().splitlines()
     except OSError:
         return
     for membership in memberships:
