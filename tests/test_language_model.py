@@ -301,6 +301,12 @@ def test_the_seed_decides_the_parameters() -> None:
     assert not np.array_equal(make_model("gru", rng=4).flat_params, make_model("gru").flat_params)
 
 
+def test_bias_is_that_of_every_layer() -> None:
+    names = set(make_model("gru").params)
+    assert names == {"rnn.weight_ih_l0", "rnn.weight_hh_l0", "output.weight"}
+    assert {"rnn.bias_ih_l0", "rnn.bias_hh_l0", "output.bias"} <= set(make_model("lstm").params)
+
+
 def test_initialization() -> None:
     uniform = make_model("lstm", initialization=Initialization("uniform", 0.02))
     assert 0.015 < np.abs(uniform.flat_params).max() <= 0.02

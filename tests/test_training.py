@@ -538,6 +538,21 @@ def test_training_on_sentences() -> None:
     assert model.score("\nsix two\n").sum() < -5
 
 
+def test_the_seed_deals_the_sentences() -> None:
+    """And every epoch deals them anew."""
+    text = "".join(f"{i:03}\n" for i in range(40))
+    model = rc.LanguageModel(11, tokenizer=CharTokenizer.fit(text), hidden_size=4, rng=0)
+
+    def first_batches(seed: int) -> list[list[int]]:
+        batches, _ = model.batches(text, TrainingConfig(sentences=True, seed=seed))
+        return [next(iter(batches)).inputs.tolist() for _ in range(2)]
+
+    first, second = first_batches(1)
+    assert first != second
+    assert first_batches(1) == [first, second]
+    assert first_batches(2)[0] != first
+
+
 def test_sentences_need_a_line_feed() -> None:
     tokenizer = CharTokenizer("abc")
     model = rc.LanguageModel(3, hidden_size=4, tokenizer=tokenizer, rng=0)
@@ -611,17 +626,17 @@ def test_a_validation_right_after_a_report_has_its_figures(clock: SimpleNamespac
         (lambda: ScheduleConfig("linear"), ValueError, "schedule: expected one of .*'cosine'"),
         (lambda: ScheduleConfig("step", after_epoch=0), ValueError, "after_epoch"),
         (
-            lambda: OptimizerConfig("adam", momentum=0.9).build(Counter()),
+            lambda: OptimizerConfig("adam", momentum=0.9),
             ValueError,
             "momentum: no option of optimizer 'adam', which takes",
         ),
         (
-            lambda: ScheduleConfig("cosine", gamma=0.5).build(10),
+            lambda: ScheduleConfig("cosine", gamma=0.5),
             ValueError,
             "gamma: no option of schedule 'cosine', which takes",
         ),
         (
-            lambda: OptimizerConfig(learning_rate=-1.0).build(Counter()),
+            lambda: OptimizerConfig(learning_rate=-1.0),
             ValueError,
             "lr: expected",
         ),

@@ -9,6 +9,8 @@ from typing import Protocol, Self, TextIO
 
 __all__ = ["PlainProgress", "Progress", "Report", "RichProgress", "choose_progress"]
 
+_BAR_WIDTH = 60
+
 
 @dataclass(frozen=True)
 class Report:
@@ -134,15 +136,14 @@ class RichProgress:
 
     def show(self, report: Report) -> None:
         """Redraw the last lines; after a validation, leave a line above them too."""
-        from rich.console import Group
-        from rich.progress_bar import ProgressBar
         from rich.text import Text
 
         text = Text(report_line(report, self._unit))
         if report.validated:
             self._live.console.print(text)
-        bar = ProgressBar(total=1.0, completed=report.fraction, width=60)
-        self._live.update(Group(bar, text), refresh=True)
+        done = round(report.fraction * _BAR_WIDTH)
+        bar = Text.assemble(("━" * done, "green"), ("━" * (_BAR_WIDTH - done), "dim"), "\n")
+        self._live.update(bar + text, refresh=True)
 
 
 def choose_progress(stream: TextIO, unit: str = "token") -> Progress:

@@ -10,13 +10,14 @@ import threading
 
 import rnncore
 from rnncore import _files, datasets
+from rnncore._check import size
 from rnncore.cli.files import read_text
 from rnncore.cli.train_options import add_options as add_training_options
 from rnncore.cli.train_options import model_keywords, training_config
 from rnncore.models import LanguageModel
 from rnncore.progress import bits, choose_progress, clock, perplexity
 from rnncore.text import CharTokenizer
-from rnncore.training import TrainingResult
+from rnncore.training import TrainingResult, fit
 
 __all__ = ["HELP", "add_options", "run"]
 
@@ -53,6 +54,7 @@ def run(given: argparse.Namespace) -> int:
     _listen_to_ctrl_c()
     config = training_config(given)
     keywords = model_keywords(given)
+    sample_length = size("--sample-length", given.sample_length, minimum=0)
     _files.require_writable(given.out)
     name, text = _text(given.file, given.out)
     if given.threads is not None:
@@ -61,6 +63,7 @@ def run(given: argparse.Namespace) -> int:
     # Sentences begin and end with a line feed, also those of a text that is one line.
     tokenizer = CharTokenizer.fit(f"{text}\n" if config.sentences else text)
     model = LanguageModel(tokenizer.vocab_size, tokenizer=tokenizer, rng=config.seed, **keywords)
+    batches = model.batches(text, config)
     print(
         f"{name}: {len(text):,} characters, {tokenizer.vocab_size} of them distinct. "
         f"{model.cell} {model.rnn.num_layers} x {model.rnn.hidden_size}: "
@@ -69,12 +72,12 @@ def run(given: argparse.Namespace) -> int:
         flush=True,
     )
     progress = choose_progress(sys.stdout, "character")
-    result = model.fit(text, config, path=given.out, progress=progress)
+    result = fit(model, *batches, config, path=given.out, progress=progress)
     print(_summary(result, given.out), flush=True)
     if result.interrupted:
         return 130
     prompt = "\n" if "\n" in tokenizer.vocabulary else text[0]
-    written = model.sample(prompt, given.sample_length, _SAMPLE_TEMPERATURE, rng=config.seed)
+    written = model.sample(prompt, sample_length, _SAMPLE_TEMPERATURE, rng=config.seed)
     print(f"\n{written.strip()}")
     return 0
 

@@ -11,7 +11,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from rnncore import _core
 from rnncore._check import Array, Ids, check_shape, choice, describe, ids_array, size
-from rnncore.data import IGNORED, IdsLike
+from rnncore.data import IGNORED, Batches, IdsLike
 from rnncore.decode import Sampled
 from rnncore.layers import GRU, LSTM, RNN, Dropout, Embedding, Linear
 from rnncore.models.initialization import Initialization
@@ -311,15 +311,10 @@ class LanguageModel(Trainable, Sampled):
         )
 
     # --- training on text ------------------------------------------------------------------------
-    def fit(
-        self,
-        tokens: str | IdsLike,
-        config: TrainingConfig | None = None,
-        *,
-        path: str | os.PathLike[str] | None = None,
-        progress: Progress | None = None,
-    ) -> TrainingResult:
-        """Train on a text: `rnncore.training.fit` with batches of the text.
+    def batches(
+        self, tokens: str | IdsLike, config: TrainingConfig | None = None
+    ) -> tuple[Batches, Batches | None]:
+        """Training and validation batches of a text, as `rnncore.training.text_batches`.
 
         Parameters
         ----------
@@ -328,12 +323,21 @@ class LanguageModel(Trainable, Sampled):
         config : TrainingConfig, optional
             With ``sentences``, every line is a sequence of its own; that needs a tokenizer with the
             line feed.
-        path, progress
-            As in `rnncore.training.fit`, and so are results and errors.
         """
         config = config or TrainingConfig()
         boundary = int(self.encode("\n")[0]) if config.sentences else None
-        batches = text_batches(self.encode(tokens), config, boundary)
+        return text_batches(self.encode(tokens), config, boundary)
+
+    def fit(
+        self,
+        tokens: str | IdsLike,
+        config: TrainingConfig | None = None,
+        *,
+        path: str | os.PathLike[str] | None = None,
+        progress: Progress | None = None,
+    ) -> TrainingResult:
+        """Train on the `batches` of a text; everything else is that of `rnncore.training.fit`."""
+        batches = self.batches(tokens, config)
         return fit(self, *batches, config, path=path, progress=progress)
 
     # --- parts -----------------------------------------------------------------------------------

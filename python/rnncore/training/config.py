@@ -65,6 +65,11 @@ class OptimizerConfig:
         Limit of the gradients' Euclidean norm; None: no limit.
     clip_value : float or None
         Limit of each gradient's magnitude; None: no limit.
+
+    Raises
+    ------
+    TypeError, ValueError
+        When an option is given that this optimiser does not have, or is outside its range.
     """
 
     name: str = "adam"
@@ -79,15 +84,10 @@ class OptimizerConfig:
     def __post_init__(self) -> None:
         choice("optimizer", self.name, OPTIMIZERS)
         flag("nesterov", self.nesterov)
+        self.build(Module())  # the optimiser itself knows the ranges
 
     def build(self, model: Module) -> Optimizer:
-        """Return the optimiser of `model`.
-
-        Raises
-        ------
-        TypeError, ValueError
-            When an option is given that this optimiser does not have, or is outside its range.
-        """
+        """Return the optimiser of `model`."""
         kind, options = OPTIMIZERS[self.name]
         given: dict[str, Any] = {
             "momentum": self.momentum,
@@ -122,6 +122,11 @@ class ScheduleConfig:
         Updates of the linear rise, cut to half of the run: of "cosine".
     floor : float or None
         Last factor: of "cosine".
+
+    Raises
+    ------
+    TypeError, ValueError
+        When an option is given that this schedule does not have, or is outside its range.
     """
 
     name: str = "constant"
@@ -135,15 +140,10 @@ class ScheduleConfig:
         choice("schedule", self.name, SCHEDULES)
         if self.after_epoch is not None:
             size("after_epoch", self.after_epoch)
+        self.build(1)  # the schedule itself knows the ranges
 
     def build(self, updates: int) -> Schedule:
-        """Return the schedule of a run of `updates` updates.
-
-        Raises
-        ------
-        TypeError, ValueError
-            When an option is given that this schedule does not have, or is outside its range.
-        """
+        """Return the schedule of a run of `updates` updates."""
         kind, defaults = SCHEDULES[self.name]
         given = {
             "gamma": self.gamma,

@@ -1,0 +1,495 @@
+"""The command ``rnncore``: what it prints, what it writes, and how it fails."""
+
+import io
+import math
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import safetensors.numpy
+
+import rnncore as rc
+from rnncore.cli import main
+from rnncore.text import CharTokenizer
+
+TEXT = "".join(f"{a} {b}.\n" for a in ("to be", "not to be", "be") for b in ("or", "and", "so")) * 9
+SMALL = ["--hidden-size", "12", "--num-layers", "1", "--epochs", "2", "--batch-size", "4"]
+
+
+@pytest.fixture(autouse=True)
+def _keeps_the_number_of_threads_and_the_handler() -> Iterator[None]:
+    threads, handler = rc.get_num_threads(), signal.getsignal(signal.SIGINT)
+    yield
+    rc.set_num_threads(threads)
+    signal.signal(signal.SIGINT, handler)
+
+
+@pytest.fixture
+def text(tmp_path: Path) -> Path:
+    path = tmp_path / "text"
+    path.write_text(TEXT)
+    return path
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """File of an untrained model."""
+    path = tmp_path_factory.mktemp("model") / "model"
+    tokenizer = CharTokenizer.fit(TEXT)
+    rc.save(
+        rc.LanguageModel(tokenizer.vocab_size, "gru", hidden_size=16, tokenizer=tokenizer, rng=0),
+        path,
+    )
+    return path
+
+
+def command(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    """Run the command in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "rnncore", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        **({} if "input" in options else {"stdin": subprocess.DEVNULL}),
+        **options,
+    )
+
+
+# --- train --------------------------------------------------------------------------------------
+
+
+def test_train(text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "model"
+    assert main(["train", str(text), "--out", str(out), "--sample-length", "50", *SMALL]) == 0
+    printed = capsys.readouterr()
+    assert printed.err == ""
+    header, *reports, saved, blank, sample = printed.out.split("\n", 5)
+    assert header.startswith(f"{text}: {len(TEXT)} characters, 12 of them distinct. lstm 1 x 12: ")
+    for epoch, report in enumerate(reports, start=1):
+        assert re.fullmatch(
+            rf"epoch {epoch}/2 +\d+%  loss [\d.]+  validation [\d.]+  perplexity [\d.]+  "
+            r"[\d.]+ bits/character  [\d,]+ characters/s  \d:\d\d left",
+            report,
+        )
+    assert f"saved {out}: validation loss" in saved
+    assert blank == ""
+    assert 40 < len(sample) <= 51
+    trained = rc.load(out)
+    assert trained.vocabulary() == sorted(set(TEXT))
+    assert trained.config()["hidden_size"] == 12
+    loss, perplexity, bits = (
+        float(re.search(pattern, saved)[1])
+        for pattern in (r"loss ([\d.]+)", r"perplexity ([\d.]+)", r"([\d.]+) bits")
+    )
+    assert perplexity == pytest.approx(math.exp(loss), rel=1e-3)
+    assert bits == pytest.approx(loss / math.log(2), rel=1e-3)
+    # The model in the file is the one that was measured.
+    held_out = TEXT[int(len(TEXT) * 0.9) :]
+    assert -trained.score(held_out).mean() == pytest.approx(loss, abs=1e-4)
+
+
+def test_train_options(text: Path, tmp_path: Path) -> None:
+    """Every group of options reaches the model or the run."""
+    out = tmp_path / "model"
+    options = "--cell rnn --nonlinearity relu --embedding-size 5 --dropout 0.1 --no-bias"
+    options += " --init identity --init-scale 0.5 --lr 0 --optimizer sgd --momentum 0.9 --nesterov"
+    options += " --clip-norm none --clip-value 1 --schedule step --gamma 0.5 --after-epoch 1"
+    options += " --bptt 7 --validation-fraction 0.2 --seed 5 --threads 1 --sample-length 0"
+    assert main(["train", str(text), "--out", str(out), *SMALL, *options.split()]) == 0
+    model = rc.load(out)
+    expected = {"cell": "rnn", "nonlinearity": "relu", "embedding_size": 5, "dropout": 0.1}
+    assert model.config().items() >= {**expected, "bias": False, "num_layers": 1}.items()
+    assert rc.get_num_threads() == 1
+    # With a learning rate of 0 the initial parameters are still there.
+    np.testing.assert_array_equal(model.params["rnn.weight_hh_l0"], np.eye(12) / 2)
+
+
+def test_training_is_repeatable(text: Path, tmp_path: Path) -> None:
+    arguments = ["train", str(text), *SMALL, "--dropout", "0.2"]
+    outs = [tmp_path / name for name in ("a", "b", "c")]
+    for out, seed in zip(outs, ("1", "1", "2"), strict=True):
+        assert main([*arguments, "--out", str(out), "--seed", seed]) == 0
+    first, second, other = (rc.load(out).flat_params for out in outs)
+    np.testing.assert_array_equal(first, second)
+    assert not np.array_equal(first, other)
+
+
+def test_train_on_sentences(text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "model"
+    arguments = ["train", str(text), "--out", str(out), "--sentences", "--lr", "0.02", *SMALL]
+    assert main([*arguments, "--epochs", "60"]) == 0
+    assert main(["score", str(out), str(text)]) == 0
+    rows = capsys.readouterr().out.splitlines()[-82:]
+    totals = [float(row.split("\t")[0]) for row in rows[:-1]]
+    # Nine lines that are equally frequent: ln 9 nats each.
+    assert np.mean(totals) == pytest.approx(-math.log(9), abs=0.5)
+
+
+def test_sentences_of_a_single_line(tmp_path: Path) -> None:
+    """A text without a line feed still has one at each end of its only sentence."""
+    text, out = tmp_path / "text", tmp_path / "model"
+    text.write_text("to be")
+    options = ["--sentences", "--validation-fraction", "0", *SMALL]
+    assert main(["train", str(text), "--out", str(out), *options]) == 0
+    assert "\n" in rc.load(out).vocabulary()
+
+
+def test_without_file_it_is_shakespeare(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "model"
+    options = ["--time-limit", "0.01", "--validation-fraction", "0", *SMALL]
+    assert main(["train", "--out", str(out), *options]) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("tinyshakespeare: 1,115,394 characters, 65 of them distinct.")
+    assert len(rc.load(out).vocabulary()) == 65
+
+
+def test_line_ends_and_byte_order_mark(tmp_path: Path) -> None:
+    text, out = tmp_path / "text", tmp_path / "model"
+    text.write_bytes(b"\xef\xbb\xbf" + TEXT.replace("\n", "\r\n").encode())
+    assert main(["train", str(text), "--out", str(out), *SMALL]) == 0
+    assert rc.load(out).vocabulary() == sorted(set(TEXT))
+
+
+def test_ctrl_c_saves_and_leaves_cleanly(tmp_path: Path) -> None:
+    out = tmp_path / "model"
+    arguments = ["train", "--out", str(out), "--hidden-size", "16", "--validate-every", "20"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "rnncore", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if "validation" in line:
+                break
+        process.send_signal(signal.SIGINT)
+        output, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert errors == ""
+    last = output.splitlines()[-1]
+    assert re.fullmatch(rf"interrupted after \d:\d\d, saved {re.escape(str(out))}: .*", last)
+    assert len(rc.load(out).sample("\n", 10)) == 11
+    assert [p.name for p in tmp_path.iterdir()] == ["model"]
+
+
+# --- sample -------------------------------------------------------------------------------------
+
+
+def test_sample(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = {"length": 40, "temperature": 0.7, "top_k": 5, "top_p": 0.9}
+    flags = [part for k, v in options.items() for part in (f"--{k.replace('_', '-')}", str(v))]
+    assert main(["sample", str(model), "--prompt", "to be", "--seed", "3", *flags]) == 0
+    expected = rc.load(model).sample("to be", **options, rng=3)
+    assert capsys.readouterr().out == f"{expected}\n"
+
+
+def test_sample_without_seed_is_another_each_time(
+    model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for _ in range(2):
+        assert main(["sample", str(model), "--length", "80"]) == 0
+    first, second = capsys.readouterr().out[:81], capsys.readouterr().out
+    assert first != second
+
+
+def test_sample_streams(model: Path) -> None:
+    """Characters arrive before the last is drawn; when the reader leaves, so does the command."""
+    arguments = ["sample", str(model), "--length", str(10**12)]
+    with subprocess.Popen(
+        [sys.executable, "-m", "rnncore", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert len(process.stdout.read(100)) == 100
+        process.stdout.close()
+        assert process.wait(timeout=60) == 1
+        assert process.stderr.read() == b""
+
+
+def test_ctrl_c_ends_sampling(model: Path) -> None:
+    program = (
+        "import signal, sys; from rnncore.cli import main;"
+        "signal.signal(signal.SIGINT, signal.default_int_handler);"
+        f"sys.exit(main(['sample', {str(model)!r}, '--length', '{10**12}']))"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.read(100)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert errors == b""
+
+
+# --- score --------------------------------------------------------------------------------------
+
+
+def rows(printed: str) -> list[list[str]]:
+    return [line.split("\t") for line in printed.splitlines()]
+
+
+def test_score_of_each_line(model: Path, text: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["score", str(model), str(text)]) == 0
+    *lines, total = rows(capsys.readouterr().out)
+    scores = [rc.load(model).score(f"\n{line}\n") for line in TEXT.splitlines()]
+    assert [float(log_probability) for log_probability, _ in lines] == pytest.approx(
+        [s.sum() for s in scores], abs=1e-4
+    )
+    assert [float(perplexity) for _, perplexity in lines] == pytest.approx(
+        [np.exp(-s.mean()) for s in scores], abs=1e-4
+    )
+    joined = np.concatenate(scores)
+    assert total[0] == "total"
+    assert float(total[1]) == pytest.approx(joined.sum(), abs=1e-3)
+    assert float(total[2]) == pytest.approx(np.exp(-joined.mean()), abs=1e-4)
+    assert total[3] == f"{len(TEXT)} characters"
+
+
+def test_score_of_a_contiguous_text(
+    model: Path, text: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["score", str(model), str(text), "--contiguous"]) == 0
+    *lines, total = rows(capsys.readouterr().out)
+    scores = rc.load(model).score(TEXT)
+    ends = np.cumsum([len(line) for line in TEXT.splitlines(keepends=True)])[:-1] - 1
+    expected = [part.sum() for part in np.split(scores, ends)]
+    assert [float(row[0]) for row in lines] == pytest.approx(expected, abs=1e-4)
+    assert float(total[2]) == pytest.approx(rc.load(model).perplexity(TEXT), abs=1e-4)
+    assert total[3] == f"{len(TEXT) - 1} characters"
+
+
+def test_score_of_standard_input(
+    model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO("to be.\n\nor so"))
+    assert main(["score", str(model)]) == 0
+    *lines, total = rows(capsys.readouterr().out)
+    assert len(lines) == 3
+    assert total[3] == "14 characters"  # 6 and 0 and 5, and three line feeds, that at the end too
+
+
+def test_score_without_line_feed_in_the_vocabulary(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Then nothing predicts the first character, and a line of one has no perplexity."""
+    path = tmp_path / "model"
+    model = rc.LanguageModel(3, hidden_size=4, tokenizer=CharTokenizer("abc"), rng=0)
+    rc.save(model, path)
+    monkeypatch.setattr(sys, "stdin", io.StringIO("abc\na\n"))
+    assert main(["score", str(path)]) == 0
+    first, second, total = rows(capsys.readouterr().out)
+    assert float(first[0]) == pytest.approx(model.score("abc").sum(), abs=1e-4)
+    assert second == ["0.0000", "nan"]
+    assert total[3] == "2 characters"
+
+
+# --- info ---------------------------------------------------------------------------------------
+
+
+def table(printed: str) -> dict[str, str]:
+    return dict(re.split(r" {2,}", line, maxsplit=1) for line in printed.splitlines())
+
+
+def test_info(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["info"]) == 0
+    printed = table(capsys.readouterr().out)
+    assert printed["version"] == rc.__version__
+    assert printed["isa"] == rc.isa()
+    assert printed["available isas"] == ", ".join(rc.available_isas())
+    assert printed["threads"] == str(rc.get_num_threads())
+    assert {"compiler", "openmp"} <= set(printed)
+
+    assert main(["info", str(model)]) == 0
+    printed = table(capsys.readouterr().out)
+    assert printed["class"] == "LanguageModel"
+    assert printed["cell"] == "gru"
+    assert printed["hidden_size"] == "16"
+    assert printed["parameters"] == f"{rc.load(model).num_params:,}"
+    assert printed["vocabulary"] == repr("".join(sorted(set(TEXT))))
+
+
+def test_info_of_a_layer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rc.save(rc.LSTM(3, 4), tmp_path / "layer")
+    assert main(["info", str(tmp_path / "layer")]) == 0
+    assert re.search(r"^class +LSTM$", capsys.readouterr().out, re.MULTILINE)
+
+
+# --- errors -------------------------------------------------------------------------------------
+
+
+def fails(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit status 2, one line on standard error, nothing on standard output."""
+    assert main(arguments) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("rnncore: error: ")
+    assert printed.err.count("\n") == 1
+    assert printed.err.endswith("\n")
+    assert re.search(message, printed.err), printed.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "required: COMMAND"),
+        (["dream"], "invalid choice: 'dream'"),
+        (["train", "TEXT"], "required: --out"),
+        (["train", "TEXT", "--out", "OUT", "--no-such"], "unrecognized arguments: --no-such"),
+        (
+            ["train", "TEXT", "--out", "OUT", "--epochs", "many"],
+            "--epochs: invalid int value: 'many'",
+        ),
+        (["train", "TEXT", "--out", "OUT", "--epochs", "0"], "epochs: expected at least 1, got 0"),
+        (
+            ["train", "TEXT", "--out", "OUT", "--hidden-size", "-3"],
+            "hidden_size: expected at least 1",
+        ),
+        (["train", "TEXT", "--out", "OUT", "--num-layers", "0"], "num_layers: expected at least 1"),
+        (["train", "TEXT", "--out", "OUT", "--cell", "elman"], "--cell: invalid choice: 'elman'"),
+        (["train", "TEXT", "--out", "OUT", "--reset", "before"], "reset: no option of cell 'lstm'"),
+        (["train", "TEXT", "--out", "OUT", "--dropout", "1"], r"dropout: expected .*\[0, 1\)"),
+        (["train", "TEXT", "--out", "OUT", "--dropout", "nan"], "dropout: expected"),
+        (["train", "TEXT", "--out", "OUT", "--lr", "-1"], "lr: expected"),
+        (["train", "TEXT", "--out", "OUT", "--clip-norm", "0"], "clip_norm: expected"),
+        (
+            ["train", "TEXT", "--out", "OUT", "--momentum", "0.9"],
+            "momentum: no option of optimizer",
+        ),
+        (["train", "TEXT", "--out", "OUT", "--gamma", "0.9"], "gamma: no option of schedule"),
+        (
+            ["train", "TEXT", "--out", "OUT", "--init-scale", "1"],
+            "scale: no option of initialization",
+        ),
+        (["train", "TEXT", "--out", "OUT", "--threads", "0"], "0"),
+        (["train", "TEXT", "--out", "OUT", "--seed", "-1"], "seed: expected at least 0"),
+        (
+            ["train", "TEXT", "--out", "OUT", "--batch-size", "5000"],
+            "expected at least 5001 tokens",
+        ),
+        (["train", "TEXT", "--out", "OUT", "--hidden-size", "10000000"], "GiB|memory"),
+        (["train", "TEXT", "--out", "OUT", "--sample-length", "-1"], "--sample-length"),
+        (["train", "MISSING", "--out", "OUT"], "MISSING: No such file or directory"),
+        (["train", "EMPTY", "--out", "OUT"], "EMPTY: expected a text, got an empty file"),
+        (["train", "BINARY", "--out", "OUT"], "BINARY: expected text in UTF-8, got the byte 0xff"),
+        (["train", "DIRECTORY", "--out", "OUT"], "DIRECTORY: Is a directory"),
+        (["train", "TEXT", "--out", "DIRECTORY"], "DIRECTORY: Is a directory"),
+        (["train", "TEXT", "--out", "DIRECTORY/no/OUT"], "OUT: No such file or directory"),
+        (["train", "TEXT", "--out", "TEXT/OUT"], "OUT: Not a directory"),
+        (["train", "TEXT", "--out", "TEXT"], "--out: expected another file than the text"),
+        (["sample", "MISSING"], "MISSING: No such file or directory"),
+        (["sample", "TEXT"], "TEXT: expected an rnncore model"),
+        (["sample", "TRUNCATED"], "TRUNCATED: expected an rnncore model.*truncated"),
+        (["sample", "FOREIGN"], "FOREIGN: expected an rnncore model.*another program"),
+        (["sample", "LAYER"], "LAYER: expected a language model with a vocabulary, got LSTM"),
+        (["sample", "OF_IDS"], "OF_IDS: expected a language model with a vocabulary"),
+        (["sample", "MODEL", "--prompt", ""], "prompt: expected at least one token"),
+        (["sample", "MODEL", "--prompt", "tö"], r"'ö' \(U\+00F6\) at position 1 is not in the"),
+        (["sample", "MODEL", "--length", "-1"], "length: expected at least 0"),
+        (["sample", "MODEL", "--temperature", "-1"], "temperature: expected"),
+        (["sample", "MODEL", "--temperature", "nan"], "temperature: expected"),
+        (["sample", "MODEL", "--top-k", "-1"], "top_k: expected at least 0"),
+        (["sample", "MODEL", "--top-p", "0"], "top_p: expected"),
+        (["sample", "MODEL", "--seed", "-1"], "rng: expected"),
+        (["score", "MODEL", "MISSING"], "MISSING: No such file or directory"),
+        (["score", "MODEL", "EMPTY"], "EMPTY: expected a text, got an empty file"),
+        (["score", "MODEL", "OTHER"], r"line 1: text: character 'ö' \(U\+00F6\) at position 3"),
+        (["score", "OF_IDS", "TEXT"], "OF_IDS: expected a language model with a vocabulary"),
+        (["info", "MISSING"], "MISSING: No such file or directory"),
+        (["info", "TRUNCATED"], "TRUNCATED: expected an rnncore model"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_bad_input(
+    arguments: list[str],
+    message: str,
+    text: Path,
+    model: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Nothing is overwritten, and nothing new is there."""
+    work = tmp_path / "work"
+    (work / "DIRECTORY").mkdir(parents=True)
+    (work / "TEXT").write_text(TEXT)
+    (work / "OTHER").write_text("be öe\n")
+    (work / "EMPTY").touch()
+    (work / "BINARY").write_bytes(b"to be \xff")
+    (work / "OUT").write_text("precious")
+    (work / "MODEL").write_bytes(model.read_bytes())
+    (work / "TRUNCATED").write_bytes(model.read_bytes()[:-100])
+    safetensors.numpy.save_file({"weight": np.zeros(3)}, work / "FOREIGN")
+    rc.save(rc.LSTM(3, 4), work / "LAYER")
+    rc.save(rc.LanguageModel(5, hidden_size=4), work / "OF_IDS")
+    before = {path: path.read_bytes() for path in work.rglob("*") if path.is_file()}
+
+    places = {p.name: str(p) for p in (*before, work / "DIRECTORY", work / "MISSING")}
+    placed = [
+        str(work / argument) if argument.split("/")[0] in places else argument
+        for argument in arguments
+    ]
+    fails(placed, message, capsys)
+    assert {path: path.read_bytes() for path in work.rglob("*") if path.is_file()} == before
+
+
+def test_an_unknown_character_later_in_standard_input(model: Path) -> None:
+    """The lines before it have been scored."""
+    result = command("score", str(model), input="to be\nor ö\n")
+    assert result.returncode == 2
+    assert result.stdout.count("\n") == 1
+    assert result.stderr == (
+        "rnncore: error: line 2: text: character 'ö' (U+00F6) at position 3 is not in the "
+        "vocabulary of 12 characters\n"
+    )
+
+
+def test_nothing_on_standard_input(model: Path) -> None:
+    result = command("score", str(model))
+    assert result.returncode == 2
+    assert result.stderr == "rnncore: error: standard input: expected a text, got nothing\n"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is write-protected for root")
+def test_a_write_protected_directory(
+    text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    protected = tmp_path / "protected"
+    protected.mkdir(mode=0o500)
+    fails(["train", str(text), "--out", str(protected / "model")], "Permission denied", capsys)
+
+
+def test_a_process_fails_as_the_function_does(tmp_path: Path) -> None:
+    result = command("train", str(tmp_path / "missing"), "--out", str(tmp_path / "model"))
+    assert result.returncode == 2
+    assert result.stdout == ""
+    assert result.stderr == f"rnncore: error: {tmp_path / 'missing'}: No such file or directory\n"
+
+
+def test_an_unknown_instruction_set() -> None:
+    result = command("info", env={**os.environ, "RNNCORE_ISA": "mmx"})
+    assert result.returncode == 2
+    assert result.stderr.startswith("rnncore: error: ")
+    assert "mmx" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in (["--help"], ["--version"], ["train", "--help"], ["score", "--help"]):
+        with pytest.raises(SystemExit) as exit_:
+            main(arguments)
+        assert exit_.value.code == 0
+        printed = capsys.readouterr()
+        assert printed.out
+        assert printed.err == ""

@@ -1,0 +1,90 @@
+"""What a training run shows: plain lines, and on a terminal a live line."""
+
+import io
+import math
+import sys
+from dataclasses import replace
+
+import pytest
+
+from rnncore.progress import (
+    PlainProgress,
+    Report,
+    RichProgress,
+    bits,
+    choose_progress,
+    clock,
+    perplexity,
+    report_line,
+)
+
+REPORT = Report(
+    epoch=2,
+    epochs=10,
+    fraction=0.125,
+    loss=2.0,
+    validation_loss=1.5,
+    tokens_per_second=123456.7,
+    seconds_left=75.2,
+)
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_line_of_a_report() -> None:
+    assert report_line(REPORT, "character") == (
+        "epoch 2/10   12%  loss 2.000  validation 1.500  perplexity 4.48  2.164 bits/character  "
+        "123,457 characters/s  1:16 left"
+    )
+
+
+def test_without_validation_perplexity_is_that_of_training() -> None:
+    report = replace(REPORT, validation_loss=None)
+    assert report.perplexity == pytest.approx(math.exp(2))
+    assert report.bits_per_token == pytest.approx(2 / math.log(2))
+    assert "loss 2.000  perplexity 7.39  2.885 bits/token" in report_line(report)
+
+
+def test_units() -> None:
+    assert bits(math.log(2)) == 1
+    assert perplexity(0) == 1
+    assert perplexity(1e9) == math.inf
+    assert [clock(s) for s in (0, 0.1, 59, 60, 3599.5, 3600, 36061)] == [
+        *("0:00", "0:01", "0:59", "1:00", "1:00:00", "1:00:00", "10:01:01"),
+    ]
+
+
+def test_plain_lines() -> None:
+    stream = io.StringIO()
+    with PlainProgress(stream, "character") as progress:
+        progress.show(REPORT)
+        progress.show(replace(REPORT, validated=True))
+    assert stream.getvalue() == f"{report_line(REPORT, 'character')}\n" * 2
+
+
+def test_a_file_gets_plain_lines() -> None:
+    assert isinstance(choose_progress(io.StringIO()), PlainProgress)
+
+
+def test_a_terminal_without_rich_gets_plain_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("rich", "rich.console", "rich.live"):
+        monkeypatch.setitem(sys.modules, module, None)
+    assert isinstance(choose_progress(Terminal()), PlainProgress)
+
+
+def test_a_terminal_with_rich_gets_a_live_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is left after the end are the lines of the validations."""
+    pytest.importorskip("rich")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "200")
+    stream = Terminal()
+    progress = choose_progress(stream, "character")
+    assert isinstance(progress, RichProgress)
+    with progress:
+        progress.show(REPORT)
+        assert "123,457 characters/s" in stream.getvalue()
+        progress.show(replace(REPORT, epoch=3, validated=True))
+        assert "\nepoch 3/10" in stream.getvalue().replace("\r", "\n").replace("\x1b[2K", "")
