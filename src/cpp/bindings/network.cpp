@@ -106,8 +106,8 @@ struct Inputs {
     // Rows [N, I] that the pass reads: the caller's own where they already stand so, otherwise a packed copy.
     const T* rows(const Sequence& sequence, Index width) {
         if (x.contiguous() && !sequence.ragged()) return x.data;
-        copy = Block(checked_product(checked_product(static_cast<std::size_t>(sequence.rows()),
-                                                     static_cast<std::size_t>(width)), sizeof(T)));
+        copy = Block(checked_product(
+            checked_product(static_cast<std::size_t>(sequence.rows()), static_cast<std::size_t>(width)), sizeof(T)));
         T* to = static_cast<T*>(copy.data());
         pack_rows<T>(sequence, {x.data, x.strides[0], x.strides[1], x.strides[2]}, width, to);
         return to;
@@ -133,8 +133,8 @@ struct ForwardCall {
 template <class T>
 const T* parameters(const PyNetwork& self, const View<T>& params) {
     if (!params.contiguous())
-        throw py::value_error("params: expected a contiguous array of P=" +
-                              std::to_string(self.network.parameter_count()) + " values");
+        throw py::value_error(
+            "params: expected a contiguous array of P=" + std::to_string(self.network.parameter_count()) + " values");
     return params.data;
 }
 
@@ -172,8 +172,7 @@ py::tuple run(const PyNetwork& self, const ForwardCall& call) {
 
     NewStates<T> final_states(network, inputs.batch);
     std::optional<py::array_t<T>> y;
-    if (!tape->keeps && !tape->sequence.ragged())
-        y = new_array<T>({inputs.steps, inputs.batch, network.output()});
+    if (!tape->keeps && !tape->sequence.ragged()) y = new_array<T>({inputs.steps, inputs.batch, network.output()});
     T* const to = y ? y->mutable_data() : nullptr;
     without_gil([&] {
         PassInput<T> in;
@@ -212,8 +211,8 @@ py::tuple run_back(const PyNetwork& self, const BackwardCall& call) {
     const View<T> params_view = parameter_view<T>(self, call.params);
     const T* params = parameters(self, params_view);
     T* grads = writeable<T>(call.grads, "grads", {{"P", network.parameter_count()}});
-    const View<T> dy = view_or_none<T>(
-        call.dy, "dy", {{"T", sequence.steps()}, {"B", sequence.batch()}, {"D*H", network.output()}});
+    const View<T> dy =
+        view_or_none<T>(call.dy, "dy", {{"T", sequence.steps()}, {"B", sequence.batch()}, {"D*H", network.output()}});
     const States<T> dstates(network, sequence.batch(), call.dstate, "dstate");
     NewStates<T> initial(network, sequence.batch());
 
@@ -228,8 +227,9 @@ py::tuple run_back(const PyNetwork& self, const BackwardCall& call) {
     }
     without_gil([&] {
         const auto packed = [&](Index columns) {
-            return Block(checked_product(checked_product(static_cast<std::size_t>(sequence.rows()),
-                                                         static_cast<std::size_t>(columns)), sizeof(T)));
+            return Block(checked_product(
+                checked_product(static_cast<std::size_t>(sequence.rows()), static_cast<std::size_t>(columns)),
+                sizeof(T)));
         };
         BackwardInput<T> in;
         in.dstate = dstates.pointers();

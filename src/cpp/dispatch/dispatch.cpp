@@ -68,8 +68,8 @@ const KernelTable& find(const std::string& name, const char* argument) {
                           "'; available: " + joined(available_isas()));
         return *c.table;
     }
-    throw Invalid(std::string(argument) + ": unknown instruction set '" + name + "'; available: " +
-                  joined(available_isas()));
+    throw Invalid(std::string(argument) + ": unknown instruction set '" + name +
+                  "'; available: " + joined(available_isas()));
 }
 
 const KernelTable& first_choice() {

@@ -20,8 +20,8 @@ struct ExpConstants<float> {
     static constexpr float round = 12582912.0f;  // 1.5 * 2^23: adding it leaves the nearest integer in the low bits
     static constexpr int mantissa_bits = 23;
     static constexpr int terms = 7;
-    static constexpr float highest = 88.3762589f;  // n stays at most 127
-    static constexpr float lowest = -87.3365448f;  // and at least -126
+    static constexpr float highest = 88.3762589f;   // n stays at most 127
+    static constexpr float lowest = -87.3365448f;   // and at least -126
     static constexpr float saturated_tanh = 10.0f;  // tanh(10) is 1 in single precision
 };
 

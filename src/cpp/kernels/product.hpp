@@ -64,14 +64,14 @@ struct PackedRows {
 
 // acc[M][V] += a[M, k] b[k, V vectors], where `panels` panels of `b` stand `stride` elements apart
 template <class T, int M, int P, int V, class Rows>
-[[gnu::always_inline]] inline void multiply_tile(const Rows& a, const T* b, Index stride, Index k, Vec<T> (&acc)[M][P * V]) {
+[[gnu::always_inline]] inline void multiply_tile(const Rows& a, const T* b, Index stride, Index k,
+                                                 Vec<T> (&acc)[M][P * V]) {
     for (Index i = 0; i < k; ++i) {
         Vec<T> column[P * V];
 #pragma GCC unroll 8
         for (int p = 0; p < P; ++p) {
 #pragma GCC unroll 2
-            for (int v = 0; v < V; ++v)
-                column[p * V + v] = load(b + p * stride + (i * V + v) * kLanes<T>);
+            for (int v = 0; v < V; ++v) column[p * V + v] = load(b + p * stride + (i * V + v) * kLanes<T>);
         }
 #pragma GCC unroll 12
         for (int m = 0; m < M; ++m) {
@@ -304,8 +304,8 @@ void outer_product(const OuterProduct<T>& p) {
                     pack_tile(p.a + k0 * p.lda + row, p.lda, k, rows, tile);
                 for (Index column = 0; column < width; column += kPanel<T>) {
                     const Index columns = width - column < kPanel<T> ? width - column : kPanel<T>;
-                    const OuterTile<T> task{tile, p.scratch + column * k, p.c + row * p.ldc + first + column,
-                                            p.ldc, columns, k};
+                    const OuterTile<T> task{
+                        tile, p.scratch + column * k, p.c + row * p.ldc + first + column, p.ldc, columns, k};
                     (columns > kLanes<T> ? outer_function<T, kPanelVectors>(rows) : outer_function<T, 1>(rows))(task);
                 }
             }

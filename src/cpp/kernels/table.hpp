@@ -113,7 +113,7 @@ struct Update {
     T* second;  // the average of the squared gradients (RMSprop, Adam)
     T scale, clip_value;
     T lr, weight_decay;
-    T beta1, beta2, eps;  // SGD: beta1 is the momentum; RMSprop: beta2 is alpha
+    T beta1, beta2, eps;         // SGD: beta1 is the momentum; RMSprop: beta2 is alpha
     T correction1, correction2;  // Adam: 1 / (1 - beta1^t), 1 / sqrt(1 - beta2^t)
     bool nesterov;
     bool decoupled;  // AdamW: the decay does not enter the averages
@@ -149,8 +149,8 @@ struct Kernels {
     void (*exp)(const T* x, Index n, T* y);
     void (*sigmoid)(const T* x, Index n, T* y);
     void (*tanh)(const T* x, Index n, T* y);
-    void (*add)(const T* x, Index n, T* y);                  // y += x
-    void (*scale)(T factor, Index n, T* y);                  // y *= factor
+    void (*add)(const T* x, Index n, T* y);                   // y += x
+    void (*scale)(T factor, Index n, T* y);                   // y *= factor
     void (*multiply)(const T* x, const T* y, Index n, T* z);  // z = x * y
     void (*clip)(T limit, Index n, T* y);
     double (*squared_norm)(const T* x, Index n);

@@ -136,8 +136,7 @@ private:
     void begin_direction(Index layer, Index d) {
         const std::size_t index = static_cast<std::size_t>(layer * net_.directions() + d);
         weights_[d] = packed_[index].fill(arena_, params_, d);
-        if (one_hot(layer))
-            std::fill_n(tables_[d].in(arena_), tape_.one_hot.used() * net_.gate_columns(), T(0));
+        if (one_hot(layer)) std::fill_n(tables_[d].in(arena_), tape_.one_hot.used() * net_.gate_columns(), T(0));
         for (Index state = 0; state < net_.states(); ++state) {
             T* gradient = (state == 0 ? dh_[d] : dc_[d]).in(arena_);
             if (in_.dstate.empty())
@@ -249,7 +248,8 @@ private:
         const Range known = previous_rows(at.layer, c, rows);
         const Index k = known.last - known.first;
         const T* const* h_prev = rows + known.first;
-        add_outer(at, {da + known.first * columns, columns, h_prev, out_.grads + offset.weight_hh, h, k, fused, h, nullptr});
+        add_outer(
+            at, {da + known.first * columns, columns, h_prev, out_.grads + offset.weight_hh, h, k, fused, h, nullptr});
         if (net_.cell() == CellKind::gru_after)
             add_outer(at, {last + known.first * ld_last, ld_last, h_prev, dweight_last, h, k, h, h, nullptr});
         if (reset_before) {
@@ -308,7 +308,8 @@ private:
         for (Index t = c.chunk.lo; t < c.chunk.hi; ++t) {
             const RowTask all{c.direction, 0, seq_.batch()};
             for_segments(seq_, c.order, all, t, [&](Index begin, Index end, bool from_history) {
-                const T* first = from_history ? l.y + seq_.first(c.order.previous(t)) * ld_y + c.direction * h : tape.h0;
+                const T* first =
+                    from_history ? l.y + seq_.first(c.order.previous(t)) * ld_y + c.direction * h : tape.h0;
                 const Index stride = from_history ? ld_y : h;
                 for (Index b = begin; b < end; ++b)
                     rows[seq_.first(t) - c.first + b] = first ? first + b * stride : zeros;

@@ -13,8 +13,8 @@ struct BackwardInput {
 
 template <class T>
 struct BackwardOutput {
-    T* grads;               // [P], added to
-    T* dx;                  // [N, I] packed rows; null: not wanted (one-hot inputs have none)
+    T* grads;                // [P], added to
+    T* dx;                   // [N, I] packed rows; null: not wanted (one-hot inputs have none)
     std::vector<T*> dstate;  // per state [L*D, B, H], gradient of the initial state
 };
 

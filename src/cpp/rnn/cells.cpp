@@ -48,7 +48,8 @@ void forward_step(const Network& net, const ForwardWeights<T>& w, const CellForw
         case CellKind::gru_before:
             kernel.gru_before_gates(s);
             // a_n += W_hn (r * h_prev)
-            if (s.h_prev) multiply<T>({s.extra, h, w.extra, s.gates + fused, s.ld_gates}, s.rows, h, h, nullptr, Init::keep);
+            if (s.h_prev)
+                multiply<T>({s.extra, h, w.extra, s.gates + fused, s.ld_gates}, s.rows, h, h, nullptr, Init::keep);
             kernel.gru_before_output(s);
             break;
     }
@@ -81,8 +82,8 @@ void backward_step(const Network& net, const BackwardWeights<T>& w, const CellBa
     multiply<T>({s.dgates, columns, w.fused, s.dh, h}, s.rows, fused, h, nullptr, Init::keep);
 }
 
-#define RNNCORE_INSTANTIATE(T)                                                                       \
-    template void forward_step<T>(const Network&, const ForwardWeights<T>&, const CellForward<T>&);  \
+#define RNNCORE_INSTANTIATE(T)                                                                      \
+    template void forward_step<T>(const Network&, const ForwardWeights<T>&, const CellForward<T>&); \
     template void backward_step<T>(const Network&, const BackwardWeights<T>&, const CellBackward<T>&);
 RNNCORE_INSTANTIATE(float)
 RNNCORE_INSTANTIATE(double)

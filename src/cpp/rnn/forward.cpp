@@ -169,8 +169,8 @@ private:
             }
             if (count == 0) return;
             const ForwardWeights<T>& w = pass.weights_[task.direction];
-            kernels<T>().product({blocks, count, width, ld_sums(), w.input, w.bias, width, pass.net_.gate_columns(),
-                                  Init::bias});
+            kernels<T>().product(
+                {blocks, count, width, ld_sums(), w.input, w.bias, width, pass.net_.gate_columns(), Init::bias});
         }
 
         void look_up(Index t, Index end) const {
@@ -206,8 +206,8 @@ private:
             for (Index b = task.begin; b < task.end; ++b) {
                 const Index length = pass.seq_.length(b);
                 const Index t = order.reverse ? 0 : length - 1;
-                const Index row = (index * pass.net_.directions() + task.direction) * pass.seq_.batch() +
-                                  pass.seq_.user_row(b);
+                const Index row =
+                    (index * pass.net_.directions() + task.direction) * pass.seq_.batch() + pass.seq_.user_row(b);
                 copy_or_zero(length ? y_row(t, b) : row_or_null(tape().h0, b), pass.final_state_[0] + row * h);
                 if (pass.net_.has_cell_state())
                     copy_or_zero(length ? cell_row(t, b) : row_or_null(tape().c0, b), pass.final_state_[1] + row * h);

@@ -14,9 +14,12 @@ struct CellName {
 };
 
 constexpr CellName kCells[] = {
-    {"rnn_tanh", CellKind::rnn, Nonlinearity::tanh},       {"rnn_relu", CellKind::rnn, Nonlinearity::relu},
-    {"rnn_sigmoid", CellKind::rnn, Nonlinearity::sigmoid}, {"rnn_identity", CellKind::rnn, Nonlinearity::identity},
-    {"gru_after", CellKind::gru_after, {}},                {"gru_before", CellKind::gru_before, {}},
+    {"rnn_tanh", CellKind::rnn, Nonlinearity::tanh},
+    {"rnn_relu", CellKind::rnn, Nonlinearity::relu},
+    {"rnn_sigmoid", CellKind::rnn, Nonlinearity::sigmoid},
+    {"rnn_identity", CellKind::rnn, Nonlinearity::identity},
+    {"gru_after", CellKind::gru_after, {}},
+    {"gru_before", CellKind::gru_before, {}},
     {"lstm", CellKind::lstm, {}},
 };
 
@@ -30,8 +33,7 @@ const CellName& find_cell(const std::string& name) {
 }
 
 void require_positive(const char* name, Index value) {
-    if (value < 1)
-        throw Invalid(std::string(name) + ": expected a positive integer, got " + std::to_string(value));
+    if (value < 1) throw Invalid(std::string(name) + ": expected a positive integer, got " + std::to_string(value));
 }
 
 }  // namespace

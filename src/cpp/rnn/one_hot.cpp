@@ -31,8 +31,8 @@ void OneHot::scatter(const T* table, Index gate_columns, T* dweight, Index width
     }
 }
 
-#define RNNCORE_INSTANTIATE(T)                                                                              \
-    template void OneHot::look_up<T>(const T*, Index, const T*, Index, T*, Index, Index) const;             \
+#define RNNCORE_INSTANTIATE(T)                                                                  \
+    template void OneHot::look_up<T>(const T*, Index, const T*, Index, T*, Index, Index) const; \
     template void OneHot::scatter<T>(const T*, Index, T*, Index, Index, Index) const;
 RNNCORE_INSTANTIATE(float)
 RNNCORE_INSTANTIATE(double)

@@ -19,7 +19,8 @@ public:
 
     // table[u] = W_ih[:, column u] + bias for the gate columns [first, last)
     template <class T>
-    void look_up(const T* weight, Index width, const T* bias, Index gate_columns, T* table, Index first, Index last) const;
+    void look_up(const T* weight, Index width, const T* bias, Index gate_columns, T* table, Index first,
+                 Index last) const;
 
     // dW_ih[:, column u] += table[u]
     template <class T>

@@ -14,7 +14,7 @@ struct TimeOrder {
     bool reverse;
 
     Index time(Index s) const { return reverse ? steps - 1 - s : s; }  // of the s-th step in this direction
-    Index previous(Index t) const { return reverse ? t + 1 : t - 1; }   // outside [0, steps) for the first
+    Index previous(Index t) const { return reverse ? t + 1 : t - 1; }  // outside [0, steps) for the first
     bool has(Index t) const { return t >= 0 && t < steps; }
 };
 
@@ -35,8 +35,8 @@ template <class Run>
 void for_segments(const Sequence& sequence, const TimeOrder& order, const RowTask& task, Index t, const Run& run) {
     const Index end = std::min(task.end, sequence.active(t));
     const Index previous = order.previous(t);
-    const Index known = order.has(previous) ? std::clamp(sequence.active(previous), task.begin, std::max(end, task.begin))
-                                            : task.begin;
+    const Index known =
+        order.has(previous) ? std::clamp(sequence.active(previous), task.begin, std::max(end, task.begin)) : task.begin;
     const Index split = std::min(known, end);
     if (split > task.begin) run(task.begin, split, true);
     if (end > split) run(std::max(split, task.begin), end, false);

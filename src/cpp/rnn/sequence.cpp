@@ -69,10 +69,10 @@ void unsort_state(const Sequence& sequence, const T* from, Index hidden, T* to) 
         std::copy_n(from + b * hidden, hidden, to + sequence.user_row(b) * hidden);
 }
 
-#define RNNCORE_INSTANTIATE(T)                                                              \
-    template void pack_rows<T>(const Sequence&, Strided<const T>, Index, T*);               \
-    template void unpack_rows<T>(const Sequence&, const T*, Index, T*);                     \
-    template void sort_state<T>(const Sequence&, const T*, Index, T*);                      \
+#define RNNCORE_INSTANTIATE(T)                                                \
+    template void pack_rows<T>(const Sequence&, Strided<const T>, Index, T*); \
+    template void unpack_rows<T>(const Sequence&, const T*, Index, T*);       \
+    template void sort_state<T>(const Sequence&, const T*, Index, T*);        \
     template void unsort_state<T>(const Sequence&, const T*, Index, T*);
 RNNCORE_INSTANTIATE(float)
 RNNCORE_INSTANTIATE(double)

@@ -11,12 +11,12 @@ namespace rnncore {
 class Sequence {
 public:
     Sequence() = default;
-    Sequence(Index steps, Index batch);                                    // all of full length
+    Sequence(Index steps, Index batch);                                     // all of full length
     Sequence(Index steps, Index batch, const std::vector<Index>& lengths);  // each within [0, steps]
 
     Index steps() const { return steps_; }
     Index batch() const { return batch_; }
-    Index rows() const { return first_.back(); }         // N
+    Index rows() const { return first_.back(); }                                // N
     Index first(Index t) const { return first_[static_cast<std::size_t>(t)]; }  // of step t; first(T) is N
     Index active(Index t) const { return first(t + 1) - first(t); }
     Index length(Index sorted) const { return lengths_.empty() ? steps_ : lengths_[static_cast<std::size_t>(sorted)]; }

@@ -47,8 +47,7 @@ void prepare_tape(Tape<T>& tape, const PassInput<T>& input, T* y) {
         if (drops && inner(layer)) s.dropped = reserve(rows, width);
         for (Index d = 0; d < net.directions(); ++d) {
             DirectionSlots<T>& at = s.directions[d];
-            if (tape.keeps && net.has_gates())
-                at.gates = reserve(rows, static_cast<std::size_t>(net.gate_columns()));
+            if (tape.keeps && net.has_gates()) at.gates = reserve(rows, static_cast<std::size_t>(net.gate_columns()));
             if (tape.keeps && net.has_extra()) at.extra = reserve(rows, h);
             if (net.has_cell_state()) at.cell = reserve(tape.keeps ? rows : batch, h);
             if (has_state) at.h0 = reserve(batch, h);

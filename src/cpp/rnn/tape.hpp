@@ -15,15 +15,15 @@ namespace rnncore {
 // What goes into a pass; arrays in the caller's order of rows.
 template <class T>
 struct PassInput {
-    const T* x = nullptr;  // [N, I] packed rows; null where the inputs are one-hot
+    const T* x = nullptr;         // [N, I] packed rows; null where the inputs are one-hot
     std::vector<const T*> state;  // per state [L*D, B, H], contiguous; empty: zero
 };
 
 template <class T>
 struct DirectionTape {
-    T* gates = nullptr;  // [N, G*H] activations; null: not kept (or the cell has none)
-    T* extra = nullptr;  // [N, H] see CellForward
-    T* cell = nullptr;   // [N, H] cell states; [B, H] the latest only, where nothing is kept
+    T* gates = nullptr;     // [N, G*H] activations; null: not kept (or the cell has none)
+    T* extra = nullptr;     // [N, H] see CellForward
+    T* cell = nullptr;      // [N, H] cell states; [B, H] the latest only, where nothing is kept
     const T* h0 = nullptr;  // [B, H] sorted initial states; null: zero
     const T* c0 = nullptr;
 };
@@ -43,9 +43,9 @@ struct Tape {
     const Network network;
     const Sequence sequence;
     bool one_hot_input = false;
-    OneHot one_hot;  // the inputs, where they are one-hot
-    Block input;     // a copy of the inputs, where the caller's own could not serve
-    bool keeps = false;  // whether backward may read it
+    OneHot one_hot;          // the inputs, where they are one-hot
+    Block input;             // a copy of the inputs, where the caller's own could not serve
+    bool keeps = false;      // whether backward may read it
     std::uint64_t seed = 0;  // of the dropout masks
     Arena arena;
     std::vector<LayerTape<T>> layers;

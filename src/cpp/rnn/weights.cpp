@@ -44,11 +44,9 @@ ForwardWeights<T> PackedForward<T>::fill(const Arena& arena, const T* params, In
     const ParameterOffsets at = net.offsets(layer_, direction);
     const Index h = net.hidden(), fused = net.fused_columns(), columns = net.gate_columns();
     ForwardWeights<T> w{};
-    if (!one_hot_)
-        w.input = pack_transposed(params + at.weight_ih, net.input(layer_), columns, input_.in(arena));
+    if (!one_hot_) w.input = pack_transposed(params + at.weight_ih, net.input(layer_), columns, input_.in(arena));
     w.fused = pack_transposed(params + at.weight_hh, h, fused, fused_.in(arena));
-    if (net.has_extra())
-        w.extra = pack_transposed(params + at.weight_hh + fused * h, h, h, extra_.in(arena));
+    if (net.has_extra()) w.extra = pack_transposed(params + at.weight_hh + fused * h, h, h, extra_.in(arena));
 
     T* bias = bias_.in(arena);
     T* bias_extra = bias_extra_.in(arena);
@@ -82,8 +80,7 @@ BackwardWeights<T> PackedBackward<T>::fill(const Arena& arena, const T* params, 
     const ParameterOffsets at = net.offsets(layer_, direction);
     const Index h = net.hidden(), fused = net.fused_columns();
     BackwardWeights<T> w{};
-    if (wants_dx_)
-        w.input = pack_plain(params + at.weight_ih, net.gate_columns(), net.input(layer_), input_.in(arena));
+    if (wants_dx_) w.input = pack_plain(params + at.weight_ih, net.gate_columns(), net.input(layer_), input_.in(arena));
     w.fused = pack_plain(params + at.weight_hh, fused, h, fused_.in(arena));
     if (net.has_extra()) w.extra = pack_plain(params + at.weight_hh + fused * h, h, h, extra_.in(arena));
     return w;
