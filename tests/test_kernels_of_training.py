@@ -49,7 +49,7 @@ def normal(rng: np.random.Generator, *shape: int, scale: float = 1.0) -> Array:
 
 # --- losses --------------------------------------------------------------------------------------
 def test_cross_entropy(isa: str, dtype: Dtype, tolerance: float) -> None:
-    """Errors relative to 1: of a certain word's loss, log 1, and gradient, 1 - 1, little is left."""
+    """Errors relative to 1: of a sure word's loss, log 1, and gradient, 1 - 1, little is left."""
     rng = np.random.default_rng(0)
     for rows in (1, 2, 17):
         for vocabulary in SIZES:

@@ -8,7 +8,7 @@
 (5, 2, 16)
 """
 
-import rnncore._openmp  # before anything loads the kernel
+from rnncore import _openmp as _openmp  # first: it sets how the kernel's threads wait
 from rnncore import data, datasets, init, losses, models, optim, text, training
 from rnncore._core import available_isas, get_num_threads, isa, set_num_threads
 from rnncore.io import load, save

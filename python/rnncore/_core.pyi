@@ -1,9 +1,11 @@
 """Types of the compiled kernel. Private: the public face is `rnncore` itself.
 
-Dimensions: T time, B batch, I input, H hidden, G gates, L layers, D directions, V vocabulary, N rows (all steps of all
-sequences), P parameters. Every floating array of one call has one dtype, float32 or float64. Arrays that are written
-(``grads``, ``params`` of an optimiser, ``d*`` arguments) must be C-contiguous and writeable; the others may have any strides.
-Wrong dtype raises TypeError, wrong shape or value ValueError, too little memory MemoryError; the message names the argument.
+Dimensions: T time, B batch, I input, H hidden, G gates, L layers, D directions, V vocabulary,
+N rows (all steps of all sequences), P parameters. Every floating array of one call has one dtype,
+float32 or float64. Arrays that are written (``grads``, ``params`` of an optimiser, ``d*``
+arguments) must be C-contiguous and writeable; the others may have any strides. Wrong dtype raises
+TypeError, wrong shape or value ValueError, too little memory MemoryError; the message names the
+argument.
 """
 
 from collections.abc import Sequence
@@ -15,17 +17,20 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 Ids = NDArray[np.integer[Any]]
 
-# --- processor and threads -------------------------------------------------------------------------------------------
+# --- processor and threads ------------------------------------------------------------------------
 def isa() -> str: ...
 def available_isas() -> list[str]: ...
 def select_isa(name: str) -> None:
-    """Switch the kernel table; "reference" is the slow double-precision oracle. For tests and benchmarks."""
+    """Switch the kernel table; "reference" is the slow double-precision oracle.
+
+    For tests and benchmarks.
+    """
 
 def get_num_threads() -> int: ...
 def set_num_threads(n: int) -> None: ...
 def build_info() -> dict[str, str]: ...
 
-# --- recurrent networks ----------------------------------------------------------------------------------------------
+# --- recurrent networks ---------------------------------------------------------------------------
 class Cache:
     """What back-propagation through time needs of one forward pass."""
 
@@ -33,7 +38,7 @@ class Cache:
     def nbytes(self) -> int: ...
 
 class Network:
-    """Stacked, possibly bidirectional recurrent network; holds the configuration, not the parameters.
+    """Stacked, possibly bidirectional recurrent network: the configuration, not the parameters.
 
     cell: "rnn_tanh", "rnn_relu", "rnn_sigmoid", "rnn_identity", "gru_after", "gru_before", "lstm".
     """
@@ -80,7 +85,9 @@ class Network:
         dy: Array | None,  # [T,B,D*H]
         cache: Cache,
         dstate: Sequence[Array] | None,  # gradient of the final state
-    ) -> tuple[Array | None, tuple[Array, ...]]:  # dx [T,B,I] (None for ids), gradient of the initial state
+    ) -> tuple[
+        Array | None, tuple[Array, ...]
+    ]:  # dx [T,B,I] (None for ids), gradient of the initial state
         ...
 
 class Stream:
@@ -110,15 +117,22 @@ class Sampler:
     def feed(self, ids: Ids) -> None:
         """Run the prompt (at least one token in all before `draw`)."""
 
-    def draw(self, count: int, temperature: float, top_k: int, top_p: float, seed: int, counter: int) -> NDArray[np.int64]:
-        """Draw `count` further tokens, feeding each back. Token i uses Philox counter `counter + i`: pieces drawn one
-        after the other equal one long draw. temperature 0 is greedy; top_k 0 and top_p 1 are off."""
+    def draw(
+        self, count: int, temperature: float, top_k: int, top_p: float, seed: int, counter: int
+    ) -> NDArray[np.int64]:
+        """Draw `count` further tokens, feeding each back.
 
-# --- other layers ----------------------------------------------------------------------------------------------------
+        Token i uses Philox counter `counter + i`: pieces drawn one after the other equal one long
+        draw. temperature 0 is greedy; top_k 0 and top_p 1 are off.
+        """
+
+# --- other layers ---------------------------------------------------------------------------------
 def linear_forward(x: Array, weight: Array, bias: Array | None) -> Array:
     """x [N,I], weight [O,I], bias [O] -> [N,O]."""
 
-def linear_backward(dy: Array, x: Array, weight: Array, dweight: Array, dbias: Array | None) -> Array:
+def linear_backward(
+    dy: Array, x: Array, weight: Array, dweight: Array, dbias: Array | None
+) -> Array:
     """Adds to dweight [O,I] and dbias [O]; returns dx [N,I]."""
 
 def embedding_forward(ids: Ids, weight: Array) -> Array:
@@ -126,11 +140,14 @@ def embedding_forward(ids: Ids, weight: Array) -> Array:
 
 def embedding_backward(dy: Array, ids: Ids, dweight: Array) -> None: ...
 def dropout(x: Array, p: float, seed: int) -> Array:
-    """x [any] -> x * mask / (1-p), mask from Philox(seed) by position: the same call on dy is the backward pass."""
+    """x [any] -> x * mask / (1-p), mask from Philox(seed) by position.
 
-# --- losses ----------------------------------------------------------------------------------------------------------
+    The same call on dy is the backward pass.
+    """
+
+# --- losses ---------------------------------------------------------------------------------------
 def cross_entropy(logits: Array, targets: Ids, ignore_index: int) -> tuple[Array, Array]:
-    """logits [N,V], targets [N] -> losses [N] float64 (0 where ignored), softmax - one_hot [N,V] (0 where ignored)."""
+    """logits [N,V], targets [N] -> losses [N] float64, softmax - one_hot [N,V]; 0 where ignored."""
 
 def linear_cross_entropy(
     x: Array,  # [N,H]
@@ -140,7 +157,6 @@ def linear_cross_entropy(
     ignore_index: int,
 ) -> Array:  # losses [N] float64
     ...
-
 def linear_cross_entropy_grad(
     x: Array,
     weight: Array,
@@ -150,36 +166,64 @@ def linear_cross_entropy_grad(
     scale: float,  # gradient of the returned sum times scale (1/count for the mean)
     dweight: Array,  # [V,H], added to
     dbias: Array | None,  # [V], added to
-) -> tuple[Array, Array]:  # losses [N] float64, dx [N,H]; works in blocks of rows, logits are never held whole
+) -> tuple[
+    Array, Array
+]:  # losses [N] float64, dx [N,H]; works in blocks of rows, logits are never held whole
     ...
-
 def mse(prediction: Array, target: Array) -> tuple[Array, Array]:
     """[N], [N] -> squared errors [N] float64, 2*(prediction - target) [N]."""
 
 def binary_cross_entropy(logits: Array, targets: Array) -> tuple[Array, Array]:
     """[N], [N] -> losses [N] float64, sigmoid(logits) - targets [N]."""
 
-# --- optimisers: one pass over flat buffers, g = clip(grad * scale, -clip_value, clip_value) ------------------------
+# --- optimisers: one pass over flat buffers, g = clip(grad * scale, -clip_value, clip_value) ------
 def squared_norm(x: Array) -> float:
     """Sum of squares in double, the same bits for any number of threads."""
 
 def clip(x: Array, limit: float) -> None: ...
 def scale(x: Array, factor: float) -> None: ...
 def sgd_step(
-    params: Array, grads: Array, momentum_buffer: Array | None,
-    lr: float, momentum: float, nesterov: bool, weight_decay: float, scale: float, clip_value: float, zero_grad: bool,
+    params: Array,
+    grads: Array,
+    momentum_buffer: Array | None,
+    lr: float,
+    momentum: float,
+    nesterov: bool,
+    weight_decay: float,
+    scale: float,
+    clip_value: float,
+    zero_grad: bool,
 ) -> None: ...
 def rmsprop_step(
-    params: Array, grads: Array, square_average: Array,
-    lr: float, alpha: float, eps: float, weight_decay: float, scale: float, clip_value: float, zero_grad: bool,
+    params: Array,
+    grads: Array,
+    square_average: Array,
+    lr: float,
+    alpha: float,
+    eps: float,
+    weight_decay: float,
+    scale: float,
+    clip_value: float,
+    zero_grad: bool,
 ) -> None: ...
 def adam_step(
-    params: Array, grads: Array, average: Array, square_average: Array,
-    lr: float, beta1: float, beta2: float, eps: float, weight_decay: float, decoupled: bool, step: int,
-    scale: float, clip_value: float, zero_grad: bool,
+    params: Array,
+    grads: Array,
+    average: Array,
+    square_average: Array,
+    lr: float,
+    beta1: float,
+    beta2: float,
+    eps: float,
+    weight_decay: float,
+    decoupled: bool,
+    step: int,
+    scale: float,
+    clip_value: float,
+    zero_grad: bool,
 ) -> None: ...
 
-# --- single kernels of the active instruction set, for the kernel tests ---------------------------------------------
+# --- single kernels of the active instruction set, for the kernel tests ---------------------------
 def kernel_product(a: Array, b: Array) -> Array:
     """a [M,K], b [N,K] -> a @ b.T [M,N]."""
 

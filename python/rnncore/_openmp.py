@@ -1,12 +1,14 @@
 """Loads the kernel with an OpenMP runtime that lets idle threads sleep.
 
-Between two parallel regions libgomp's threads stay awake for milliseconds in case there is more to do. On a
-busy machine that is time taken from the very thread they wait for. The runtime reads its settings once,
-when it is loaded; what the user has set is respected, and nothing is left behind in the environment.
+Between two parallel regions libgomp's threads stay awake for milliseconds in case there is more to
+do. On a busy machine that is time taken from the very thread they wait for. The runtime reads its
+settings once, when it is loaded; what the user has set is respected, and nothing is left behind in
+the environment.
 """
 
 from __future__ import annotations
 
+import importlib
 import os
 
 __all__: list[str] = []
@@ -20,7 +22,7 @@ def _load() -> None:
     if not chosen:
         os.environ["GOMP_SPINCOUNT"] = _SPIN_COUNT
     try:
-        import rnncore._core
+        importlib.import_module("rnncore._core")
     finally:
         if not chosen:
             del os.environ["GOMP_SPINCOUNT"]
