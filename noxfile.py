@@ -13,7 +13,7 @@ nox.options.sessions = ["tests", "lint"]
 EXTRAS = nox.project.load_toml("pyproject.toml")["project"]["optional-dependencies"]
 WHEEL_LIMIT = 1_500_000  # bytes, the embedded text not counted
 # What calls the kernels with odd sizes and the bindings with bad arguments.
-SANITIZED_TESTS = ("tests/test_kernels.py", "tests/test_bad_input.py")
+SANITIZED_TESTS = ("test_kernels*.py", "test_edges.py", "test_bad_*.py")
 
 
 @nox.session
@@ -50,13 +50,14 @@ def asan(session: nox.Session) -> None:
         subprocess.check_output(["g++", f"-print-file-name={name}"], text=True).strip()
         for name in ("libasan.so", "libubsan.so", "libstdc++.so")
     ]
+    chosen = [str(p) for pattern in SANITIZED_TESTS for p in sorted(Path("tests").glob(pattern))]
     session.run(
         "python",
         "-m",
         "pytest",
         "-p",
         "no:cacheprovider",
-        *(session.posargs or SANITIZED_TESTS),
+        *(session.posargs or chosen),
         env={
             "LD_PRELOAD": " ".join(libraries),
             # CPython frees little at exit; a refused allocation must end in a MemoryError
