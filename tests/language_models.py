@@ -6,9 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 import rnncore as rc
+from rnncore.text import CharTokenizer
 from twin import Twin
 
 Array = NDArray[Any]
+
+TEXT = "to be, or not to be: that is the question.\n"
 
 #: Name -> constructor's keywords: every cell, both forms of input, stacked and not, with and
 #: without biases.
@@ -54,3 +57,8 @@ def log_probabilities(model: rc.LanguageModel, ids: Any) -> Array:
     logits = y[:, 0] @ params["output.weight"].T + params.get("output.bias", 0.0)
     logits -= logits.max(axis=1, keepdims=True)
     return logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+
+
+def text_model(text: str = TEXT, **options: Any) -> rc.LanguageModel:
+    tokenizer = CharTokenizer.fit(text)
+    return rc.LanguageModel(tokenizer.vocab_size, tokenizer=tokenizer, rng=0, **options)

@@ -1,26 +1,21 @@
-"""The command ``rnncore``: what it prints, what it writes, and how it fails."""
+"""The command ``rnncore``: what it prints and what it writes."""
 
 import io
 import math
-import os
 import re
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-import safetensors.numpy
 
 import rnncore as rc
+from commands import SMALL, TEXT, write_model, write_text
 from rnncore.cli import main
 from rnncore.text import CharTokenizer
-
-TEXT = "".join(f"{a} {b}.\n" for a in ("to be", "not to be", "be") for b in ("or", "and", "so")) * 9
-SMALL = ["--hidden-size", "12", "--num-layers", "1", "--epochs", "2", "--batch-size", "4"]
 
 
 @pytest.fixture(autouse=True)
@@ -33,34 +28,12 @@ def _keeps_the_number_of_threads_and_the_handler() -> Iterator[None]:
 
 @pytest.fixture
 def text(tmp_path: Path) -> Path:
-    path = tmp_path / "text"
-    path.write_text(TEXT)
-    return path
+    return write_text(tmp_path / "text")
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """File of an untrained model."""
-    path = tmp_path_factory.mktemp("model") / "model"
-    tokenizer = CharTokenizer.fit(TEXT)
-    rc.save(
-        rc.LanguageModel(tokenizer.vocab_size, "gru", hidden_size=16, tokenizer=tokenizer, rng=0),
-        path,
-    )
-    return path
-
-
-def command(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
-    """Run the command in a process of its own."""
-    return subprocess.run(
-        [sys.executable, "-m", "rnncore", *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-        **({} if "input" in options else {"stdin": subprocess.DEVNULL}),
-        **options,
-    )
+    return write_model(tmp_path_factory.mktemp("model") / "model")
 
 
 # --- train --------------------------------------------------------------------------------------
@@ -325,171 +298,3 @@ def test_info_of_a_layer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     rc.save(rc.LSTM(3, 4), tmp_path / "layer")
     assert main(["info", str(tmp_path / "layer")]) == 0
     assert re.search(r"^class +LSTM$", capsys.readouterr().out, re.MULTILINE)
-
-
-# --- errors -------------------------------------------------------------------------------------
-
-
-def fails(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Exit status 2, one line on standard error, nothing on standard output."""
-    assert main(arguments) == 2
-    printed = capsys.readouterr()
-    assert printed.out == ""
-    assert printed.err.startswith("rnncore: error: ")
-    assert printed.err.count("\n") == 1
-    assert printed.err.endswith("\n")
-    assert re.search(message, printed.err), printed.err
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ([], "required: COMMAND"),
-        (["dream"], "invalid choice: 'dream'"),
-        (["train", "TEXT"], "required: --out"),
-        (["train", "TEXT", "--out", "OUT", "--no-such"], "unrecognized arguments: --no-such"),
-        (
-            ["train", "TEXT", "--out", "OUT", "--epochs", "many"],
-            "--epochs: invalid int value: 'many'",
-        ),
-        (["train", "TEXT", "--out", "OUT", "--epochs", "0"], "epochs: expected at least 1, got 0"),
-        (
-            ["train", "TEXT", "--out", "OUT", "--hidden-size", "-3"],
-            "hidden_size: expected at least 1",
-        ),
-        (["train", "TEXT", "--out", "OUT", "--num-layers", "0"], "num_layers: expected at least 1"),
-        (["train", "TEXT", "--out", "OUT", "--cell", "elman"], "--cell: invalid choice: 'elman'"),
-        (["train", "TEXT", "--out", "OUT", "--reset", "before"], "reset: no option of cell 'lstm'"),
-        (["train", "TEXT", "--out", "OUT", "--dropout", "1"], r"dropout: expected .*\[0, 1\)"),
-        (["train", "TEXT", "--out", "OUT", "--dropout", "nan"], "dropout: expected"),
-        (["train", "TEXT", "--out", "OUT", "--lr", "-1"], "lr: expected"),
-        (["train", "TEXT", "--out", "OUT", "--clip-norm", "0"], "clip_norm: expected"),
-        (
-            ["train", "TEXT", "--out", "OUT", "--momentum", "0.9"],
-            "momentum: no option of optimizer",
-        ),
-        (["train", "TEXT", "--out", "OUT", "--gamma", "0.9"], "gamma: no option of schedule"),
-        (
-            ["train", "TEXT", "--out", "OUT", "--init-scale", "1"],
-            "scale: no option of initialization",
-        ),
-        (["train", "TEXT", "--out", "OUT", "--threads", "0"], "0"),
-        (["train", "TEXT", "--out", "OUT", "--seed", "-1"], "seed: expected at least 0"),
-        (
-            ["train", "TEXT", "--out", "OUT", "--batch-size", "5000"],
-            "expected at least 5001 tokens",
-        ),
-        (["train", "TEXT", "--out", "OUT", "--hidden-size", "10000000"], "GiB|memory"),
-        (["train", "TEXT", "--out", "OUT", "--sample-length", "-1"], "--sample-length"),
-        (["train", "MISSING", "--out", "OUT"], "MISSING: No such file or directory"),
-        (["train", "EMPTY", "--out", "OUT"], "EMPTY: expected a text, got an empty file"),
-        (["train", "BINARY", "--out", "OUT"], "BINARY: expected text in UTF-8, got the byte 0xff"),
-        (["train", "DIRECTORY", "--out", "OUT"], "DIRECTORY: Is a directory"),
-        (["train", "TEXT", "--out", "DIRECTORY"], "DIRECTORY: Is a directory"),
-        (["train", "TEXT", "--out", "DIRECTORY/no/OUT"], "OUT: No such file or directory"),
-        (["train", "TEXT", "--out", "TEXT/OUT"], "OUT: Not a directory"),
-        (["train", "TEXT", "--out", "TEXT"], "--out: expected another file than the text"),
-        (["sample", "MISSING"], "MISSING: No such file or directory"),
-        (["sample", "TEXT"], "TEXT: expected an rnncore model"),
-        (["sample", "TRUNCATED"], "TRUNCATED: expected an rnncore model.*truncated"),
-        (["sample", "FOREIGN"], "FOREIGN: expected an rnncore model.*another program"),
-        (["sample", "LAYER"], "LAYER: expected a language model with a vocabulary, got LSTM"),
-        (["sample", "OF_IDS"], "OF_IDS: expected a language model with a vocabulary"),
-        (["sample", "MODEL", "--prompt", ""], "prompt: expected at least one token"),
-        (["sample", "MODEL", "--prompt", "tö"], r"'ö' \(U\+00F6\) at position 1 is not in the"),
-        (["sample", "MODEL", "--length", "-1"], "length: expected at least 0"),
-        (["sample", "MODEL", "--temperature", "-1"], "temperature: expected"),
-        (["sample", "MODEL", "--temperature", "nan"], "temperature: expected"),
-        (["sample", "MODEL", "--top-k", "-1"], "top_k: expected at least 0"),
-        (["sample", "MODEL", "--top-p", "0"], "top_p: expected"),
-        (["sample", "MODEL", "--seed", "-1"], "rng: expected"),
-        (["score", "MODEL", "MISSING"], "MISSING: No such file or directory"),
-        (["score", "MODEL", "EMPTY"], "EMPTY: expected a text, got an empty file"),
-        (["score", "MODEL", "OTHER"], r"line 1: text: character 'ö' \(U\+00F6\) at position 3"),
-        (["score", "OF_IDS", "TEXT"], "OF_IDS: expected a language model with a vocabulary"),
-        (["info", "MISSING"], "MISSING: No such file or directory"),
-        (["info", "TRUNCATED"], "TRUNCATED: expected an rnncore model"),
-    ],
-    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
-)
-def test_bad_input(
-    arguments: list[str],
-    message: str,
-    text: Path,
-    model: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    """Nothing is overwritten, and nothing new is there."""
-    work = tmp_path / "work"
-    (work / "DIRECTORY").mkdir(parents=True)
-    (work / "TEXT").write_text(TEXT)
-    (work / "OTHER").write_text("be öe\n")
-    (work / "EMPTY").touch()
-    (work / "BINARY").write_bytes(b"to be \xff")
-    (work / "OUT").write_text("precious")
-    (work / "MODEL").write_bytes(model.read_bytes())
-    (work / "TRUNCATED").write_bytes(model.read_bytes()[:-100])
-    safetensors.numpy.save_file({"weight": np.zeros(3)}, work / "FOREIGN")
-    rc.save(rc.LSTM(3, 4), work / "LAYER")
-    rc.save(rc.LanguageModel(5, hidden_size=4), work / "OF_IDS")
-    before = {path: path.read_bytes() for path in work.rglob("*") if path.is_file()}
-
-    places = {p.name: str(p) for p in (*before, work / "DIRECTORY", work / "MISSING")}
-    placed = [
-        str(work / argument) if argument.split("/")[0] in places else argument
-        for argument in arguments
-    ]
-    fails(placed, message, capsys)
-    assert {path: path.read_bytes() for path in work.rglob("*") if path.is_file()} == before
-
-
-def test_an_unknown_character_later_in_standard_input(model: Path) -> None:
-    """The lines before it have been scored."""
-    result = command("score", str(model), input="to be\nor ö\n")
-    assert result.returncode == 2
-    assert result.stdout.count("\n") == 1
-    assert result.stderr == (
-        "rnncore: error: line 2: text: character 'ö' (U+00F6) at position 3 is not in the "
-        "vocabulary of 12 characters\n"
-    )
-
-
-def test_nothing_on_standard_input(model: Path) -> None:
-    result = command("score", str(model))
-    assert result.returncode == 2
-    assert result.stderr == "rnncore: error: standard input: expected a text, got nothing\n"
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is write-protected for root")
-def test_a_write_protected_directory(
-    text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    protected = tmp_path / "protected"
-    protected.mkdir(mode=0o500)
-    fails(["train", str(text), "--out", str(protected / "model")], "Permission denied", capsys)
-
-
-def test_a_process_fails_as_the_function_does(tmp_path: Path) -> None:
-    result = command("train", str(tmp_path / "missing"), "--out", str(tmp_path / "model"))
-    assert result.returncode == 2
-    assert result.stdout == ""
-    assert result.stderr == f"rnncore: error: {tmp_path / 'missing'}: No such file or directory\n"
-
-
-def test_an_unknown_instruction_set() -> None:
-    result = command("info", env={**os.environ, "RNNCORE_ISA": "mmx"})
-    assert result.returncode == 2
-    assert result.stderr.startswith("rnncore: error: ")
-    assert "mmx" in result.stderr
-    assert result.stderr.count("\n") == 1
-
-
-def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
-    for arguments in (["--help"], ["--version"], ["train", "--help"], ["score", "--help"]):
-        with pytest.raises(SystemExit) as exit_:
-            main(arguments)
-        assert exit_.value.code == 0
-        printed = capsys.readouterr()
-        assert printed.out
-        assert printed.err == ""

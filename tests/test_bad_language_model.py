@@ -1,0 +1,97 @@
+"""The language model refuses wrong arguments, batches, states and texts, and names them."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import rnncore as rc
+from language_models import make_model, text_model
+from rnncore.models import Initialization
+from rnncore.text import CharTokenizer
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"vocab_size": 0}, ValueError, "vocab_size: expected at least 1, got 0"),
+        ({"vocab_size": -5}, ValueError, "vocab_size"),
+        ({"vocab_size": 2.5}, TypeError, "vocab_size: expected an integer"),
+        ({"cell": "elman"}, ValueError, r"cell: expected one of .*'lstm'.*, got 'elman'"),
+        ({"hidden_size": -1}, ValueError, "hidden_size: expected at least 1, got -1"),
+        ({"num_layers": 0}, ValueError, "num_layers: expected at least 1, got 0"),
+        ({"embedding_size": 0}, ValueError, "embedding_size: expected at least 1, got 0"),
+        ({"dropout": 1.0}, ValueError, r"dropout: expected .*\[0, 1\), got 1"),
+        ({"dropout": float("nan")}, ValueError, "dropout"),
+        ({"dtype": np.float16}, TypeError, "dtype: expected float32 or float64"),
+        ({"reset": "before"}, TypeError, "reset: no option of cell 'lstm'"),
+        ({"nonlinearity": "tanh"}, TypeError, "nonlinearity: no option of cell 'lstm'"),
+        ({"bidirectional": True}, TypeError, "bidirectional: no option of cell 'lstm'"),
+        ({"tokenizer": CharTokenizer("ab")}, ValueError, "vocabulary of vocab_size = 7.*got 2"),
+        ({"hidden_size": 10**7}, MemoryError, "10000000"),
+    ],
+)
+def test_bad_arguments(arguments: dict[str, Any], error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        rc.LanguageModel(**{"vocab_size": 7, **arguments})
+
+
+def test_bad_initialization() -> None:
+    with pytest.raises(ValueError, match="initialization: expected one of"):
+        Initialization("xavier")
+    with pytest.raises(ValueError, match="scale: no option of initialization 'default'"):
+        Initialization(scale=1.0)
+    with pytest.raises(TypeError, match="identity: expected a module with a RNN"):
+        make_model("lstm", initialization=Initialization("identity"))
+
+
+@pytest.mark.parametrize(
+    ("inputs", "targets", "error", "message"),
+    [
+        ([[7]], [[0]], ValueError, "7"),
+        ([[-1]], [[0]], ValueError, "-1"),
+        ([[0]], [[7]], ValueError, "7"),
+        ([[0]], [[-1]], ValueError, "-1"),
+        ([[0.0]], [[0]], TypeError, "inputs: expected integers"),
+        ([[0]], [[0.0]], TypeError, "targets: expected integers"),
+        ([[0, 1]], [[0], [1]], ValueError, "targets: expected shape"),
+        ([[[0]]], [[[0]]], ValueError, r"inputs: expected shape \[T, B\] or \[T\]"),
+    ],
+)
+@pytest.mark.parametrize("name", ["lstm", "lstm embedded"])
+def test_bad_batches(
+    name: str, inputs: Any, targets: Any, error: type[Exception], message: str
+) -> None:
+    model = make_model(name)
+    for call in (model.loss, model.loss_and_grad):
+        with pytest.raises(error, match=message):
+            call(inputs, targets)
+    assert not model.flat_grads.any()
+
+
+def test_bad_lengths_and_states() -> None:
+    model = make_model("lstm")
+    ids = np.zeros((4, 2), int)
+    with pytest.raises(TypeError, match="lengths: expected"):
+        model.loss(ids, ids, lengths=[1.0, np.nan])
+    with pytest.raises(ValueError, match="lengths: expected"):
+        model.loss_and_grad(ids, ids, lengths=[5, 1])
+    with pytest.raises(ValueError, match="lengths: expected"):
+        model.loss(ids, ids, lengths=[1, 2, 3])
+    _, state = make_model("gru").loss(ids, ids)
+    with pytest.raises(TypeError, match="state: expected a tuple"):
+        model.loss(ids, ids, state)
+
+
+def test_bad_texts() -> None:
+    model, of_ids = text_model(hidden_size=4), make_model("lstm")
+    with pytest.raises(ValueError, match=r"'#' \(U\+0023\) at position 3 is not in the vocabulary"):
+        model.score("to #be")
+    with pytest.raises(ValueError, match="expected ids, got text; the model has no vocabulary"):
+        of_ids.score("to be")
+    with pytest.raises(ValueError, match=r"tokens: expected shape \[N\]"):
+        of_ids.score([[1, 2]])
+    with pytest.raises(TypeError, match="tokens: expected integers"):
+        of_ids.score([0.5, 1.0])
+    with pytest.raises(ValueError, match="9"):
+        of_ids.score([0, 9])

@@ -1,0 +1,175 @@
+"""How the command ``rnncore`` fails: one line, status 2, and no trace in the files."""
+
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.numpy
+
+import rnncore as rc
+from commands import command, write_model, write_text
+from rnncore.cli import main
+
+
+def fails(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit status 2, one line on standard error, nothing on standard output."""
+    assert main(arguments) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("rnncore: error: ")
+    assert printed.err.count("\n") == 1
+    assert printed.err.endswith("\n")
+    assert re.search(message, printed.err), printed.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "required: COMMAND"),
+        (["dream"], "invalid choice: 'dream'"),
+        (["train", "TEXT"], "required: --out"),
+        (["train", "TEXT", "--out", "OUT", "--no-such"], "unrecognized arguments: --no-such"),
+        (
+            ["train", "TEXT", "--out", "OUT", "--epochs", "many"],
+            "--epochs: invalid int value: 'many'",
+        ),
+        (["train", "TEXT", "--out", "OUT", "--epochs", "0"], "epochs: expected at least 1, got 0"),
+        (
+            ["train", "TEXT", "--out", "OUT", "--hidden-size", "-3"],
+            "hidden_size: expected at least 1",
+        ),
+        (["train", "TEXT", "--out", "OUT", "--num-layers", "0"], "num_layers: expected at least 1"),
+        (["train", "TEXT", "--out", "OUT", "--cell", "elman"], "--cell: invalid choice: 'elman'"),
+        (["train", "TEXT", "--out", "OUT", "--reset", "before"], "reset: no option of cell 'lstm'"),
+        (["train", "TEXT", "--out", "OUT", "--dropout", "1"], r"dropout: expected .*\[0, 1\)"),
+        (["train", "TEXT", "--out", "OUT", "--dropout", "nan"], "dropout: expected"),
+        (["train", "TEXT", "--out", "OUT", "--lr", "-1"], "lr: expected"),
+        (["train", "TEXT", "--out", "OUT", "--clip-norm", "0"], "clip_norm: expected"),
+        (
+            ["train", "TEXT", "--out", "OUT", "--momentum", "0.9"],
+            "momentum: no option of optimizer",
+        ),
+        (["train", "TEXT", "--out", "OUT", "--gamma", "0.9"], "gamma: no option of schedule"),
+        (
+            ["train", "TEXT", "--out", "OUT", "--init-scale", "1"],
+            "scale: no option of initialization",
+        ),
+        (["train", "TEXT", "--out", "OUT", "--threads", "0"], "0"),
+        (["train", "TEXT", "--out", "OUT", "--seed", "-1"], "seed: expected at least 0"),
+        (
+            ["train", "TEXT", "--out", "OUT", "--batch-size", "5000"],
+            "expected at least 5001 tokens",
+        ),
+        (["train", "TEXT", "--out", "OUT", "--hidden-size", "10000000"], "GiB|memory"),
+        (["train", "TEXT", "--out", "OUT", "--sample-length", "-1"], "--sample-length"),
+        (["train", "MISSING", "--out", "OUT"], "MISSING: No such file or directory"),
+        (["train", "EMPTY", "--out", "OUT"], "EMPTY: expected a text, got an empty file"),
+        (["train", "BINARY", "--out", "OUT"], "BINARY: expected text in UTF-8, got the byte 0xff"),
+        (["train", "DIRECTORY", "--out", "OUT"], "DIRECTORY: Is a directory"),
+        (["train", "TEXT", "--out", "DIRECTORY"], "DIRECTORY: Is a directory"),
+        (["train", "TEXT", "--out", "DIRECTORY/no/OUT"], "OUT: No such file or directory"),
+        (["train", "TEXT", "--out", "TEXT/OUT"], "OUT: Not a directory"),
+        (["train", "TEXT", "--out", "TEXT"], "--out: expected another file than the text"),
+        (["sample", "MISSING"], "MISSING: No such file or directory"),
+        (["sample", "TEXT"], "TEXT: expected an rnncore model"),
+        (["sample", "TRUNCATED"], "TRUNCATED: expected an rnncore model.*truncated"),
+        (["sample", "FOREIGN"], "FOREIGN: expected an rnncore model.*another program"),
+        (["sample", "LAYER"], "LAYER: expected a language model with a vocabulary, got LSTM"),
+        (["sample", "OF_IDS"], "OF_IDS: expected a language model with a vocabulary"),
+        (["sample", "MODEL", "--prompt", ""], "prompt: expected at least one token"),
+        (["sample", "MODEL", "--prompt", "tö"], r"'ö' \(U\+00F6\) at position 1 is not in the"),
+        (["sample", "MODEL", "--length", "-1"], "length: expected at least 0"),
+        (["sample", "MODEL", "--temperature", "-1"], "temperature: expected"),
+        (["sample", "MODEL", "--temperature", "nan"], "temperature: expected"),
+        (["sample", "MODEL", "--top-k", "-1"], "top_k: expected at least 0"),
+        (["sample", "MODEL", "--top-p", "0"], "top_p: expected"),
+        (["sample", "MODEL", "--seed", "-1"], "rng: expected"),
+        (["score", "MODEL", "MISSING"], "MISSING: No such file or directory"),
+        (["score", "MODEL", "EMPTY"], "EMPTY: expected a text, got an empty file"),
+        (["score", "MODEL", "OTHER"], r"line 1: text: character 'ö' \(U\+00F6\) at position 3"),
+        (["score", "OF_IDS", "TEXT"], "OF_IDS: expected a language model with a vocabulary"),
+        (["info", "MISSING"], "MISSING: No such file or directory"),
+        (["info", "TRUNCATED"], "TRUNCATED: expected an rnncore model"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_bad_input(
+    arguments: list[str],
+    message: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Nothing is overwritten, and nothing new is there."""
+    work = tmp_path / "work"
+    (work / "DIRECTORY").mkdir(parents=True)
+    write_text(work / "TEXT")
+    (work / "OTHER").write_text("be öe\n")
+    (work / "EMPTY").touch()
+    (work / "BINARY").write_bytes(b"to be \xff")
+    (work / "OUT").write_text("precious")
+    model = write_model(work / "MODEL")
+    (work / "TRUNCATED").write_bytes(model.read_bytes()[:-100])
+    safetensors.numpy.save_file({"weight": np.zeros(3)}, work / "FOREIGN")
+    rc.save(rc.LSTM(3, 4), work / "LAYER")
+    rc.save(rc.LanguageModel(5, hidden_size=4), work / "OF_IDS")
+    before = {path: path.read_bytes() for path in work.rglob("*") if path.is_file()}
+
+    places = {p.name: str(p) for p in (*before, work / "DIRECTORY", work / "MISSING")}
+    placed = [
+        str(work / argument) if argument.split("/")[0] in places else argument
+        for argument in arguments
+    ]
+    fails(placed, message, capsys)
+    assert {path: path.read_bytes() for path in work.rglob("*") if path.is_file()} == before
+
+
+def test_an_unknown_character_later_in_standard_input(tmp_path: Path) -> None:
+    """The lines before it have been scored."""
+    result = command("score", str(write_model(tmp_path / "model")), input="to be\nor ö\n")
+    assert result.returncode == 2
+    assert result.stdout.count("\n") == 1
+    assert result.stderr == (
+        "rnncore: error: line 2: text: character 'ö' (U+00F6) at position 3 is not in the "
+        "vocabulary of 12 characters\n"
+    )
+
+
+def test_nothing_on_standard_input(tmp_path: Path) -> None:
+    result = command("score", str(write_model(tmp_path / "model")))
+    assert result.returncode == 2
+    assert result.stderr == "rnncore: error: standard input: expected a text, got nothing\n"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is write-protected for root")
+def test_a_write_protected_directory(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = write_text(tmp_path / "text")
+    protected = tmp_path / "protected"
+    protected.mkdir(mode=0o500)
+    fails(["train", str(text), "--out", str(protected / "model")], "Permission denied", capsys)
+
+
+def test_a_process_fails_as_the_function_does(tmp_path: Path) -> None:
+    result = command("train", str(tmp_path / "missing"), "--out", str(tmp_path / "model"))
+    assert result.returncode == 2
+    assert result.stdout == ""
+    assert result.stderr == f"rnncore: error: {tmp_path / 'missing'}: No such file or directory\n"
+
+
+def test_an_unknown_instruction_set() -> None:
+    result = command("info", env={**os.environ, "RNNCORE_ISA": "mmx"})
+    assert result.returncode == 2
+    assert result.stderr.startswith("rnncore: error: ")
+    assert "mmx" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in (["--help"], ["--version"], ["train", "--help"], ["score", "--help"]):
+        with pytest.raises(SystemExit) as exit_:
+            main(arguments)
+        assert exit_.value.code == 0
+        printed = capsys.readouterr()
+        assert printed.out
+        assert printed.err == ""
