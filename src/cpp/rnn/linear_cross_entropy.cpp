@@ -7,14 +7,14 @@
 namespace rnncore {
 namespace {
 
-// Logits of one block: at most half a megabyte, which stays in the cache, but never fewer than kBlockRows rows. The number
-// does not depend on the threads, so neither do the sums over blocks.
-constexpr Index kLogitsBytes = Index{512} << 10;
+// Rows of one block: their logits, x and dx stay in the cache between the products, but never fewer than kBlockRows. The
+// number does not depend on the threads, so neither do the sums over blocks.
+constexpr Index kBlockBytes = Index{4} << 20;
 
 template <class T>
 Index block_rows(const LinearCrossEntropy<T>& s) {
-    const Index row_bytes = std::max<Index>(s.weight.rows, 1) * static_cast<Index>(sizeof(T));
-    const Index blocks = std::max<Index>(kLogitsBytes / (row_bytes * kBlockRows), 1);
+    const Index row_bytes = (s.weight.rows + 2 * s.x.columns + 1) * static_cast<Index>(sizeof(T));
+    const Index blocks = std::max<Index>(kBlockBytes / (row_bytes * kBlockRows), 1);
     return std::min(blocks * kBlockRows, std::max<Index>(s.x.rows, 1));
 }
 
