@@ -76,25 +76,24 @@ def test_tutorial_network(cell: str) -> None:
 
 
 def test_tutorial_network_as_language_model() -> None:
-    """The same network as one model: fused loss, same loss and gradients as the separate layers."""
+    """The same network as one model, with its fused loss."""
     vocabulary, hidden = 100, 10
-    model = rc.LanguageModel(
-        vocabulary,
-        cell="rnn",
-        hidden_size=hidden,
-        num_layers=1,
-        bias=False,
-        dtype=np.float64,
-        rng=12,
-    )
     x, y = np.array([[0], [1], [2], [3]]), np.array([[1], [2], [3], [4]])
+
+    def model_of(seed: int) -> Any:
+        options = {"hidden_size": hidden, "num_layers": 1, "bias": False, "dtype": np.float64}
+        return rc.LanguageModel(vocabulary, cell="rnn", rng=seed, **options)
+
+    model = model_of(0)
     model.zero_grad()
-    loss, _ = model.loss_and_grad(x, y)
-    assert loss == pytest.approx(np.log(vocabulary), rel=0.03)
+    model.loss_and_grad(x, y)
     gradient = model.flat_grads.copy()
     assert_gradient(
         lambda: float(model.loss_and_grad(x, y)[0]), model.flat_params, gradient, "parameters"
     )
+    # Four words say little: the mean over many models is what must be near ln V.
+    losses = [model_of(seed).loss_and_grad(x, y)[0] for seed in range(64)]
+    assert np.mean(losses) == pytest.approx(np.log(vocabulary), rel=0.05)
 
 
 def test_gradient_vanishes_with_small_and_explodes_with_large_recurrent_weights() -> None:
