@@ -121,9 +121,13 @@ def test_other_programs_can_read_the_file(path: Path) -> None:
         np.testing.assert_array_equal(array, layer.params[name])
     with safetensors.safe_open(path, framework="np") as file:
         metadata = file.metadata()
-    assert metadata["rnncore"] == "1"
-    assert metadata["class"] == "LSTM"
-    assert json.loads(metadata["config"]) == layer.config()
+    description = json.loads(metadata["rnncore"])
+    assert description == {
+        "version": 1,
+        "class": "LSTM",
+        "config": layer.config(),
+        "vocabulary": None,
+    }
 
 
 def test_file_has_usual_permissions(path: Path) -> None:
@@ -193,48 +197,46 @@ def test_foreign_file(path: Path, content: bytes) -> None:
     assert path.read_bytes() == content
 
 
+def described(**entries: Any) -> dict[str, str]:
+    """Metadata of a file with these entries in its description, and version 1."""
+    return {"rnncore": json.dumps({"version": 1, "vocabulary": None, **entries})}
+
+
+def linear(**options: Any) -> dict[str, str]:
+    return described(
+        **{"class": "Linear", "config": {"input_size": 2, "output_size": 2, **options}}
+    )
+
+
 @pytest.mark.parametrize(
     ("metadata", "text"),
     [
         (None, "of another program"),
         ({"format": "pt"}, "of another program"),
-        ({"rnncore": "2"}, "expected version 1 .*got version '2'"),
-        ({"rnncore": "one"}, "version 'one'"),
-        ({"rnncore": "1"}, "no 'class'"),
-        ({"rnncore": "1", "class": "Linear"}, "no 'config'"),
-        ({"rnncore": "1", "class": "Linear", "config": "{"}, "damaged"),
-        ({"rnncore": "1", "class": "Linear", "config": "[1]"}, "damaged"),
-        ({"rnncore": "1", "class": "Linear", "config": '{"size": 1}'}, "damaged.*size"),
-        ({"rnncore": "1", "class": "save", "config": "{}"}, "class 'save' is unknown"),
-        ({"rnncore": "1", "class": "os.system", "config": "{}"}, "class 'os.system' is unknown"),
-        ({"rnncore": "1", "class": "__name__", "config": "{}"}, "class '__name__' is unknown"),
+        ({"rnncore": "{"}, "metadata are no JSON"),
+        ({"rnncore": "1"}, "no 'version'"),
+        ({"rnncore": "{}"}, "no 'version'"),
+        (described(version=2), "expected version 1 .*got version 2"),
+        (described(version="one"), "version 'one'"),
+        (described(), "no 'class'"),
+        (described(**{"class": "Linear"}), "no 'config'"),
+        (described(**{"class": "Linear", "config": [1]}), "damaged"),
+        (described(**{"class": "Linear", "config": {"size": 1}}), "damaged.*size"),
+        (described(**{"class": "save", "config": {}}), "class 'save' is unknown"),
+        (described(**{"class": "os.system", "config": {}}), "class 'os.system' is unknown"),
+        (described(**{"class": "__name__", "config": {}}), "class '__name__' is unknown"),
+        (described(**{"class": 3, "config": {}}), "damaged"),
+        (linear(input_size=3), "weight.*expected shape"),
         (
-            {"rnncore": "1", "class": "Linear", "config": '{"input_size": 3, "output_size": 2}'},
-            "weight.*expected shape",
-        ),
-        (
-            {
-                "rnncore": "1",
-                "class": "Embedding",
-                "config": '{"vocab_size": 2, "embedding_size": 2}',
-            },
+            described(**{"class": "Embedding", "config": {"vocab_size": 2, "embedding_size": 2}}),
             "unexpected .*bias",
         ),
+        (linear(dtype="float64"), "expected float64, got a float32"),
         (
-            {
-                "rnncore": "1",
-                "class": "Linear",
-                "config": '{"input_size": 2, "output_size": 2, "dtype": "float64"}',
-            },
-            "expected float64, got a float32",
-        ),
-        (
-            {
-                "rnncore": "1",
-                "class": "Linear",
-                "config": '{"input_size": 2, "output_size": 2}',
-                "vocabulary": '["a"]',
-            },
+            described(
+                **{"class": "Linear", "config": {"input_size": 2, "output_size": 2}},
+                vocabulary=["a"],
+            ),
             "vocabulary: expected none",
         ),
     ],
@@ -250,14 +252,16 @@ def test_safetensors_files_that_are_no_models(
 
 
 def test_sizes_in_a_file_that_fit_in_no_memory(path: Path) -> None:
-    metadata = {
-        "rnncore": "1",
-        "class": "Linear",
-        "config": '{"input_size": 1000000000, "output_size": 1000000000}',
-    }
-    safetensors.numpy.save_file({}, path, metadata)
+    safetensors.numpy.save_file({}, path, linear(input_size=10**9, output_size=10**9))
     with pytest.raises(MemoryError, match="GiB"):
         rc.load(path)
+
+
+def test_equal_models_are_equal_files(path: Path, tmp_path: Path) -> None:
+    rc.save(rc.LSTM(2, 3, rng=0), path)
+    for _ in range(5):
+        rc.save(rc.LSTM(2, 3, rng=0), tmp_path / "again")
+        assert path.read_bytes() == (tmp_path / "again").read_bytes()
 
 
 def test_missing_file_and_directory(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from rnncore._check import Array, generator, real
 from rnncore.layers import LSTM, RNN, Module, Recurrent
 from rnncore.layers.parameters import fill_uniform
 
-__all__ = ["default", "forget_gate_bias", "identity", "orthogonal", "uniform"]
+__all__ = ["default", "forget_gate_bias", "identity", "one_hot_input", "orthogonal", "uniform"]
 
 Layer = TypeVar("Layer", bound=Module)
 
@@ -110,6 +110,38 @@ def identity(module: Module, scale: float = 1.0) -> None:
         for name, parameter in layer.params.items():
             if name.startswith("bias"):
                 parameter.fill(0)
+    module.mark_changed()
+
+
+def one_hot_input(
+    module: Module, std: float = 2.0, rng: np.random.Generator | int | None = None
+) -> None:
+    """Draw the input weights of the first recurrent layer from N(0, std^2), for one-hot inputs.
+
+    A one-hot vector picks one column of the input weights: its product is one term, where that of a
+    dense vector is a sum of I of them. With the default bound 1/sqrt(H) the gates hardly move, and
+    a language model of characters learns several times more slowly.
+
+    Parameters
+    ----------
+    module : RNN, GRU, LSTM or a model that has one
+        What to write into; other parameters stay.
+    std : float
+        Standard deviation, at least 0.
+    rng : numpy Generator, int or None
+        Source of the values.
+
+    Raises
+    ------
+    TypeError
+        If there is no recurrent layer in `module`.
+    """
+    source = generator(rng)
+    scale = real("std", std, 0)
+    layer = next(_layers(module, Recurrent, "one_hot_input"))
+    for name in ("weight_ih_l0", "weight_ih_l0_reverse"):
+        if name in layer.params:
+            layer.params[name][...] = source.normal(0.0, scale, layer.params[name].shape)
     module.mark_changed()
 
 

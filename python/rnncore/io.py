@@ -1,7 +1,9 @@
 """Models and layers in one safetensors file: weights, configuration and vocabulary.
 
-The metadata of the file hold ``rnncore`` (version of this format), ``class`` (name of the layer or
-model), ``config`` (its constructor's arguments) and ``vocabulary``, the last two as JSON.
+The metadata of the file have one entry ``rnncore``, a JSON object with ``version`` (of this
+format), ``class`` (name of the layer or model), ``config`` (its constructor's arguments) and
+``vocabulary``. One entry, because the order of several is random and equal models are to be equal
+files.
 """
 
 from __future__ import annotations
@@ -49,16 +51,14 @@ def save(model: Module, path: str | os.PathLike[str]) -> None:
     """
     if not isinstance(model, Module):
         raise TypeError(f"model: expected a model or layer, got {describe(model)}")
-    metadata = {
-        "rnncore": str(_VERSION),
+    description = {
+        "version": _VERSION,
         "class": _class_name(type(model)),
-        "config": json.dumps(model.config()),
+        "config": model.config(),
+        "vocabulary": model.vocabulary(),
     }
-    vocabulary = model.vocabulary()
-    if vocabulary is not None:
-        metadata["vocabulary"] = json.dumps(vocabulary)
     _memory.require(2 * model.flat_params.nbytes, f"the file image of {model!r}")
-    content = safetensors.numpy.save(dict(model.params), metadata)
+    content = safetensors.numpy.save(dict(model.params), {"rnncore": json.dumps(description)})
     with replacing(path) as file:
         file.write(content)
 
@@ -88,12 +88,10 @@ def load(path: str | os.PathLike[str]) -> Any:
         If the model does not fit in memory.
     """
     path = as_path(path)
-    metadata, arrays = _read(path)
+    description, arrays = _read(path)
     try:
-        kind = _find_class(metadata["class"])
-        config = json.loads(metadata["config"])
-        vocabulary = json.loads(metadata.get("vocabulary", "null"))
-        model = kind.from_config(config, vocabulary)
+        kind = _find_class(description["class"])
+        model = kind.from_config(description["config"], description["vocabulary"])
         model.load_state_dict(arrays)
     except KeyError as error:
         raise ValueError(f"{path}: damaged rnncore file: no {error} in its metadata") from None
@@ -102,18 +100,17 @@ def load(path: str | os.PathLike[str]) -> Any:
     return model
 
 
-def _read(path: Path) -> tuple[dict[str, str], dict[str, Array]]:
-    """Return metadata and arrays of a file that is an rnncore model as far as the format goes."""
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
+    """Return description and arrays of a file that is a model as far as the format goes."""
     num_bytes = require_regular(path).st_size
     with path.open("rb") as file:  # the system's own words where it cannot be read
         start = file.read(9)
     try:
         with safetensors.safe_open(path, framework="np") as content:
-            metadata = content.metadata() or {}
-            _check_version(path, metadata)
+            description = _description(path, content.metadata() or {})
             _memory.require(num_bytes, f"{path}: the arrays of the file")
             names = content.keys()
-            return metadata, {name: content.get_tensor(name) for name in names}
+            return description, {name: content.get_tensor(name) for name in names}
     except safetensors.SafetensorError as error:
         # a safetensors file starts with the size of its header, eight bytes, and a JSON object
         found = "truncated or damaged" if start[8:] == b"{" else "no safetensors file"
@@ -122,18 +119,25 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, Array]]:
         ) from None
 
 
-def _check_version(path: Path, metadata: dict[str, str]) -> None:
-    version = metadata.get("rnncore")
-    if version is None:
+def _description(path: Path, metadata: dict[str, str]) -> dict[str, Any]:
+    """Return what the metadata say, of a version that is known."""
+    if "rnncore" not in metadata:
         raise ValueError(
             f"{path}: expected an rnncore model, got a safetensors file of another program "
             "(its metadata have no entry 'rnncore')"
         )
-    if version != str(_VERSION):
+    try:
+        description = json.loads(metadata["rnncore"])
+    except ValueError as error:
+        raise ValueError(f"{path}: damaged rnncore file: metadata are no JSON: {error}") from None
+    if not isinstance(description, dict) or "version" not in description:
+        raise ValueError(f"{path}: damaged rnncore file: no 'version' in its metadata")
+    if description["version"] != _VERSION:
         raise ValueError(
-            f"{path}: expected version {_VERSION} of the file format, got version {version!r}; "
-            "a newer rnncore may read it"
+            f"{path}: expected version {_VERSION} of the file format, got version "
+            f"{description['version']!r}; a newer rnncore may read it"
         )
+    return description
 
 
 def _full_name(kind: type[Module]) -> str:
@@ -146,8 +150,10 @@ def _class_name(kind: type[Module]) -> str:
     return name if getattr(rnncore, name, None) is kind else _full_name(kind)
 
 
-def _find_class(name: str) -> type[Module]:
+def _find_class(name: Any) -> type[Module]:
     """Return the class of that name; a file cannot make this import a module."""
+    if not isinstance(name, str):
+        raise TypeError(f"class: expected a name, got {describe(name)}")
     public = getattr(rnncore, name, None)
     if isinstance(public, type) and issubclass(public, Module):
         return public

@@ -3,58 +3,94 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from rnncore import init
 from rnncore._check import choice
-from rnncore.layers import Module
+from rnncore.layers import LSTM, Module, Recurrent
 
 __all__ = ["INITIALIZATIONS", "Initialization"]
 
-#: What each name does with a model, the scale and the generator, and its default scale. That of
-#: "uniform" is char-rnn's.
-INITIALIZATIONS: dict[str, tuple[Callable[[Module, float, np.random.Generator], None], float]] = {
-    "uniform": (init.uniform, 0.08),
-    "orthogonal": (init.orthogonal, 1.0),
-    "identity": (lambda model, scale, _: init.identity(model, scale), 1.0),
+
+@dataclass(frozen=True)
+class _Rule:
+    """What a name does with a model, and the scales it has where none is given."""
+
+    draw: Callable[[Module, float, np.random.Generator], None] | None = None
+    scale: float | None = None
+    one_hot_std: float | None = None
+    forget_gate_bias: float | None = None
+
+
+# For names that leave these parameters alone.
+_USUAL: dict[str, Any] = {"one_hot_std": 2.0, "forget_gate_bias": 1.0}
+
+#: The names. The scale of "uniform" is char-rnn's.
+INITIALIZATIONS: dict[str, _Rule] = {
+    "default": _Rule(**_USUAL),
+    "pytorch": _Rule(),
+    "uniform": _Rule(init.uniform, 0.08),
+    "orthogonal": _Rule(init.orthogonal, 1.0, **_USUAL),
+    "identity": _Rule(lambda model, scale, _: init.identity(model, scale), 1.0, **_USUAL),
 }
 
 
 @dataclass(frozen=True)
 class Initialization:
-    """Initial parameters of a model.
+    """Initial parameters of a language model; None is what belongs to the name.
 
     Parameters
     ----------
-    name : {"default", "uniform", "orthogonal", "identity"}
-        Which function of `rnncore.init`; "orthogonal" and "identity" change the recurrent weights
-        and leave the others at the default.
+    name : {"default", "pytorch", "uniform", "orthogonal", "identity"}
+        "pytorch": each layer's own default, which is PyTorch's. "default": the same with
+        ``one_hot_std`` 2 and ``forget_gate_bias`` 1. "orthogonal" and "identity" change the
+        recurrent weights of "default", "uniform" draws everything; see `rnncore.init`.
     scale : float or None
-        Bound of "uniform", gain of "orthogonal", diagonal of "identity"; None is .08, 1 and 1.
+        Bound of "uniform" (.08), gain of "orthogonal" (1), diagonal of "identity" (1).
+    one_hot_std : float or None
+        Standard deviation of the input weights where tokens enter as one-hot vectors, see
+        `rnncore.init.one_hot_input`.
     forget_gate_bias : float or None
-        Bias of the forget gates of an LSTM; None leaves it as drawn.
+        Bias of the forget gates where the cell is an LSTM with biases.
 
     Raises
     ------
     TypeError, ValueError
-        When the name is unknown, or "default" comes with a scale.
+        When the name is unknown, or has no scale and one is given.
     """
 
     name: str = "default"
     scale: float | None = None
+    one_hot_std: float | None = None
     forget_gate_bias: float | None = None
 
     def __post_init__(self) -> None:
-        choice("initialization", self.name, ["default", *INITIALIZATIONS])
-        if self.name == "default" and self.scale is not None:
-            raise ValueError(f"scale: no option of initialization 'default', got {self.scale}")
+        choice("initialization", self.name, INITIALIZATIONS)
+        if self.scale is not None and INITIALIZATIONS[self.name].draw is None:
+            raise ValueError(f"scale: no option of initialization {self.name!r}, got {self.scale}")
 
-    def apply(self, model: Module) -> None:
-        """Draw the parameters of a model that was made with the default ones, from its `rng`."""
-        if self.name != "default":
-            function, default_scale = INITIALIZATIONS[self.name]
-            function(model, default_scale if self.scale is None else self.scale, model.rng)
-        if self.forget_gate_bias is not None:
-            init.forget_gate_bias(model, self.forget_gate_bias)
+    def apply(self, model: Module, layer: Recurrent[Any], *, one_hot: bool) -> None:
+        """Draw the parameters of a model that was made with the layers' own, from its `rng`.
+
+        Parameters
+        ----------
+        model : layer or model
+            What to write into.
+        layer : RNN, GRU or LSTM
+            Its recurrent layers.
+        one_hot : bool
+            Whether their inputs are one-hot vectors.
+        """
+        rule = INITIALIZATIONS[self.name]
+        given = {name: value for name, value in vars(self).items() if value is not None}
+        chosen = replace(rule, **{name: given[name] for name in given if name != "name"})
+        if chosen.draw is not None and chosen.scale is not None:
+            chosen.draw(model, chosen.scale, model.rng)
+        if one_hot and chosen.one_hot_std is not None:
+            init.one_hot_input(layer, chosen.one_hot_std, model.rng)
+        if chosen.forget_gate_bias is not None and isinstance(layer, LSTM) and layer.bias:
+            init.forget_gate_bias(layer, chosen.forget_gate_bias)
+        model.mark_changed()

@@ -59,7 +59,7 @@ class LanguageModel(Trainable, Sampled):
     tokenizer : CharTokenizer or None
         Vocabulary of V characters; with it, methods take text as well as ids.
     initialization : Initialization or None
-        How the initial parameters are drawn; None is each layer's default.
+        How the initial parameters are drawn; None is ``Initialization()``.
     dtype : float32 or float64
         Type of the parameters.
     rng : numpy Generator, int or None
@@ -132,8 +132,8 @@ class LanguageModel(Trainable, Sampled):
         self.output = Linear(hidden_size, self.vocab_size, bias=bias, **shared)
         embedding = {} if self.embedding is None else {"embedding": self.embedding}
         self._adopt({**embedding, "rnn": self.rnn, "dropout": self.dropout, "output": self.output})
-        if initialization is not None:
-            initialization.apply(self)
+        chosen = Initialization() if initialization is None else initialization
+        chosen.apply(self, self.rnn, one_hot=embedding_size is None)
 
     # --- configuration ---------------------------------------------------------------------------
     def config(self) -> dict[str, Any]:

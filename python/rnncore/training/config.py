@@ -25,12 +25,13 @@ from rnncore.optim import (
 
 __all__ = ["OPTIMIZERS", "SCHEDULES", "OptimizerConfig", "ScheduleConfig", "TrainingConfig"]
 
-#: Class of each optimiser and its options; the class itself has their defaults.
-OPTIMIZERS: dict[str, tuple[type[Optimizer], tuple[str, ...]]] = {
-    "sgd": (SGD, ("momentum", "nesterov", "weight_decay")),
-    "rmsprop": (RMSprop, ("alpha", "weight_decay")),
-    "adam": (Adam, ("weight_decay",)),
-    "adamw": (AdamW, ("weight_decay",)),
+#: Class of each optimiser and its options; None is the class's own default. The shorter memory of
+#: Adam's second average suits runs of a few thousand updates.
+OPTIMIZERS: dict[str, tuple[type[Optimizer], dict[str, Any]]] = {
+    "sgd": (SGD, {"momentum": None, "nesterov": None, "weight_decay": None}),
+    "rmsprop": (RMSprop, {"alpha": None, "weight_decay": None}),
+    "adam": (Adam, {"betas": (0.9, 0.99), "weight_decay": None}),
+    "adamw": (AdamW, {"betas": (0.9, 0.99), "weight_decay": None}),
 }
 
 #: Class of each schedule and the defaults of its options. Those of "exponential" are char-rnn's.
@@ -39,13 +40,19 @@ SCHEDULES: dict[str, tuple[type[Schedule], dict[str, float]]] = {
     "exponential": (Exponential, {"gamma": 0.97, "after_epoch": 10}),
     "step": (Step, {"gamma": 0.1, "after_epoch": 10}),
     "plateau": (Plateau, {"gamma": 0.5, "patience": 0}),
-    "cosine": (Cosine, {"warmup": 0, "floor": 0.0}),
+    "cosine": (Cosine, {"warmup": 100, "floor": 0.0}),
 }
+
+
+# Where the number of epochs is not given: what a text of a million characters needs, and a bound
+# for texts so short that they are learned by heart.
+_UPDATES = 4000
+_MOST_EPOCHS = 200
 
 
 @dataclass(frozen=True)
 class OptimizerConfig:
-    """Optimiser, learning rate and clipping; None is the optimiser's own default.
+    """Optimiser, learning rate and clipping; None is the optimiser's default, see `OPTIMIZERS`.
 
     Parameters
     ----------
@@ -59,6 +66,8 @@ class OptimizerConfig:
         Nesterov's momentum; of "sgd".
     alpha : float or None
         Decay of the average of squared gradients; of "rmsprop".
+    betas : (float, float) or None
+        Decays of the two averages; of "adam" and "adamw".
     weight_decay : float or None
         Of all.
     clip_norm : float or None
@@ -73,10 +82,11 @@ class OptimizerConfig:
     """
 
     name: str = "adam"
-    learning_rate: float = 2e-3
+    learning_rate: float = 6e-3
     momentum: float | None = None
     nesterov: bool = False
     alpha: float | None = None
+    betas: tuple[float, float] | None = None
     weight_decay: float | None = None
     clip_norm: float | None = 1.0
     clip_value: float | None = None
@@ -88,19 +98,21 @@ class OptimizerConfig:
 
     def build(self, model: Module) -> Optimizer:
         """Return the optimiser of `model`."""
-        kind, options = OPTIMIZERS[self.name]
+        kind, defaults = OPTIMIZERS[self.name]
         given: dict[str, Any] = {
             "momentum": self.momentum,
             "nesterov": self.nesterov or None,
             "alpha": self.alpha,
+            "betas": self.betas,
             "weight_decay": self.weight_decay,
         }
+        options = defaults | _accepted(given, defaults, f"optimizer {self.name!r}")
         return kind(
             model,
             self.learning_rate,
             clip_norm=self.clip_norm,
             clip_value=self.clip_value,
-            **_accepted(given, options, f"optimizer {self.name!r}"),
+            **{name: value for name, value in options.items() if value is not None},
         )
 
 
@@ -129,7 +141,7 @@ class ScheduleConfig:
         When an option is given that this schedule does not have, or is outside its range.
     """
 
-    name: str = "constant"
+    name: str = "cosine"
     gamma: float | None = None
     after_epoch: int | None = None
     patience: int | None = None
@@ -170,8 +182,8 @@ class TrainingConfig:
 
     Parameters
     ----------
-    epochs : int
-        Passes over the training part.
+    epochs : int or None
+        Passes over the training part; None: as many as make about 4,000 updates, from 1 to 200.
     batch_size : int
         Parallel streams, or sentences of one batch.
     bptt : int
@@ -199,9 +211,9 @@ class TrainingConfig:
         When a value has the wrong type or is outside its range.
     """
 
-    epochs: int = 10
+    epochs: int | None = None
     batch_size: int = 32
-    bptt: int = 64
+    bptt: int = 32
     sentences: bool = False
     validation_fraction: float = 0.1
     validation_streams: int = 16
@@ -212,8 +224,10 @@ class TrainingConfig:
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "bptt", "validation_streams"):
+        for name in ("batch_size", "bptt", "validation_streams"):
             size(name, getattr(self, name))
+        if self.epochs is not None:
+            size("epochs", self.epochs)
         flag("sentences", self.sentences)
         real("validation_fraction", self.validation_fraction, 0, 1, open_high=True)
         if self.validate_every is not None:
@@ -222,10 +236,14 @@ class TrainingConfig:
             real("time_limit", self.time_limit, 0, math.inf, open_low=True)
         size("seed", self.seed, minimum=0)
 
+    def epochs_of(self, updates_per_epoch: int) -> int:
+        """Return the number of epochs, with so many updates in each."""
+        if self.epochs is not None:
+            return self.epochs
+        return min(max(1, round(_UPDATES / max(1, updates_per_epoch))), _MOST_EPOCHS)
 
-def _accepted(
-    given: Mapping[str, Any], options: Mapping[str, Any] | tuple[str, ...], owner: str
-) -> dict[str, Any]:
+
+def _accepted(given: Mapping[str, Any], options: Mapping[str, Any], owner: str) -> dict[str, Any]:
     """Return what is given, which the owner must have as an option."""
     chosen = {name: value for name, value in given.items() if value is not None}
     for name in chosen:

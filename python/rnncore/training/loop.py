@@ -151,7 +151,8 @@ class _Run:
         self._validation = validation
         self._config = config
         self._progress = progress
-        self._updates = config.epochs * len(training)
+        self._epochs = config.epochs_of(len(training))
+        self._updates = self._epochs * len(training)
         self._optimizer = config.optimizer.build(model)
         self._schedule = config.schedule.build(self._updates)
         self._epoch = 0
@@ -161,7 +162,7 @@ class _Run:
     def epochs(self, best: BestModel) -> None:
         """Train until the epochs or the time are over."""
         self._model.zero_grad()
-        for epoch in range(self._config.epochs):
+        for epoch in range(self._epochs):
             self._epoch = epoch
             self._one_epoch(best)
             if self._time_is_over():
@@ -228,7 +229,7 @@ class _Run:
         validations = self.result.validations
         report = Report(
             epoch=self._epoch + 1,
-            epochs=self._config.epochs,
+            epochs=self._epochs,
             fraction=fraction,
             loss=self._meter.mean_loss(),
             validation_loss=validations[-1].loss if validations else None,

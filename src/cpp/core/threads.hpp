@@ -28,7 +28,8 @@ public:
     // and where another program needs the processor it is just the thread waited for that does not get it.
     void barrier();
 
-    // The same answer for all threads that ask between the same two barriers. Thread 0 looks at most ten times a second.
+    // Thread 0 looks for an interrupt, at most ten times a second; the others' calls do nothing. Threads see stopped() at
+    // different moments: whatever it says, all must go on to pass the same barriers.
     void poll(int thread);
     bool stopped() const { return stop_.load(std::memory_order_relaxed); }
     void stop() { stop_.store(true, std::memory_order_relaxed); }

@@ -9,7 +9,7 @@
 namespace rnncore {
 
 template <class T>
-Stream<T>::Stream(const Network& network, const T* params, Index batch) : network_(network), batch_(batch) {
+Stream<T>::Stream(const Network& network, const T* params, Index batch) : network_(network), kernels_(&active_table()), batch_(batch) {
     if (network_.directions() != 1)
         throw Invalid("stream: a bidirectional network needs the whole sequence; expected bidirectional=False");
     if (batch < 1) throw Invalid("batch_size: expected a positive integer, got " + std::to_string(batch));
@@ -44,7 +44,15 @@ void Stream<T>::reset() {
 }
 
 template <class T>
+void Stream<T>::require_same_kernels() const {
+    if (&active_table() != kernels_)
+        throw Invalid("stream: its weights are packed for the instruction set " + std::string(kernels_->name) +
+                      ", but " + active_table().name + " was selected since");
+}
+
+template <class T>
 const T* Stream<T>::step(const T* x) {
+    require_same_kernels();
     const Index width = network_.input(0), columns = network_.gate_columns();
     const RowBlock<T> block{x, sums_.in(arena_), batch_};
     kernels<T>().product({&block, 1, width, columns, weights_[0].input, weights_[0].bias, width, columns, Init::bias});
@@ -53,6 +61,7 @@ const T* Stream<T>::step(const T* x) {
 
 template <class T>
 const T* Stream<T>::step_ids(const std::int64_t* ids) {
+    require_same_kernels();
     const Index columns = network_.gate_columns();
     for (Index b = 0; b < batch_; ++b)
         std::copy_n(table_.in(arena_) + ids[b] * columns, columns, sums_.in(arena_) + b * columns);

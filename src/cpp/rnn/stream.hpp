@@ -24,9 +24,11 @@ public:
     void reset();                                               // to zero
 
 private:
+    void require_same_kernels() const;
     const T* run();  // the sums of the first layer are in place
 
     const Network network_;
+    const KernelTable* kernels_;  // that the weights are packed for
     Index batch_;
     Arena arena_;
     std::vector<ForwardWeights<T>> weights_;
