@@ -9,7 +9,8 @@
 namespace rnncore {
 
 template <class T>
-Stream<T>::Stream(const Network& network, const T* params, Index batch) : network_(network), kernels_(&active_table()), batch_(batch) {
+Stream<T>::Stream(const Network& network, const T* params, Index batch)
+    : network_(network), kernels_(&active_table()), batch_(batch) {
     if (network_.directions() != 1)
         throw Invalid("stream: a bidirectional network needs the whole sequence; expected bidirectional=False");
     if (batch < 1) throw Invalid("batch_size: expected a positive integer, got " + std::to_string(batch));
