@@ -119,11 +119,12 @@ private:
             std::fill(dx(at.layer) + part.first, dx(at.layer) + part.last, T(0));
         }
         at.team.barrier();
-        const Range mine = share(static_cast<long>(tasks_.size()), at.thread, at.team.size());
+        // as in the pass forward, the calling thread takes the largest share
+        const Range mine = share(static_cast<long>(tasks_.size()), at.team.size() - 1 - at.thread, at.team.size());
         for (Index chunk = chunk_count(seq_.steps(), steps_) - 1; chunk >= 0; --chunk) {
             // every thread passes the same barriers, also when the work has been stopped
             for (long i = mine.first; i < mine.last && !at.team.stopped(); ++i)
-                run_steps(at.layer, tasks_[static_cast<std::size_t>(i)], chunk);
+                run_steps(at, tasks_[static_cast<std::size_t>(i)], chunk);
             at.team.barrier();
             for (Index d = 0; d < net_.directions() && !at.team.stopped(); ++d) add_products(at, rows_of(d, chunk));
             at.team.poll(at.thread);
@@ -172,13 +173,14 @@ private:
     }
 
     // Part 1: the steps of one task in one chunk, against their order.
-    void run_steps(Index layer, const RowTask& task, Index chunk) const {
+    void run_steps(const Place& at, const RowTask& task, Index chunk) const {
         const ChunkRows c = rows_of(task.direction, chunk);
-        for (Index i = 0; i < c.chunk.hi - c.chunk.lo; ++i) {
+        for (Index i = 0; i < c.chunk.hi - c.chunk.lo && !at.team.stopped(); ++i) {
             const Index t = c.order.reverse ? c.chunk.lo + i : c.chunk.hi - 1 - i;
             for_segments(seq_, c.order, task, t, [&](Index begin, Index end, bool from_history) {
-                step(layer, c, {t, begin, end, from_history});
+                step(at.layer, c, {t, begin, end, from_history});
             });
+            at.team.poll(at.thread);
         }
     }
 

@@ -102,9 +102,10 @@ private:
         for (Index c = 0; c < chunk_count(seq_.steps(), steps) && !team.stopped(); ++c) {
             step.chunk = chunk_at(order, c, steps);
             step.multiply_input(layer);
-            for (Index i = 0; i < step.chunk.hi - step.chunk.lo; ++i)
+            for (Index i = 0; i < step.chunk.hi - step.chunk.lo && !team.stopped(); ++i) {
                 step.run(order.reverse ? step.chunk.hi - 1 - i : step.chunk.lo + i);
-            team.poll(thread);
+                team.poll(thread);
+            }
         }
         step.write_final_state(layer);
     }
