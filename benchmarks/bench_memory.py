@@ -7,7 +7,6 @@ model, reads its resident memory, builds the model, takes two steps and reads it
 """
 
 import json
-import resource
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -33,15 +32,16 @@ def must_be_held(cell: str, num_params: int) -> int:
     return 4 * (4 * num_params + kept)
 
 
-def resident() -> int:
-    """Bytes of this process that are in memory now; Linux only."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * resource.getpagesize()
+def process_memory(field: str) -> int:
+    """Bytes of a field of /proc/self/status: VmRSS is in memory now, VmHWM was at most.
 
-
-def peak_resident() -> int:
-    """Greatest value of `resident` so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    `resource.getrusage` will not do: a process inherits its parent's peak.
+    """
+    for line in Path("/proc/self/status").read_text().splitlines():
+        name, value = line.split(":", 1)
+        if name == field:
+            return int(value.split()[0]) * 1024
+    raise RuntimeError(f"no {field} in /proc/self/status")
 
 
 def tokens(batch: int) -> tuple[Any, Any]:
@@ -89,9 +89,9 @@ def measure_here(library: str, cell: str) -> None:
     """Print bytes taken by training and the number of parameters, as JSON; for a fresh process."""
     train = TRAIN[library]
     train(cell, 8, 1)  # load code, start what is started once
-    before = resident()
+    before = process_memory("VmRSS")
     num_params = train(cell, HIDDEN, BATCH)
-    print(json.dumps({"peak": peak_resident() - before, "num_params": num_params}))
+    print(json.dumps({"peak": process_memory("VmHWM") - before, "num_params": num_params}))
 
 
 def measure(library: str, cell: str) -> dict[str, int]:
