@@ -57,6 +57,7 @@ def asan(session: nox.Session) -> None:
         "pytest",
         "-p",
         "no:cacheprovider",
+        "--capture=sys",  # leaves file descriptor 2 to the reports, which end the process
         *(session.posargs or chosen),
         env={
             "LD_PRELOAD": " ".join(libraries),

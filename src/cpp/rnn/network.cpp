@@ -47,6 +47,9 @@ Network::Network(const NetworkOptions& options) : options_(options) {
     require_positive("num_layers", options.layers);
     if (!(options.dropout >= 0 && options.dropout < 1))
         throw Invalid("dropout: expected a probability in [0, 1), got " + std::to_string(options.dropout));
+    // G*H and D*H are multiplied as Index from here on.
+    checked_product(sizeof(double) * static_cast<std::size_t>(gates() * directions()),
+                    static_cast<std::size_t>(hidden()));
     for (Index layer = 0; layer < layers(); ++layer) {
         for (Index direction = 0; direction < directions(); ++direction) add_layer(layer, direction);
     }
@@ -54,7 +57,6 @@ Network::Network(const NetworkOptions& options) : options_(options) {
 
 void Network::add_layer(Index layer, Index direction) {
     const std::string suffix = "_l" + std::to_string(layer) + (direction ? "_reverse" : "");
-    checked_product(static_cast<std::size_t>(gates()), static_cast<std::size_t>(hidden()));
     ParameterOffsets o{};
     o.weight_ih = add("weight_ih" + suffix, {gate_columns(), input(layer)});
     o.weight_hh = add("weight_hh" + suffix, {gate_columns(), hidden()});
