@@ -59,26 +59,38 @@ std::string in_gigabytes(std::size_t bytes) {
     return text;
 }
 
+struct Memory {
+    void* data = nullptr;
+    std::size_t size = 0;
+};
+
 // A few freed blocks, the newest first. Reusing one spares the system's zeroing of fresh pages at every call.
 class Recycler {
 public:
-    void* take(std::size_t size) {
+    // A block that serves, or nothing.
+    Memory take(std::size_t size, Use use) {
         const std::lock_guard lock(mutex_);
-        const auto found = std::find_if(kept_.begin(), kept_.end(), [&](const Kept& k) { return k.size == size; });
-        if (found == kept_.end()) return nullptr;
-        void* data = found->data;
-        bytes_ -= found->size;
+        auto found = kept_.end();
+        for (auto k = kept_.begin(); k != kept_.end(); ++k) {
+            if (k->use != use || (use == Use::result && k->memory.size != size)) continue;
+            if (found == kept_.end() || k->memory.size > found->memory.size) found = k;
+        }
+        if (found == kept_.end()) return {};
+        const Memory memory = found->memory;
+        bytes_ -= memory.size;
         kept_.erase(found);
-        return data;
+        if (memory.size >= size) return memory;
+        std::free(memory.data);  // the larger block that comes instead will serve in its place
+        return {};
     }
 
-    void keep(void* data, std::size_t size) {
+    void keep(Memory memory, Use use) {
         const std::lock_guard lock(mutex_);
-        kept_.insert(kept_.begin(), {data, size});
-        bytes_ += size;
+        kept_.insert(kept_.begin(), {memory, use});
+        bytes_ += memory.size;
         while (kept_.size() > kMostBlocks || bytes_ > kMostBytes) {
-            bytes_ -= kept_.back().size;
-            std::free(kept_.back().data);
+            bytes_ -= kept_.back().memory.size;
+            std::free(kept_.back().memory.data);
             kept_.pop_back();
         }
     }
@@ -88,15 +100,15 @@ public:
 
     void clear() {
         const std::lock_guard lock(mutex_);
-        for (const Kept& k : kept_) std::free(k.data);
+        for (const Kept& k : kept_) std::free(k.memory.data);
         kept_.clear();
         bytes_ = 0;
     }
 
 private:
     struct Kept {
-        void* data;
-        std::size_t size;
+        Memory memory;
+        Use use;
     };
     static constexpr std::size_t kMostBlocks = 8;
     static constexpr std::size_t kMostBytes = std::size_t{512} << 20;
@@ -132,20 +144,25 @@ std::size_t checked_product(std::size_t a, std::size_t b) {
 }
 
 void require_memory(std::size_t bytes) {
-    if (bytes < kUncheckedBytes) return;
+    if (bytes < kUncheckedBytes || bytes <= available_memory()) return;
+    recycler().clear();
     const std::size_t available = available_memory();
     if (bytes > available)
         throw OutOfMemory("needs " + in_gigabytes(bytes) + " of memory; " + in_gigabytes(available) + " are available");
 }
 
-Block::Block(std::size_t bytes) : size_(rounded(std::max<std::size_t>(bytes, 1))) {
-    data_ = recycler().take(size_);
-    if (data_) return;
+Block::Block(std::size_t bytes, Use use) : size_(rounded(std::max<std::size_t>(bytes, 1))), use_(use) {
+    if (const Memory reused = recycler().take(size_, use_); reused.data) {
+        data_ = reused.data;
+        size_ = reused.size;
+        return;
+    }
     require_memory(size_);
-    data_ = std::aligned_alloc(size_ >= kLargePage ? kLargePage : 4096, size_);
+    const std::size_t alignment = size_ >= kLargePage ? kLargePage : 4096;
+    data_ = std::aligned_alloc(alignment, size_);
     if (!data_) {
         recycler().clear();
-        data_ = std::aligned_alloc(size_ >= kLargePage ? kLargePage : 4096, size_);
+        data_ = std::aligned_alloc(alignment, size_);
     }
     if (!data_) throw OutOfMemory("needs " + in_gigabytes(size_) + " of memory, which the system refused");
 #if defined(__linux__)
@@ -154,7 +171,7 @@ Block::Block(std::size_t bytes) : size_(rounded(std::max<std::size_t>(bytes, 1))
 }
 
 Block::~Block() {
-    if (data_) recycler().keep(data_, size_);
+    if (data_) recycler().keep({data_, size_}, use_);
 }
 
 }  // namespace rnncore

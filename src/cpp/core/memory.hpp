@@ -17,16 +17,22 @@ std::size_t checked_product(std::size_t a, std::size_t b);
 // Throws OutOfMemory, naming both sizes, where `bytes` exceed what the machine or its limits still offer.
 void require_memory(std::size_t bytes);
 
+// What a block is for decides which one it reuses. A result outlives its call and gets memory of just its size; scratch
+// is needed during a call only and takes what an earlier call has left, so that passes of different sizes share a block.
+enum class Use { result, scratch };
+
 // An uninitialised block; movable, freed (or kept for the next call) by its destructor.
 class Block {
 public:
     Block() = default;
-    explicit Block(std::size_t bytes);
+    explicit Block(std::size_t bytes, Use use = Use::result);
     ~Block();
-    Block(Block&& other) noexcept : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+    Block(Block&& other) noexcept
+        : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)), use_(other.use_) {}
     Block& operator=(Block&& other) noexcept {
         std::swap(data_, other.data_);
         std::swap(size_, other.size_);
+        std::swap(use_, other.use_);
         return *this;
     }
 
@@ -36,6 +42,7 @@ public:
 private:
     void* data_ = nullptr;
     std::size_t size_ = 0;
+    Use use_ = Use::result;
 };
 
 // Adds up the arrays of a call, takes one block for them all and deals it out:
@@ -70,7 +77,7 @@ public:
 
     std::size_t mark() const { return next_; }
     void rewind(std::size_t mark) { next_ = mark; }
-    void take() { block_ = Block(size_); }
+    void take(Use use = Use::scratch) { block_ = Block(size_, use); }
     std::size_t size() const { return size_; }
 
 private:

@@ -21,7 +21,7 @@ Sampler<T>::Sampler(const Network& network, const LanguageModelWeights<T>& model
     if (!one_hot_) embedding_ = arena_.template reserve<T>(count(embedding.rows, embedding.columns));
     bias_ = arena_.template reserve<T>(count(1, classes()));
     logits_ = arena_.template reserve<T>(count(1, classes()));
-    arena_.take();
+    arena_.take(Use::result);
     if (!one_hot_) {
         for (Index v = 0; v < embedding.rows; ++v)
             std::copy_n(embedding.row(v), embedding.columns, embedding_.in(arena_) + v * embedding.columns);

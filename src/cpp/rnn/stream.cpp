@@ -26,7 +26,7 @@ Stream<T>::Stream(const Network& network, const T* params, Index batch)
     sums_ = reserve(batch, columns);
     extra_ = reserve(batch, h);
     table_ = reserve(network_.input(0), columns);
-    arena_.take();
+    arena_.take(Use::result);
     for (const PackedForward<T>& p : packed) weights_.push_back(p.fill(arena_, params, 0));
 
     const T* weight = params + network_.offsets(0, 0).weight_ih;

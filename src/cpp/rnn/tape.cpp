@@ -54,7 +54,7 @@ void prepare_tape(Tape<T>& tape, const PassInput<T>& input, T* y) {
             if (has_state && net.has_cell_state()) at.c0 = reserve(batch, h);
         }
     }
-    arena.take();
+    arena.take(Use::result);
 
     const T* x = input.x;
     for (Index layer = 0; layer < net.layers(); ++layer) {
