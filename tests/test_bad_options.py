@@ -24,6 +24,7 @@ BAD_OPTIONS: list[tuple[dict[str, Any], type[Exception], list[str]]] = [
     ({"dropout": 1.0}, ValueError, ["dropout", "[0, 1)", "1"]),
     ({"dropout": -0.1}, ValueError, ["dropout", "[0, 1)", "-0.1"]),
     ({"dropout": np.nan}, ValueError, ["dropout", "nan"]),
+    ({"dropout": 10**400}, ValueError, ["dropout", "[0, 1)", "inf"]),
     ({"dropout": "high"}, TypeError, ["dropout", "'high'"]),
     ({"bias": 1}, TypeError, ["bias", "True or False", "1"]),
     ({"batch_first": "no"}, TypeError, ["batch_first", "True or False", "'no'"]),

@@ -1,5 +1,6 @@
 """Initialisations: distribution, structure, what they leave alone, and what they refuse."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -136,3 +137,19 @@ def test_bad_arguments(function: Any, layer: Any, error: type[Exception], text: 
     with pytest.raises(error, match=text):
         function(layer)
     np.testing.assert_array_equal(layer.flat_params, before)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        init.default,
+        init.orthogonal,
+        init.identity,
+        init.one_hot_input,
+        init.forget_gate_bias,
+        lambda thing: init.uniform(thing, 0.1),
+    ],
+)
+def test_what_is_no_module_is_refused(call: Callable[[Any], None]) -> None:
+    with pytest.raises(TypeError, match="module: expected a Module, got dict"):
+        call({})

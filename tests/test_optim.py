@@ -315,6 +315,12 @@ def test_clip_grad_norm_of_gradients_that_are_not_finite(bad: float) -> None:
     np.testing.assert_array_equal(layer.flat_grads, before)
 
 
+def test_clipping_what_is_no_module() -> None:
+    for clip in (optim.clip_grad_norm, optim.clip_grad_value):
+        with pytest.raises(TypeError, match="module: expected a Module, got list"):
+            clip([], 1.0)
+
+
 def test_clip_grad_norm_of_zero_gradients() -> None:
     layer, _ = module_and_gradients(np.float32)
     assert optim.clip_grad_norm(layer, 1.0) == 0
@@ -347,7 +353,7 @@ def test_clipping_against_torch() -> None:
 @pytest.mark.parametrize(
     ("name", "options", "error", "text"),
     [
-        ("SGD", {"lr": -0.1}, ValueError, r"lr: expected .*\[0, inf\].*-0.1"),
+        ("SGD", {"lr": -0.1}, ValueError, r"lr: expected .*\[0, inf\).*-0.1"),
         ("SGD", {"lr": np.nan}, ValueError, "lr: .*nan"),
         ("SGD", {"lr": "fast"}, TypeError, "lr: .*'fast'"),
         ("SGD", {"lr": 1, "momentum": 1.0}, ValueError, "momentum"),

@@ -39,8 +39,10 @@ def test_unwritable_paths(tmp_path: Path) -> None:
         (Path("/dev/null"), OSError),
         (tmp_path / ("x" * 300), OSError),
     ):
-        with pytest.raises(error):
-            rc.save(layer, path)
+        for save in (lambda p: rc.save(layer, p), _files.require_writable):
+            with pytest.raises(error) as raised:
+                save(path)
+            assert raised.value.filename == str(path)
     assert names(tmp_path) == ["directory", "file"]
     assert names(tmp_path / "directory") == []
     assert (tmp_path / "file").read_text() == "content"
@@ -84,7 +86,7 @@ def write_half(path: Path) -> None:
 
 
 def test_an_error_in_writing_changes_nothing(path: Path) -> None:
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(OSError, match=f"No space.*{path.name}"):
         write_half(path)
     assert names(path.parent) == []
     path.write_bytes(b"old")
@@ -110,6 +112,9 @@ def test_things_that_are_no_models_are_not_saved(path: Path) -> None:
             rc.save(thing, path)
     with pytest.raises(TypeError, match="path: expected a file name, got int 3"):
         rc.save(rc.Linear(2, 3), 3)
+    for name in ("", "model\0"):
+        with pytest.raises(ValueError, match="path: expected a file name, got str"):
+            rc.save(rc.Linear(2, 3), name)
     assert path.read_bytes() == before
     assert names(path.parent) == [path.name]
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+import rnncore as rc
 from problems import CELL_NAMES, Answers, Problem, assert_same_bits
 from rnncore import _core
 from twin import Twin
@@ -145,6 +146,25 @@ def test_optimisers(dtype: type[np.floating]) -> None:
         return answers
 
     assert_bits_do_not_depend_on_threads(run)
+
+
+@pytest.mark.parametrize(
+    ("n", "error"),
+    [
+        (0, ValueError),
+        (-1, ValueError),
+        (2**40, ValueError),
+        (1.5, TypeError),
+        ("2", TypeError),
+        (None, TypeError),
+        (True, TypeError),
+    ],
+)
+def test_bad_numbers_of_threads(n: Any, error: type[Exception]) -> None:
+    before = rc.get_num_threads()
+    with pytest.raises(error, match=f"n: expected .*{n}"):
+        rc.set_num_threads(n)
+    assert rc.get_num_threads() == before
 
 
 # --- Python threads ------------------------------------------------------------------------------

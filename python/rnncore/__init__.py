@@ -10,7 +10,8 @@
 
 from rnncore import _openmp as _openmp  # first: it sets how the kernel's threads wait
 from rnncore import data, datasets, init, losses, models, optim, text, training
-from rnncore._core import available_isas, get_num_threads, isa, set_num_threads
+from rnncore._core import available_isas, isa
+from rnncore._threads import get_num_threads, set_num_threads
 from rnncore.io import load, save
 from rnncore.layers import GRU, LSTM, RNN, Dropout, Embedding, Linear
 from rnncore.models import LanguageModel

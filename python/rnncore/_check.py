@@ -22,8 +22,8 @@ def describe(value: object) -> str:
     return f"{type(value).__name__} {text if len(text) <= 60 else text[:57] + '...'}"
 
 
-def size(name: str, value: object, minimum: int = 1) -> int:
-    """Return `value` as int; it must be an integer and at least `minimum`."""
+def integer(name: str, value: object, minimum: int, maximum: int | None = None) -> int:
+    """Return `value` as int; it must be an integer from `minimum` to `maximum`."""
     if isinstance(value, bool | np.bool_) or not hasattr(value, "__index__"):
         raise TypeError(f"{name}: expected an integer, got {describe(value)}")
     try:
@@ -32,6 +32,14 @@ def size(name: str, value: object, minimum: int = 1) -> int:
         raise TypeError(f"{name}: expected an integer, got {describe(value)}") from None
     if number < minimum:
         raise ValueError(f"{name}: expected at least {minimum}, got {number}")
+    if maximum is not None and number > maximum:
+        raise ValueError(f"{name}: expected at most {maximum}, got {number}")
+    return number
+
+
+def size(name: str, value: object, minimum: int = 1) -> int:
+    """Return `value` as int; it must be a number of elements, at least `minimum`."""
+    number = integer(name, value, minimum)
     if number >= 2**63:
         raise MemoryError(f"{name}: {number} elements fit in no memory")
     return number
@@ -51,11 +59,15 @@ def real(
         value, int | float | np.integer | np.floating
     ):
         raise TypeError(f"{name}: expected a number, got {describe(value)}")
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError:  # an int that no float reaches
+        number = math.inf if value > 0 else -math.inf
     above = number > low if open_low else number >= low
     below = number < high if open_high else number <= high
     if not (math.isfinite(number) and above and below):
-        left, right = "(" if open_low else "[", ")" if open_high else "]"
+        left = "(" if open_low or low == -math.inf else "["
+        right = ")" if open_high or high == math.inf else "]"
         interval = f"{left}{low:g}, {high:g}{right}"
         raise ValueError(f"{name}: expected a finite number in {interval}, got {number:g}")
     return number
@@ -66,6 +78,13 @@ def flag(name: str, value: object) -> bool:
     if not isinstance(value, bool | np.bool_):
         raise TypeError(f"{name}: expected True or False, got {describe(value)}")
     return bool(value)
+
+
+def instance(name: str, value: object, kind: type) -> None:
+    """Raise TypeError unless `value` is a `kind`."""
+    if not isinstance(value, kind):
+        article = "an" if kind.__name__[0] in "AEIO" else "a"
+        raise TypeError(f"{name}: expected {article} {kind.__name__}, got {describe(value)}")
 
 
 def choice(name: str, value: object, options: Iterable[str]) -> str:

@@ -30,40 +30,52 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         If the file cannot be written, or `path` is a directory, a device or write-protected.
     """
     target = Path(os.path.realpath(as_path(path)))  # a symbolic link stays one
-    permissions = _permissions(target)
     temporary = target.with_name(f".rnncore-{secrets.token_hex(8)}.tmp")
-    # 0o666 as open() does, less the user's umask
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            if permissions is not None:
-                os.fchmod(descriptor, permissions)
-            yield file
-            file.flush()
-            os.fsync(descriptor)
-        os.replace(temporary, target)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
+    with _errors_naming(path):
+        permissions = _permissions(target)
+        # 0o666 as open() does, less the user's umask
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                if permissions is not None:
+                    os.fchmod(descriptor, permissions)
+                yield file
+                file.flush()
+                os.fsync(descriptor)
+            os.replace(temporary, target)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+            raise
     _flush_directory(target.parent)
 
 
 def require_writable(path: str | os.PathLike[str]) -> None:
     """Raise the error of `replacing` now, before long work; `path` is neither made nor changed."""
     target = Path(os.path.realpath(as_path(path)))
-    _permissions(target)
-    try:
+    with _errors_naming(path):
+        _permissions(target)
         with tempfile.TemporaryFile(dir=target.parent):
             pass
+
+
+@contextlib.contextmanager
+def _errors_naming(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Let errors of the system name `path` as the caller wrote it, not a temporary file or none."""
+    try:
+        yield
     except OSError as error:
-        raise OSError(error.errno, os.strerror(error.errno or 0), str(path)) from None
+        if error.errno is None:  # not of the system
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from None
 
 
 def as_path(path: str | os.PathLike[str]) -> Path:
-    """Return `path` as Path; TypeError if it is none."""
+    """Return `path` as Path; TypeError if it is none, ValueError if no file can have that name."""
     if not isinstance(path, str | os.PathLike):
         raise TypeError(f"path: expected a file name, got {describe(path)}")
+    if path == "" or "\0" in str(path):
+        raise ValueError(f"path: expected a file name, got {describe(path)}")
     return Path(path)
 
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from rnncore._check import Array, generator, real
+from rnncore._check import Array, generator, instance, real
 from rnncore.layers import LSTM, RNN, Module, Recurrent
 from rnncore.layers.parameters import fill_uniform
 
@@ -33,6 +33,7 @@ def default(module: Module, rng: np.random.Generator | int | None = None) -> Non
     rng : numpy Generator, int or None
         Source of the values; None takes the module's own.
     """
+    instance("module", module, Module)
     module.reset_parameters(rng)
 
 
@@ -48,6 +49,7 @@ def uniform(module: Module, a: float, rng: np.random.Generator | int | None = No
     rng : numpy Generator, int or None
         Source of the values.
     """
+    instance("module", module, Module)
     fill_uniform(module.flat_params, real("a", a, 0), generator(rng))
     module.mark_changed()
 
@@ -179,9 +181,12 @@ def forget_gate_bias(module: Module, value: float = 1.0) -> None:
 
 
 def _layers(module: Module, kind: type[Layer], function: str) -> Iterator[Layer]:
+    instance("module", module, Module)
     found = [layer for layer in module.modules() if isinstance(layer, kind)]
     if not found:
-        raise TypeError(f"{function}: expected a module with a {kind.__name__}, got {module!r}")
+        raise TypeError(
+            f"{function}: expected a module with {kind.__name__} layers, got {module!r}"
+        )
     return iter(found)
 
 

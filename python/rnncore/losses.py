@@ -13,7 +13,16 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from rnncore import _core
-from rnncore._check import Array, as_array, check_shape, choice, describe, floats, ids_array, size
+from rnncore._check import (
+    Array,
+    as_array,
+    check_shape,
+    choice,
+    describe,
+    floats,
+    ids_array,
+    integer,
+)
 from rnncore._layout import as_flat, as_rows
 
 __all__ = ["binary_cross_entropy", "cross_entropy", "mse"]
@@ -61,7 +70,7 @@ def cross_entropy(
         raise ValueError(f"logits: expected shape [..., V], got {describe(scores)}")
     classes = ids_array("targets", targets)
     check_shape("targets", classes, scores.shape[:-1])
-    ignored = size("ignore_index", ignore_index, minimum=-(2**63))
+    ignored = integer("ignore_index", ignore_index, -(2**63), 2**63 - 1)
     losses, gradient = _core.cross_entropy(
         as_rows("logits", scores), as_flat("targets", classes), ignored
     )

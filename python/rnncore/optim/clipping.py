@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from rnncore import _core
-from rnncore._check import real
+from rnncore._check import instance, real
 from rnncore.layers import Module
 
 
@@ -27,6 +27,7 @@ def clip_grad_norm(module: Module, max_norm: float) -> float:
     norm : float
         The norm before clipping.
     """
+    instance("module", module, Module)
     limit = real("max_norm", max_norm, 0, open_low=True)
     norm = math.sqrt(_core.squared_norm(module.flat_grads))
     if math.isfinite(norm) and norm > limit:
@@ -44,4 +45,5 @@ def clip_grad_value(module: Module, max_value: float) -> None:
     max_value : float
         Limit, above 0.
     """
+    instance("module", module, Module)
     _core.clip(module.flat_grads, real("max_value", max_value, 0, open_low=True))

@@ -18,7 +18,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 
-from rnncore._check import real, size
+from rnncore._check import integer, real
 
 
 class Schedule(ABC):
@@ -69,7 +69,7 @@ class Exponential(Schedule):
 
     def __init__(self, gamma: float, after_epoch: int = 0) -> None:
         self.gamma = real("gamma", gamma, 0, 1, open_low=True)
-        self.after_epoch = size("after_epoch", after_epoch, minimum=0)
+        self.after_epoch = integer("after_epoch", after_epoch, 0)
 
     def factor(self, step: int, epoch: int) -> float:
         """Return gamma^max(0, epoch - N)."""
@@ -90,7 +90,7 @@ class Step(Schedule):
     def __init__(self, gamma: float, after_epoch: int | Sequence[int]) -> None:
         self.gamma = real("gamma", gamma, 0, 1, open_low=True)
         epochs = after_epoch if isinstance(after_epoch, Sequence) else (after_epoch,)
-        self.after_epoch = tuple(size("after_epoch", epoch, minimum=0) for epoch in epochs)
+        self.after_epoch = tuple(integer("after_epoch", epoch, 0) for epoch in epochs)
 
     def factor(self, step: int, epoch: int) -> float:
         """Return gamma to the number of steps before this epoch."""
@@ -112,7 +112,7 @@ class Plateau(Schedule):
 
     def __init__(self, gamma: float = 0.5, patience: int = 0, min_improvement: float = 0.0) -> None:
         self.gamma = real("gamma", gamma, 0, 1, open_low=True)
-        self.patience = size("patience", patience, minimum=0)
+        self.patience = integer("patience", patience, 0)
         self.min_improvement = real("min_improvement", min_improvement, 0)
         self._factor = 1.0
         self._best = math.inf
@@ -142,7 +142,7 @@ class Plateau(Schedule):
         super().load_state_dict(state_dict)
         self._factor = real("state_dict['factor']", state_dict["factor"], 0, 1)
         self._best = float(state_dict["best"])
-        self._waited = size("state_dict['waited']", state_dict["waited"], minimum=0)
+        self._waited = integer("state_dict['waited']", state_dict["waited"], 0)
 
 
 class Cosine(Schedule):
@@ -162,8 +162,8 @@ class Cosine(Schedule):
     """
 
     def __init__(self, total: int, warmup: int = 0, floor: float = 0.0) -> None:
-        self.total = size("total", total)
-        self.warmup = size("warmup", warmup, minimum=0)
+        self.total = integer("total", total, 1)
+        self.warmup = integer("warmup", warmup, 0)
         self.floor = real("floor", floor, 0, 1)
         if self.warmup >= self.total:
             raise ValueError(f"warmup: expected less than total = {self.total}, got {self.warmup}")

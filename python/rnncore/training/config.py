@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from rnncore._check import choice, flag, real, size
+from rnncore._check import choice, flag, integer, real, size
 from rnncore.layers import Module
 from rnncore.optim import (
     SGD,
@@ -151,7 +151,7 @@ class ScheduleConfig:
     def __post_init__(self) -> None:
         choice("schedule", self.name, SCHEDULES)
         if self.after_epoch is not None:
-            size("after_epoch", self.after_epoch)
+            integer("after_epoch", self.after_epoch, 1)
         self.build(1)  # the schedule itself knows the ranges
 
     def build(self, updates: int) -> Schedule:
@@ -171,7 +171,7 @@ class ScheduleConfig:
         if "after_epoch" in options:
             options["after_epoch"] -= 1  # the schedules name the last such epoch, from 0
         if "warmup" in options:
-            warmup = size("warmup", options["warmup"], minimum=0)
+            warmup = integer("warmup", options["warmup"], 0)
             options.update(total=max(1, updates), warmup=min(warmup, updates // 2))
         return kind(**options)
 
@@ -227,14 +227,14 @@ class TrainingConfig:
         for name in ("batch_size", "bptt", "validation_streams"):
             size(name, getattr(self, name))
         if self.epochs is not None:
-            size("epochs", self.epochs)
+            integer("epochs", self.epochs, 1)
         flag("sentences", self.sentences)
         real("validation_fraction", self.validation_fraction, 0, 1, open_high=True)
         if self.validate_every is not None:
-            size("validate_every", self.validate_every)
+            integer("validate_every", self.validate_every, 1)
         if self.time_limit is not None:
             real("time_limit", self.time_limit, 0, math.inf, open_low=True)
-        size("seed", self.seed, minimum=0)
+        integer("seed", self.seed, 0)
 
     def epochs_of(self, updates_per_epoch: int) -> int:
         """Return the number of epochs, with so many updates in each."""

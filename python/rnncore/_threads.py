@@ -1,0 +1,35 @@
+"""The number of threads."""
+
+from __future__ import annotations
+
+from rnncore import _core
+from rnncore._check import integer
+
+__all__ = ["get_num_threads", "set_num_threads"]
+
+
+def get_num_threads() -> int:
+    """Return the number of threads that the kernels use at most.
+
+    At first it is the least of OpenMP's maximum, the processors that this process may run on, its
+    control group's share of them, and the environment variable ``RNNCORE_NUM_THREADS``.
+    """
+    return _core.get_num_threads()
+
+
+def set_num_threads(n: int) -> None:
+    """Let the kernels use `n` threads at most; results do not depend on it.
+
+    Parameters
+    ----------
+    n : int
+        At least 1; more than the machine has processors makes nothing faster.
+
+    Raises
+    ------
+    TypeError
+        If `n` is no integer.
+    ValueError
+        If it is less than 1 or 2^31 and more.
+    """
+    _core.set_num_threads(integer("n", n, 1, 2**31 - 1))
