@@ -28,7 +28,10 @@ from rnncore.text import CharTokenizer
         ({"nonlinearity": "tanh"}, TypeError, "nonlinearity: no option of cell 'lstm'"),
         ({"bidirectional": True}, TypeError, "bidirectional: no option of cell 'lstm'"),
         ({"tokenizer": CharTokenizer("ab")}, ValueError, "vocabulary of vocab_size = 7.*got 2"),
+        ({"tokenizer": "ab"}, TypeError, "tokenizer: expected a CharTokenizer, got str 'ab'"),
+        ({"initialization": "pytorch"}, TypeError, "expected an Initialization, got str 'pytorch'"),
         ({"hidden_size": 10**7}, MemoryError, "10000000"),
+        ({"num_layers": 10**10}, MemoryError, "num_layers: 10000000000 layers need"),
     ],
 )
 def test_bad_arguments(arguments: dict[str, Any], error: type[Exception], message: str) -> None:
@@ -41,7 +44,11 @@ def test_bad_initialization() -> None:
         Initialization("xavier")
     with pytest.raises(ValueError, match="scale: no option of initialization 'default'"):
         Initialization(scale=1.0)
-    with pytest.raises(TypeError, match="identity: expected a module with a RNN"):
+    with pytest.raises(ValueError, match="one_hot_std: expected"):
+        Initialization(one_hot_std=-1.0)
+    with pytest.raises(TypeError, match="forget_gate_bias: expected a number"):
+        Initialization(forget_gate_bias="high")
+    with pytest.raises(TypeError, match="identity: expected a module with RNN layers"):
         make_model("lstm", initialization=Initialization("identity"))
 
 
@@ -93,5 +100,24 @@ def test_bad_texts() -> None:
         of_ids.score([[1, 2]])
     with pytest.raises(TypeError, match="tokens: expected integers"):
         of_ids.score([0.5, 1.0])
-    with pytest.raises(ValueError, match="9"):
-        of_ids.score([0, 9])
+    for outside in (9, -1, -100):  # -100 is a target that does not count, but no token
+        with pytest.raises(
+            ValueError, match=rf"tokens: expected ids in .*, got {outside} at \[1\]"
+        ):
+            of_ids.score([0, outside])
+        with pytest.raises(
+            ValueError, match=rf"prompt: expected ids in .*, got {outside} at \[1\]"
+        ):
+            of_ids.sample([0, outside], 1)
+    with pytest.raises(ValueError, match="prompt: character '#'"):
+        model.sample("#", 1)
+    with pytest.raises(MemoryError, match="length: 10000000000000 tokens need"):
+        of_ids.sample([0], 10**13)
+    assert (
+        of_ids.sample([0], 3, top_k=10**30, rng=0).tolist() == of_ids.sample([0], 3, rng=0).tolist()
+    )
+
+
+def test_bad_configuration_of_training() -> None:
+    with pytest.raises(TypeError, match="config: expected a TrainingConfig, got dict"):
+        make_model("lstm").fit([0, 1] * 50, {"epochs": 1})

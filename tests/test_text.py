@@ -105,3 +105,8 @@ def test_tinyshakespeare() -> None:
     assert len(text) == 1_115_394
     assert len(set(text)) == 65
     assert text.startswith("First Citizen:\nBefore we proceed any further, hear me speak.\n")
+
+
+def test_vocabulary_that_is_none() -> None:
+    with pytest.raises(TypeError, match="vocabulary: expected characters, got int 3"):
+        CharTokenizer(3)

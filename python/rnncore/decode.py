@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from rnncore._check import generator, real, size
+from rnncore import _memory
+from rnncore._check import generator, integer, real, size
 from rnncore.data import IdsLike, as_tokens
 from rnncore.text import CharTokenizer
 
@@ -46,13 +47,14 @@ class Sampling:
 
     def __post_init__(self) -> None:
         real("temperature", self.temperature, 0)
-        size("top_k", self.top_k, 0)
+        integer("top_k", self.top_k, 0)
         real("top_p", self.top_p, 0, 1, open_low=True)
 
 
 class Sampled(ABC):
     """A model that can be sampled from, by ids or, when it has a tokenizer, by text."""
 
+    vocab_size: int
     tokenizer: CharTokenizer | None
 
     @abstractmethod
@@ -60,19 +62,27 @@ class Sampled(ABC):
         """Return the kernel's sampler of one sequence, with the present parameters."""
 
     def encode(self, tokens: str | IdsLike, name: str = "tokens") -> NDArray[np.int64]:
-        """Return the ids [N] of a text, or ids checked to be integers [N].
+        """Return the ids [N] of a text, or ids checked to be integers [N]; errors name `name`.
 
         Raises
         ------
         TypeError, ValueError
-            When tokens are neither text nor integers [N], a character is not in the vocabulary, or
-            the model has no vocabulary for text.
+            When tokens are neither text nor integers [N], a character is not in the vocabulary, an
+            id lies outside [0, V), or the model has no vocabulary for text.
         """
         if not isinstance(tokens, str):
-            return as_tokens(name, tokens)
+            ids = as_tokens(name, tokens)
+            outside = np.flatnonzero((ids < 0) | (ids >= self.vocab_size))
+            if outside.size:
+                position = int(outside[0])
+                raise ValueError(
+                    f"{name}: expected ids in [0, V={self.vocab_size}), got {ids[position]} at "
+                    f"[{position}]"
+                )
+            return ids
         if self.tokenizer is None:
             raise ValueError(f"{name}: expected ids, got text; the model has no vocabulary")
-        return self.tokenizer.encode(tokens)
+        return self.tokenizer.encode(tokens, name)
 
     @overload
     def sample(
@@ -126,8 +136,11 @@ class Sampled(ABC):
         TypeError, ValueError
             When the prompt is empty, is text and the model has no vocabulary, holds a character or
             id outside the vocabulary, or an option lies outside its range.
+        MemoryError
+            When `length` tokens do not fit in memory.
         """
         count = size("length", length, 0)
+        _memory.require(8 * count, f"length: {count} tokens")
         ids = self._primed(prompt, Sampling(temperature, top_k, top_p), rng)(count, 0)
         if isinstance(prompt, str) and self.tokenizer is not None:
             return prompt + self.tokenizer.decode(ids)
@@ -190,11 +203,10 @@ class Sampled(ABC):
             raise ValueError("prompt: expected at least one token, got none")
         sampler = self.sampler()
         sampler.feed(ids)
+        top_k = min(sampling.top_k, self.vocab_size)
         seed = int(generator(rng).integers(2**63))
 
         def draw(count: int, counter: int) -> NDArray[np.int64]:
-            return sampler.draw(
-                count, sampling.temperature, sampling.top_k, sampling.top_p, seed, counter
-            )
+            return sampler.draw(count, sampling.temperature, top_k, sampling.top_p, seed, counter)
 
         return draw

@@ -41,6 +41,8 @@ class CharTokenizer:
     """
 
     def __init__(self, vocabulary: Iterable[str]) -> None:
+        if not isinstance(vocabulary, Iterable):
+            raise TypeError(f"vocabulary: expected characters, got {describe(vocabulary)}")
         characters = tuple(vocabulary)
         for index, character in enumerate(characters):
             if not isinstance(character, str):
@@ -85,8 +87,8 @@ class CharTokenizer:
         """Number of characters V."""
         return len(self._vocabulary)
 
-    def encode(self, text: str) -> NDArray[np.int64]:
-        """Ids [T] of the T characters of ``text``.
+    def encode(self, text: str, name: str = "text") -> NDArray[np.int64]:
+        """Ids [T] of the T characters of ``text``, which an error calls ``name``.
 
         Raises
         ------
@@ -94,14 +96,14 @@ class CharTokenizer:
             When a character is not in the vocabulary; the message names it and its position,
             counted from 0.
         """
-        _check_text(text)
+        _check_text(text, name)
         code_points = _code_points(text)
         ids = self._ids[np.minimum(code_points, len(self._ids) - 1)]
         unknown = np.flatnonzero(ids == _UNKNOWN)
         if unknown.size:
             position = int(unknown[0])
             raise ValueError(
-                f"text: {_named(text[position])} at position {position} is not in the vocabulary "
+                f"{name}: {_named(text[position])} at position {position} is not in the vocabulary "
                 f"of {self.vocab_size} characters"
             )
         return ids
@@ -139,9 +141,9 @@ class CharTokenizer:
         return f"CharTokenizer({''.join(self._vocabulary)!r})"
 
 
-def _check_text(text: str) -> None:
+def _check_text(text: str, name: str = "text") -> None:
     if not isinstance(text, str):
-        raise TypeError(f"text: expected str, got {describe(text)}")
+        raise TypeError(f"{name}: expected str, got {describe(text)}")
 
 
 def _code_points(text: str) -> NDArray[np.uint32]:

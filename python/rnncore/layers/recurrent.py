@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Generic, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from rnncore import _core
+from rnncore import _core, _memory
 from rnncore._check import (
     Array,
     Ids,
@@ -68,6 +68,10 @@ class Recurrent(Module, Generic[State]):
         self.batch_first = flag("batch_first", batch_first)
         self.dropout = real("dropout", dropout, 0, 1, open_high=True)
         self.bidirectional = flag("bidirectional", bidirectional)
+        # Less than the layers need, so that an absurd number of them is refused before the kernel
+        # lists their parameters, each of which takes about a kilobyte in names and shapes.
+        rows = self.num_layers * self.num_directions
+        _memory.require(rows * 1024, f"num_layers: {self.num_layers} layers")
         self._network = _core.Network(
             cell,
             self.input_size,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from rnncore import init
-from rnncore._check import choice
+from rnncore._check import choice, real
 from rnncore.layers import LSTM, Module, Recurrent
 
 __all__ = ["INITIALIZATIONS", "Initialization"]
@@ -59,7 +60,7 @@ class Initialization:
     Raises
     ------
     TypeError, ValueError
-        When the name is unknown, or has no scale and one is given.
+        When the name is unknown, has no scale and one is given, or a value is no finite number.
     """
 
     name: str = "default"
@@ -69,6 +70,13 @@ class Initialization:
 
     def __post_init__(self) -> None:
         choice("initialization", self.name, INITIALIZATIONS)
+        for name, low in (
+            ("scale", -math.inf),
+            ("one_hot_std", 0),
+            ("forget_gate_bias", -math.inf),
+        ):
+            if getattr(self, name) is not None:
+                real(name, getattr(self, name), low)
         if self.scale is not None and INITIALIZATIONS[self.name].draw is None:
             raise ValueError(f"scale: no option of initialization {self.name!r}, got {self.scale}")
 

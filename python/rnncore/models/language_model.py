@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from rnncore import _core
-from rnncore._check import Array, Ids, check_shape, choice, describe, ids_array, size
+from rnncore._check import Array, Ids, check_shape, choice, describe, ids_array, instance, size
 from rnncore.data import IGNORED, Batches, IdsLike
 from rnncore.decode import Sampled
 from rnncore.layers import GRU, LSTM, RNN, Dropout, Embedding, Linear
@@ -100,11 +100,13 @@ class LanguageModel(Trainable, Sampled):
     ) -> None:
         super().__init__(dtype, rng)
         self.vocab_size = size("vocab_size", vocab_size)
-        if tokenizer is not None and tokenizer.vocab_size != self.vocab_size:
-            raise ValueError(
-                f"tokenizer: expected a vocabulary of vocab_size = {self.vocab_size} tokens, "
-                f"got {tokenizer.vocab_size}"
-            )
+        if tokenizer is not None:
+            instance("tokenizer", tokenizer, CharTokenizer)
+            if tokenizer.vocab_size != self.vocab_size:
+                raise ValueError(
+                    f"tokenizer: expected a vocabulary of vocab_size = {self.vocab_size} tokens, "
+                    f"got {tokenizer.vocab_size}"
+                )
         self.tokenizer = tokenizer
         self.cell = choice("cell", cell, CELLS)
         layer, own_options = CELLS[self.cell]
@@ -133,6 +135,7 @@ class LanguageModel(Trainable, Sampled):
         embedding = {} if self.embedding is None else {"embedding": self.embedding}
         self._adopt({**embedding, "rnn": self.rnn, "dropout": self.dropout, "output": self.output})
         chosen = Initialization() if initialization is None else initialization
+        instance("initialization", chosen, Initialization)
         chosen.apply(self, self.rnn, one_hot=embedding_size is None)
 
     # --- configuration ---------------------------------------------------------------------------
@@ -324,7 +327,8 @@ class LanguageModel(Trainable, Sampled):
             With ``sentences``, every line is a sequence of its own; that needs a tokenizer with the
             line feed.
         """
-        config = config or TrainingConfig()
+        config = TrainingConfig() if config is None else config
+        instance("config", config, TrainingConfig)
         boundary = int(self.encode("\n")[0]) if config.sentences else None
         return text_batches(self.encode(tokens), config, boundary)
 

@@ -48,6 +48,11 @@ def text_batches(
         training = SentenceBatches(learned, config.batch_size, rng=config.seed)
         return training, SentenceBatches(held_out, config.batch_size) if held_out else None
     first, last = split(ids, config.validation_fraction)
+    if len(first) <= config.batch_size:
+        raise ValueError(
+            f"text: expected more than batch_size = {config.batch_size} tokens to learn from, got "
+            f"{len(first)} of {len(ids)} (validation_fraction = {config.validation_fraction:g})"
+        )
     streams = min(config.validation_streams, 1 + len(last) // _SHORTEST_STREAM)
     validation = (
         ContiguousBatches(last, streams, _VALIDATION_STEPS, pad=True) if len(last) > 1 else None

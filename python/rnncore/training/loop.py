@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rnncore import _core, _files
+from rnncore._check import instance
 from rnncore.data import Batch, Batches
 from rnncore.progress import Progress, Report
 from rnncore.training.best import BestModel
@@ -104,7 +105,9 @@ def fit(
     TypeError, ValueError
         When an option of the optimiser or schedule does not fit.
     """
-    run = _Run(model, training, validation, config or TrainingConfig(), progress)
+    config = TrainingConfig() if config is None else config
+    instance("config", config, TrainingConfig)
+    run = _Run(model, training, validation, config, progress)
     if path is not None:
         _files.require_writable(path)
     best = BestModel(model, path)
