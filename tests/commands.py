@@ -35,6 +35,5 @@ def command(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]
         text=True,
         check=False,
         timeout=120,
-        **({} if "input" in options else {"stdin": subprocess.DEVNULL}),
-        **options,
+        **({} if "input" in options else {"stdin": subprocess.DEVNULL}) | options,
     )

@@ -2,7 +2,9 @@
 
 import io
 import math
+import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -13,7 +15,7 @@ import numpy as np
 import pytest
 
 import rnncore as rc
-from commands import SMALL, TEXT, write_model, write_text
+from commands import SMALL, TEXT, command, write_model, write_text
 from rnncore.cli import main
 from rnncore.text import CharTokenizer
 
@@ -252,6 +254,34 @@ def test_score_of_standard_input(
     *lines, total = rows(capsys.readouterr().out)
     assert len(lines) == 3
     assert total[3] == "14 characters"  # 6 and 0 and 5, and three line feeds, that at the end too
+
+
+def test_score_of_standard_input_as_of_a_file(model: Path, tmp_path: Path) -> None:
+    """Line ends and byte order mark, whatever the locale."""
+    (tmp_path / "text").write_bytes(b"\xef\xbb\xbfto be\r\nnot\r\n")
+    of_file = command("score", str(model), str(tmp_path / "text"))
+    with (tmp_path / "text").open("rb") as text:
+        of_input = command(
+            "score", str(model), stdin=text, env={**os.environ, "PYTHONIOENCODING": "latin-1"}
+        )
+    assert of_input.stderr == ""
+    assert of_input.stdout == of_file.stdout
+
+
+@pytest.mark.skipif(os.name != "posix", reason="closes streams as a POSIX shell does")
+def test_closed_streams(model: Path, tmp_path: Path) -> None:
+    """Python shows them as None; a training without anywhere to report to still saves."""
+    out = tmp_path / "out"
+    for arguments, status in (
+        (["info"], 0),
+        (["sample", str(model), "--length", "3"], 0),
+        (["score", str(model)], 2),
+        (["train", str(write_text(tmp_path / "t")), "--out", str(out), *SMALL], 0),
+    ):
+        run = shlex.join([sys.executable, "-m", "rnncore", *arguments])
+        shell = ["sh", "-c", f"{run} <&- >&- 2>&-"]
+        assert subprocess.run(shell, check=False, timeout=120).returncode == status
+    assert isinstance(rc.load(out), rc.LanguageModel)
 
 
 def test_score_without_line_feed_in_the_vocabulary(

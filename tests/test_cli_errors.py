@@ -2,6 +2,8 @@
 
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ import safetensors.numpy
 import rnncore as rc
 from commands import command, write_model, write_text
 from rnncore.cli import main
+from rnncore.text import CharTokenizer
 
 
 def fails(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -56,11 +59,27 @@ def fails(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
             ["train", "TEXT", "--out", "OUT", "--init-scale", "1"],
             "scale: no option of initialization",
         ),
-        (["train", "TEXT", "--out", "OUT", "--threads", "0"], "0"),
+        (["train", "TEXT", "--out", "OUT", "--threads", "0"], "--threads: expected at least 1"),
+        (["train", "TEXT", "--out", "OUT", "--threads", "9999999999"], "--threads: expected at mo"),
+        (
+            ["train", "TEXT", "--out", "OUT", "--clip-norm", "much"],
+            "--clip-norm: expected a number or none, got 'much'",
+        ),
+        (["train", "TEXT", "--out", "OUT", "--one-hot-std", "-1"], "one_hot_std: expected"),
+        (["train", "TEXT", "--out", "OUT", "--forget-bias", "nan"], "forget_gate_bias: expected"),
+        (
+            ["train", "TEXT", "--out", "OUT", "--sample-length", "9999999999999"],
+            "--sample-length: 9999999999999 characters need",
+        ),
+        (
+            ["train", "TEXT", "--out", "OUT", "--num-layers", "9999999999"],
+            "num_layers: 9999999999 layers need",
+        ),
+        (["train", "TEXT", "--out", ""], "path: expected a file name, got str ''"),
         (["train", "TEXT", "--out", "OUT", "--seed", "-1"], "seed: expected at least 0"),
         (
             ["train", "TEXT", "--out", "OUT", "--batch-size", "5000"],
-            "expected at least 5001 tokens",
+            "expected more than batch_size = 5000 tokens",
         ),
         (["train", "TEXT", "--out", "OUT", "--hidden-size", "10000000"], "GiB|memory"),
         (["train", "TEXT", "--out", "OUT", "--sample-length", "-1"], "--sample-length"),
@@ -88,7 +107,7 @@ def fails(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
         (["sample", "MODEL", "--seed", "-1"], "rng: expected"),
         (["score", "MODEL", "MISSING"], "MISSING: No such file or directory"),
         (["score", "MODEL", "EMPTY"], "EMPTY: expected a text, got an empty file"),
-        (["score", "MODEL", "OTHER"], r"line 1: text: character 'ö' \(U\+00F6\) at position 3"),
+        (["score", "MODEL", "OTHER"], r"line 1: character 'ö' \(U\+00F6\) at position 3"),
         (["score", "OF_IDS", "TEXT"], "OF_IDS: expected a language model with a vocabulary"),
         (["info", "MISSING"], "MISSING: No such file or directory"),
         (["info", "TRUNCATED"], "TRUNCATED: expected an rnncore model"),
@@ -131,9 +150,40 @@ def test_an_unknown_character_later_in_standard_input(tmp_path: Path) -> None:
     assert result.returncode == 2
     assert result.stdout.count("\n") == 1
     assert result.stderr == (
-        "rnncore: error: line 2: text: character 'ö' (U+00F6) at position 3 is not in the "
+        "rnncore: error: line 2: character 'ö' (U+00F6) at position 3 is not in the "
         "vocabulary of 12 characters\n"
     )
+
+
+def test_standard_input_that_is_no_utf_8(tmp_path: Path) -> None:
+    model = write_model(tmp_path / "model")
+    with (tmp_path / "binary").open("wb+") as binary:
+        binary.write(b"to be\n\xff\n")
+        binary.seek(0)
+        result = command("score", str(model), stdin=binary)
+    assert result.returncode == 2
+    assert result.stderr == (
+        "rnncore: error: standard input: expected text in UTF-8, got the byte 0xff\n"
+    )
+
+
+def test_standard_output_that_cannot_write_the_text(tmp_path: Path) -> None:
+    model = rc.LanguageModel(2, hidden_size=4, tokenizer=CharTokenizer("ö\n"))
+    rc.save(model, tmp_path / "model")
+    ascii_only = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    result = command("sample", str(tmp_path / "model"), "--prompt", "ö", env=ascii_only)
+    assert result.returncode == 2
+    assert result.stderr.count("\n") == 1
+    assert r"standard output: ascii has no '\xf6'" in result.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_device_on_standard_output() -> None:
+    run = [sys.executable, "-m", "rnncore", "info"]
+    with Path("/dev/full").open("w") as full:
+        result = subprocess.run(run, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert result.returncode == 2
+    assert result.stderr == ("rnncore: error: standard input or output: No space left on device\n")
 
 
 def test_nothing_on_standard_input(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from io import StringIO
 
 import rnncore
 from rnncore.cli import info, sample, score, train
@@ -33,6 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     int
         Exit status: 0, 2 after an error, 130 after Ctrl-C, 1 when nobody reads the output.
     """
+    _open_streams()
     try:
         given = _parser().parse_args(arguments)
         status: int = _COMMANDS[given.command].run(given)
@@ -58,8 +60,24 @@ def _parser() -> Parser:
     return parser
 
 
+def _open_streams() -> None:
+    """Let a stream that the caller has closed, which Python shows as None, be an empty one."""
+    if sys.stdin is None:
+        sys.stdin = StringIO()
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+
+
 def _one_line(error: BaseException) -> str:
     """What went wrong, in one line."""
-    if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.filename}: {error.strerror}"
+    if isinstance(error, OSError) and error.strerror is not None:
+        # reading and writing a stream is the only thing that happens without a file's name
+        return f"{error.filename or 'standard input or output'}: {error.strerror}"
+    if isinstance(error, UnicodeEncodeError):
+        character = error.object[error.start]
+        return (
+            f"standard output: {error.encoding} has no {character!a}; the environment "
+            "variable PYTHONUTF8=1 makes it UTF-8"
+        )
     return " ".join(str(error).split()) or type(error).__name__

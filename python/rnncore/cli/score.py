@@ -6,7 +6,7 @@ import argparse
 import math
 import sys
 from collections.abc import Iterable, Iterator
-from io import StringIO
+from io import StringIO, TextIOWrapper
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,7 +41,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(given: argparse.Namespace) -> int:
     """Run the command; return the exit status."""
     model = load_language_model(given.model)
-    lines = sys.stdin if given.file is None else StringIO(read_text(given.file))
+    lines = _standard_input() if given.file is None else StringIO(read_text(given.file))
     total, count, num_lines = 0.0, 0, 0
     for scores in (_contiguous if given.contiguous else _separate)(model, lines):
         line_total = float(scores.sum())
@@ -51,6 +51,18 @@ def run(given: argparse.Namespace) -> int:
         raise ValueError("standard input: expected a text, got nothing")
     print(f"total\t{_row(total, count)}\t{count} characters")
     return 0
+
+
+def _standard_input() -> Iterator[str]:
+    """Yield the lines of standard input as they come, in UTF-8 like those of files."""
+    if isinstance(sys.stdin, TextIOWrapper):
+        sys.stdin.reconfigure(encoding="utf-8-sig", errors="strict", newline=None)
+    try:
+        yield from sys.stdin
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"standard input: expected text in UTF-8, got the byte {error.object[error.start]:#04x}"
+        ) from None
 
 
 def _separate(model: LanguageModel, lines: Iterable[str]) -> Iterator[NDArray[np.float64]]:
@@ -78,10 +90,7 @@ def _contiguous(model: LanguageModel, lines: Iterable[str]) -> Iterator[NDArray[
 def _encoded(model: LanguageModel, lines: Iterable[str]) -> Iterator[NDArray[np.int64]]:
     """Yield the ids of each line; an error names the line."""
     for number, line in enumerate(lines, start=1):
-        try:
-            yield model.encode(line)
-        except ValueError as error:
-            raise ValueError(f"line {number}: {error}") from None
+        yield model.encode(line, f"line {number}")
 
 
 def _row(log_probability: float, count: int) -> str:

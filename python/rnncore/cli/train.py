@@ -9,8 +9,8 @@ import sys
 import threading
 
 import rnncore
-from rnncore import _files, datasets
-from rnncore._check import size
+from rnncore import _files, _memory, datasets
+from rnncore._check import integer, size
 from rnncore.cli.files import read_text
 from rnncore.cli.train_options import add_options as add_training_options
 from rnncore.cli.train_options import model_keywords, training_config
@@ -55,6 +55,9 @@ def run(given: argparse.Namespace) -> int:
     config = training_config(given)
     keywords = model_keywords(given)
     sample_length = size("--sample-length", given.sample_length, minimum=0)
+    _memory.require(8 * sample_length, f"--sample-length: {sample_length} characters")
+    if given.threads is not None:
+        integer("--threads", given.threads, 1, 2**31 - 1)
     _files.require_writable(given.out)
     name, text = _text(given.file, given.out)
     if given.threads is not None:

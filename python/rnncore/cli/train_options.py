@@ -28,7 +28,10 @@ _FLAG: dict[str, Any] = {"action": "store_true"}
 
 def _limit(text: str) -> float | None:
     """A number, or None for "none"."""
-    return None if text == "none" else float(text)
+    try:
+        return None if text == "none" else float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected a number or none, got {text!r}") from None
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
