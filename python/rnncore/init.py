@@ -143,7 +143,9 @@ def one_hot_input(
     layer = next(_layers(module, Recurrent, "one_hot_input"))
     for name in ("weight_ih_l0", "weight_ih_l0_reverse"):
         if name in layer.params:
-            layer.params[name][...] = source.normal(0.0, scale, layer.params[name].shape)
+            weight = layer.params[name]
+            source.standard_normal(out=weight, dtype=weight.dtype.type)
+            weight *= scale
     module.mark_changed()
 
 

@@ -1,12 +1,11 @@
 #include "core/memory.hpp"
 
 #include <pthread.h>
-#include <sys/resource.h>
-#if defined(__linux__)
 #include <sys/mman.h>
-#endif
+#include <sys/resource.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
@@ -22,6 +21,7 @@ constexpr std::size_t kUnlimited = std::numeric_limits<std::size_t>::max();
 // Below this a block cannot endanger the machine, and asking the system would cost more than the call.
 constexpr std::size_t kUncheckedBytes = std::size_t{256} << 20;
 constexpr std::size_t kLargePage = std::size_t{2} << 20;
+constexpr std::size_t kSmallPage = 4096;
 
 std::size_t read_number(const char* path) {
     std::ifstream file(path);
@@ -64,6 +64,33 @@ struct Memory {
     std::size_t size = 0;
 };
 
+// Large blocks come straight from the system and go straight back: malloc would keep what it is given for later. They
+// begin at a large page.
+void* map_pages(std::size_t size) {
+    const std::size_t reserved = size + kLargePage;
+    if (reserved < size) return nullptr;
+    void* const start = mmap(nullptr, reserved, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (start == MAP_FAILED) return nullptr;
+    const auto address = reinterpret_cast<std::uintptr_t>(start);
+    const std::size_t before = (kLargePage - address % kLargePage) % kLargePage;
+    char* const data = static_cast<char*>(start) + before;
+    if (before > 0) munmap(start, before);
+    munmap(data + size, reserved - size - before);
+#if defined(__linux__)
+    madvise(data, size, MADV_HUGEPAGE);
+#endif
+    return data;
+}
+
+void* allocate(std::size_t size) { return size >= kLargePage ? map_pages(size) : std::aligned_alloc(kSmallPage, size); }
+
+void release(Memory memory) {
+    if (memory.size >= kLargePage)
+        munmap(memory.data, memory.size);
+    else
+        std::free(memory.data);
+}
+
 // A few freed blocks, the newest first. Reusing one spares the system's zeroing of fresh pages at every call.
 class Recycler {
 public:
@@ -80,7 +107,7 @@ public:
         bytes_ -= memory.size;
         kept_.erase(found);
         if (memory.size >= size) return memory;
-        std::free(memory.data);  // the larger block that comes instead will serve in its place
+        release(memory);  // the larger block that comes instead will serve in its place
         return {};
     }
 
@@ -90,7 +117,7 @@ public:
         bytes_ += memory.size;
         while (kept_.size() > kMostBlocks || bytes_ > kMostBytes) {
             bytes_ -= kept_.back().memory.size;
-            std::free(kept_.back().memory.data);
+            release(kept_.back().memory);
             kept_.pop_back();
         }
     }
@@ -100,7 +127,7 @@ public:
 
     void clear() {
         const std::lock_guard lock(mutex_);
-        for (const Kept& k : kept_) std::free(k.memory.data);
+        for (const Kept& k : kept_) release(k.memory);
         kept_.clear();
         bytes_ = 0;
     }
@@ -130,7 +157,7 @@ struct ForkGuard {
 } const fork_guard;
 
 std::size_t rounded(std::size_t bytes) {
-    const std::size_t unit = bytes >= kLargePage ? kLargePage : 4096;
+    const std::size_t unit = bytes >= kLargePage ? kLargePage : kSmallPage;
     if (bytes > kUnlimited - unit) throw OutOfMemory("sizes overflow the address space");
     return (bytes + unit - 1) / unit * unit;
 }
@@ -158,16 +185,12 @@ Block::Block(std::size_t bytes, Use use) : size_(rounded(std::max<std::size_t>(b
         return;
     }
     require_memory(size_);
-    const std::size_t alignment = size_ >= kLargePage ? kLargePage : 4096;
-    data_ = std::aligned_alloc(alignment, size_);
+    data_ = allocate(size_);
     if (!data_) {
         recycler().clear();
-        data_ = std::aligned_alloc(alignment, size_);
+        data_ = allocate(size_);
     }
     if (!data_) throw OutOfMemory("needs " + in_gigabytes(size_) + " of memory, which the system refused");
-#if defined(__linux__)
-    if (size_ >= kLargePage) madvise(data_, size_, MADV_HUGEPAGE);
-#endif
 }
 
 Block::~Block() {
