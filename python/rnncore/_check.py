@@ -18,7 +18,7 @@ def describe(value: object) -> str:
     """What came, in a few words: dtype and shape of an array, type and value of anything else."""
     if isinstance(value, np.ndarray):
         return f"a {value.dtype} array of shape {value.shape}"
-    text = repr(value)
+    text = " ".join(repr(value).split())
     return f"{type(value).__name__} {text if len(text) <= 60 else text[:57] + '...'}"
 
 

@@ -74,13 +74,13 @@ class ContiguousBatches:
 
     Parameters
     ----------
-    ids
-        Integer tokens [N], N at least 2.
-    batch_size
+    ids : integers [N]
+        Tokens, at least 2.
+    batch_size : int
         Number of streams B.
-    bptt
+    bptt : int
         Steps of one batch; the last batch of a pass may be shorter.
-    pad
+    pad : bool
         False: every stream has floor((N-1)/B) targets and the up to B-1 targets left over at the
         end are dropped, as suits training. True: all N-1 targets occur, the last streams being
         padded with `IGNORED`, as a fair evaluation needs; B is lowered to N-1 where it exceeds it.
@@ -138,12 +138,12 @@ class SentenceBatches:
 
     Parameters
     ----------
-    sentences
-        Integer arrays [N_k], each with its boundary tokens and at least 2 tokens long.
-    batch_size
+    sentences : sequence of integers [N_k]
+        Each with its boundary tokens and at least 2 tokens long.
+    batch_size : int
         Sentences of one batch; one batch of a pass may have fewer.
-    rng
-        Generator or seed: each pass deals sentences of equal length anew and takes the batches in
+    rng : numpy Generator, int or None
+        With one, each pass deals sentences of equal length anew and takes the batches in
         a new order. None: every pass is the same, shortest sentences first.
 
     Raises
@@ -205,15 +205,16 @@ def sentences(ids: Any, boundary: int) -> list[Ids]:
 
     Parameters
     ----------
-    ids
-        Integer tokens [N].
-    boundary
+    ids : integers [N]
+        Tokens of the text.
+    boundary : int
         The token between sentences: the line feed of a text with one sentence a line. It begins
         and ends every sentence, so that a model learns how sentences start and when they stop.
 
     Returns
     -------
-    list of arrays [N_k], N_k at least 2. An empty line is a sentence too.
+    list of int64 arrays [N_k]
+        N_k is at least 2: an empty line is a sentence too.
     """
     tokens = as_tokens("ids", ids)
     if len(tokens) == 0 or tokens[0] != boundary:
@@ -229,9 +230,9 @@ def split(tokens: Sliceable, validation_fraction: float) -> tuple[Sliceable, Sli
 
     Parameters
     ----------
-    tokens
-        Token ids [N], or a list of N sentences.
-    validation_fraction
+    tokens : integers [N], or list of N sentences
+        What to divide.
+    validation_fraction : float
         Share of the N that is held out, in [0, 1); 0 gives an empty validation part.
 
     Raises

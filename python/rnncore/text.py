@@ -20,9 +20,8 @@ class CharTokenizer:
 
     Parameters
     ----------
-    vocabulary
-        The V distinct characters in the order of their ids, as a string or a sequence of
-        one-character strings.
+    vocabulary : str or sequence of one-character str
+        The V distinct characters in the order of their ids.
 
     Raises
     ------
