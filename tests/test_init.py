@@ -1,5 +1,6 @@
 """Initialisations: distribution, structure, what they leave alone, and what they refuse."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -153,3 +154,25 @@ def test_bad_arguments(function: Any, layer: Any, error: type[Exception], text: 
 def test_what_is_no_module_is_refused(call: Callable[[Any], None]) -> None:
     with pytest.raises(TypeError, match="module: expected a Module, got dict"):
         call({})
+
+
+@pytest.mark.parametrize(
+    ("name", "call"),
+    [
+        ("a", init.uniform),
+        ("gain", init.orthogonal),
+        ("scale", init.identity),
+        ("std", init.one_hot_input),
+    ],
+)
+@pytest.mark.parametrize("bad", [1e300, float("inf"), float("nan")])
+def test_scales_beyond_the_dtype_are_refused(
+    name: str, call: Callable[[Any, float], None], bad: float
+) -> None:
+    layer = rc.RNN(3, HIDDEN, rng=0)
+    before = layer.flat_params.copy()
+    with pytest.raises(
+        ValueError, match=f"{name}: expected a finite number in .*, got {re.escape(f'{bad:g}')}"
+    ):
+        call(layer, bad)
+    np.testing.assert_array_equal(layer.flat_params, before)

@@ -6,6 +6,7 @@ before are refused afterwards.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any, TypeVar
 
@@ -49,8 +50,8 @@ def uniform(module: Module, a: float, rng: np.random.Generator | int | None = No
     rng : numpy Generator, int or None
         Source of the values.
     """
-    instance("module", module, Module)
-    fill_uniform(module.flat_params, real("a", a, 0), generator(rng))
+    bound = _scale("a", a, module, 0)
+    fill_uniform(module.flat_params, bound, generator(rng))
     module.mark_changed()
 
 
@@ -78,7 +79,7 @@ def orthogonal(
         If there is no recurrent layer in `module`.
     """
     source = generator(rng)
-    scale = real("gain", gain)
+    scale = _scale("gain", gain, module)
     for layer in _layers(module, Recurrent, "orthogonal"):
         for weight in _recurrent_weights(layer):
             for gate in weight.reshape(-1, layer.hidden_size, layer.hidden_size):
@@ -105,7 +106,7 @@ def identity(module: Module, scale: float = 1.0) -> None:
     TypeError
         If there is no RNN in `module`.
     """
-    value = real("scale", scale)
+    value = _scale("scale", scale, module)
     for layer in _layers(module, RNN, "identity"):
         for weight in _recurrent_weights(layer):
             weight[...] = value * np.eye(layer.hidden_size)
@@ -139,7 +140,7 @@ def one_hot_input(
         If there is no recurrent layer in `module`.
     """
     source = generator(rng)
-    scale = real("std", std, 0)
+    scale = _scale("std", std, module, 0)
     layer = next(_layers(module, Recurrent, "one_hot_input"))
     for name in ("weight_ih_l0", "weight_ih_l0_reverse"):
         if name in layer.params:
@@ -169,7 +170,7 @@ def forget_gate_bias(module: Module, value: float = 1.0) -> None:
     ValueError
         If an LSTM was made with ``bias=False``.
     """
-    bias = real("value", value)
+    bias = _scale("value", value, module)
     layers = list(_layers(module, LSTM, "forget_gate_bias"))
     for layer in layers:
         if not layer.bias:
@@ -180,6 +181,13 @@ def forget_gate_bias(module: Module, value: float = 1.0) -> None:
             if name.startswith("bias"):
                 parameter[forget] = bias if name.startswith("bias_ih") else 0
     module.mark_changed()
+
+
+def _scale(name: str, value: object, module: Module, low: float = -math.inf) -> float:
+    """Return `value` as float; its products with what is drawn must fit in the module's dtype."""
+    instance("module", module, Module)
+    limit = float(np.finfo(module.dtype).max) / 16  # no normal number is drawn beyond 16
+    return real(name, value, max(low, -limit), limit)
 
 
 def _layers(module: Module, kind: type[Layer], function: str) -> Iterator[Layer]:
