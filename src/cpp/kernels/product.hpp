@@ -2,45 +2,9 @@
 // by one panel, and stays in registers over the whole of k.
 #pragma once
 
-#include "kernels/table.hpp"
-#include "kernels/vector.hpp"
+#include "kernels/packing.hpp"
 
 namespace rnncore::RNNCORE_ISA {
-
-// 24 (12) accumulators leave room for the two vectors of b and the broadcast element of a in 32 (16) registers.
-inline constexpr int kTileRows = kRegisters == 32 ? 12 : 6;
-inline constexpr int kPanelVectors = 2;
-template <class T>
-inline constexpr int kPanel = kPanelVectors * kLanes<T>;
-// A panel of this depth is 32 KB with 64-byte vectors: it stays in the L1 cache while the row tiles pass over it.
-template <class T>
-inline constexpr Index kDepth = 1024 / static_cast<Index>(sizeof(T));
-
-template <class T>
-[[gnu::always_inline]] inline Index panel_vectors(Index columns) {
-    const Index vectors = (columns + kLanes<T> - 1) / kLanes<T>;
-    return vectors < kPanelVectors ? vectors : kPanelVectors;
-}
-
-template <class T>
-void pack(const Packing<T>& p) {
-    for (Index first = 0; first < p.n; first += kPanel<T>) {
-        const Index used = p.n - first < kPanel<T> ? p.n - first : kPanel<T>;
-        const Index width = panel_vectors<T>(used) * kLanes<T>;
-        T* panel = p.packed + first * p.k;
-        const T* source = p.source + first * p.stride_n;
-        for (Index k = 0; k < p.k; ++k) {
-            T* row = panel + k * width;
-            const T* from = source + k * p.stride_k;
-            if (p.stride_n == 1) {
-                __builtin_memcpy(row, from, static_cast<unsigned long>(used) * sizeof(T));
-            } else {
-                for (Index j = 0; j < used; ++j) row[j] = from[j * p.stride_n];
-            }
-            for (Index j = used; j < width; ++j) row[j] = 0;
-        }
-    }
-}
 
 // Element (row, k) of a: rows at a stride (activations), or packed by k (the transposed product).
 template <class T>
@@ -260,32 +224,6 @@ template <class T, int V>
         return OuterFunctions<T, V, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12>::by_rows[rows - 1];
     else
         return OuterFunctions<T, V, 1, 2, 3, 4, 5, 6>::by_rows[rows - 1];
-}
-
-template <class T>
-void pack_rows(const T* const* rows, Index first, Index k, Index n, T* packed) {
-    for (Index column = 0; column < n; column += kPanel<T>) {
-        const Index used = n - column < kPanel<T> ? n - column : kPanel<T>;
-        const Index width = panel_vectors<T>(used) * kLanes<T>;
-        T* panel = packed + column * k;
-        for (Index i = 0; i < k; ++i) {
-            const T* from = rows[i] + first + column;
-            T* to = panel + i * width;
-            if (used == width) {
-                for (Index j = 0; j < width; j += kLanes<T>) store(to + j, load(from + j));
-            } else {
-                for (Index j = 0; j < used; ++j) to[j] = from[j];
-                for (Index j = used; j < width; ++j) to[j] = 0;
-            }
-        }
-    }
-}
-
-template <class T>
-[[gnu::always_inline]] inline void pack_tile(const T* a, Index lda, Index k, Index m, T* packed) {
-    for (Index i = 0; i < k; ++i) {
-        for (Index j = 0; j < m; ++j) packed[i * m + j] = a[i * lda + j];
-    }
 }
 
 template <class T>

@@ -32,18 +32,6 @@ inline constexpr int kNumbers = kWays * 4 * kCounters;
 #endif
 }
 
-// a0 b0 a1 b1 ...: the first or the second half of it
-template <bool second, class Vector>  // a parameter, so that only the branch of its width is compiled
-[[gnu::always_inline]] inline Vector interleave(Vector a, Vector b) {
-    constexpr int n = sizeof(Vector) / 8, h = second ? n / 2 : 0;
-    if constexpr (n == 2)
-        return __builtin_shufflevector(a, b, h, h + n);
-    else if constexpr (n == 4)
-        return __builtin_shufflevector(a, b, h, h + n, h + 1, h + n + 1);
-    else
-        return __builtin_shufflevector(a, b, h, h + n, h + 1, h + n + 1, h + 2, h + n + 2, h + 3, h + n + 3);
-}
-
 inline constexpr int kRounds = 10;
 
 struct RoundKeys {

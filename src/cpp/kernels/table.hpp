@@ -21,8 +21,8 @@ struct RowBlock {
     Index rows;
 };
 
-// b[k, n] = source[k * stride_k + n * stride_n] -> panels of `tile_columns` columns: packed[panel][k][column].
-// The last panel is padded with zeros up to a multiple of the lanes.
+// b[k, n] = source[k * stride_k + n * stride_n], one of the strides being 1 -> panels of `tile_columns` columns:
+// packed[panel][k][column]. The last panel is padded with zeros up to a multiple of the lanes.
 template <class T>
 struct Packing {
     const T* source;

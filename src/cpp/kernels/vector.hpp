@@ -120,6 +120,21 @@ template <class T>
 #endif
 }
 
+// a0 b0 a1 b1 ...: the first or the second half of it
+template <bool second, class Vector>
+[[gnu::always_inline]] inline Vector interleave(Vector a, Vector b) {
+    constexpr int n = sizeof(Vector) / sizeof(a[0]), h = second ? n / 2 : 0, k = h + n;
+    if constexpr (n == 2)
+        return __builtin_shufflevector(a, b, h, k);
+    else if constexpr (n == 4)
+        return __builtin_shufflevector(a, b, h, k, h + 1, k + 1);
+    else if constexpr (n == 8)
+        return __builtin_shufflevector(a, b, h, k, h + 1, k + 1, h + 2, k + 2, h + 3, k + 3);
+    else
+        return __builtin_shufflevector(a, b, h, k, h + 1, k + 1, h + 2, k + 2, h + 3, k + 3, h + 4, k + 4, h + 5, k + 5,
+                                       h + 6, k + 6, h + 7, k + 7);
+}
+
 // How many lanes one pass of for_lanes holds: all of them, or the rest of a row.
 struct AllLanes {
     template <class T>
