@@ -35,7 +35,7 @@ BAD_INPUTS: list[tuple[Any, type[Exception], list[str]]] = [
     (np.full((STEPS, BATCH), "a"), TypeError, ["x", "float32", "<U1"]),
     ([[0.5] * INPUT] * STEPS, TypeError, ["x", "float32", "float64"]),
     ([[1, 2], [3]], ValueError, ["x", "[[1, 2], [3]]"]),
-    (None, TypeError, ["x", "float32", "object"]),
+    (None, TypeError, ["x", "float32", "None"]),
     (GOOD[..., :3], ValueError, ["x", "4", "(5, 3, 3)"]),
     (GOOD[0, 0], ValueError, ["x", "4", "(4,)"]),
     (GOOD[np.newaxis], ValueError, ["x", "4", "(1, 5, 3, 4)"]),
@@ -243,7 +243,7 @@ def test_load_state_dict(make: Callable[..., Any]) -> None:
             TypeError,
             ["bias_hh_l0", "float32", "float64"],
         ),
-        ({**good, "bias_hh_l0": None}, TypeError, ["bias_hh_l0", "object"]),
+        ({**good, "bias_hh_l0": None}, TypeError, ["bias_hh_l0", "None"]),
         (list(good.items()), TypeError, ["mapping", "list"]),
         (None, TypeError, ["mapping", "None"]),
     ):

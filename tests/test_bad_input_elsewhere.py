@@ -74,7 +74,7 @@ def test_linear() -> None:
             (np.ones((2, INPUT), int), TypeError, ["float32", "int64"]),
             (GOOD[..., :3], ValueError, ["[..., 4]", "(5, 3, 3)"]),
             (np.float32(1), ValueError, ["[..., 4]", "()"]),
-            (None, TypeError, ["float32", "object"]),
+            (None, TypeError, ["float32", "None"]),
         ):
             refuses(layer, lambda c=call, x=x: c(x), error, "x", *words)
     for dy, error, words in (

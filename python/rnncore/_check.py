@@ -17,7 +17,8 @@ Ids = NDArray[np.integer[Any]]
 def describe(value: object) -> str:
     """What came, in a few words: dtype and shape of an array, type and value of anything else."""
     if isinstance(value, np.ndarray):
-        return f"a {value.dtype} array of shape {value.shape}"
+        article = "an" if value.dtype.name.startswith(("i", "o")) else "a"
+        return f"{article} {value.dtype} array of shape {value.shape}"
     text = " ".join(repr(value).split())
     return f"{type(value).__name__} {text if len(text) <= 60 else text[:57] + '...'}"
 
@@ -152,7 +153,8 @@ def floats(
     """
     array = as_array(name, value)
     if array.dtype != dtype:
-        raise TypeError(f"{name}: expected {dtype}, got {describe(array)}")
+        came = array if array.dtype.kind in "biufc" else value  # None would be an array of objects
+        raise TypeError(f"{name}: expected {dtype}, got {describe(came)}")
     if shape is not None:
         check_shape(name, array, shape)
     return array

@@ -248,7 +248,7 @@ class Recurrent(Module, Generic[State]):
         array = as_array("x", x)
         width: tuple[int, ...] = ()
         if not is_ids(array):
-            floats("x", array, self.dtype)
+            floats("x", x, self.dtype)
             width = (self.input_size,)
         batched = array.ndim != 1 + len(width)
         outer = ("B", "T") if self.batch_first else ("T", "B")

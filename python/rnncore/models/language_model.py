@@ -112,9 +112,8 @@ class LanguageModel(Trainable, Sampled):
         layer, own_options = CELLS[self.cell]
         for name in cell_options:
             if name not in own_options:
-                raise TypeError(
-                    f"{name}: no option of cell {self.cell!r}, which takes {sorted(own_options)}"
-                )
+                takes = ", ".join(sorted(own_options)) or "none"
+                raise TypeError(f"{name}: no option of cell {self.cell!r}, which takes {takes}")
         self._cell_options = dict(cell_options)
 
         shared: dict[str, Any] = {"dtype": self.dtype, "rng": self.rng}

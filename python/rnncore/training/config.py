@@ -248,5 +248,6 @@ def _accepted(given: Mapping[str, Any], options: Mapping[str, Any], owner: str) 
     chosen = {name: value for name, value in given.items() if value is not None}
     for name in chosen:
         if name not in options:
-            raise ValueError(f"{name}: no option of {owner}, which takes {sorted(options)}")
+            takes = ", ".join(sorted(options)) or "none"
+            raise ValueError(f"{name}: no option of {owner}, which takes {takes}")
     return chosen
