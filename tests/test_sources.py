@@ -1,0 +1,38 @@
+"""The C++ sources keep to the layers that their README states."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+SOURCES = Path(__file__).resolve().parent.parent / "src" / "cpp"
+
+
+def permitted() -> dict[str, list[str]]:
+    """The table "Who may include whom": directory -> what it may include besides itself."""
+    rows = re.findall(
+        r"^\| `(\w+)/` \|.*\|(.*)\|$", (SOURCES / "README.md").read_text("utf-8"), re.MULTILINE
+    )
+    return {directory: re.findall(r"`([\w./]+)`", allowed) for directory, allowed in rows}
+
+
+def test_every_directory_is_in_the_table() -> None:
+    assert set(permitted()) == {p.name for p in SOURCES.iterdir() if p.is_dir()}
+
+
+@pytest.mark.parametrize("directory", sorted(permitted()))
+def test_includes(directory: str) -> None:
+    allowed = (f"{directory}/", *permitted()[directory])
+    files = [p for p in (SOURCES / directory).iterdir() if p.suffix in {".cpp", ".hpp"}]
+    assert files
+    for path in files:
+        for included in re.findall(r'^#include "(.+)"', path.read_text("utf-8"), re.MULTILINE):
+            assert included.startswith(allowed), f"{path.name} includes {included}"
+
+
+def test_kernels_use_no_standard_templates() -> None:
+    """Compiled for AVX-512 and merged by the linker, they would crash older processors."""
+    headers = {"cstddef", "cstdint", "immintrin.h", "arm_neon.h"}  # types and intrinsics only
+    for path in (SOURCES / "kernels").iterdir():
+        included = re.findall(r"^ *# *include <(.+)>", path.read_text("utf-8"), re.MULTILINE)
+        assert set(included) <= headers, path.name
