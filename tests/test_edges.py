@@ -299,6 +299,15 @@ def test_elementwise_kernels_take_any_strides(data: st.DataObject, x: Array) -> 
         np.testing.assert_array_equal(_core.dropout(view, 0.5, 3), _core.dropout(x, 0.5, 3))
 
 
+def test_more_steps_than_memory() -> None:
+    """Arrays without sequences may have any number of steps, each of which needs an index."""
+    network = _core.Network("lstm", 3, 4)
+    params = np.zeros(network.num_params, np.float32)
+    for x in (np.empty((2**45, 0, 3), np.float32), np.empty((2**45, 0), np.int64)):
+        with pytest.raises(MemoryError, match="available"):
+            network.infer(params, x, None, None)
+
+
 # --- the caller's state --------------------------------------------------------------------------
 def test_inputs_are_not_written() -> None:
     problem = Problem.random(

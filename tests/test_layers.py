@@ -1,5 +1,6 @@
 """Recurrent layers as users call them: shapes, layouts, states, caches, streaming."""
 
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -286,6 +287,19 @@ def test_dropout_acts_in_training_only_and_comes_from_the_generator(
     assert np.any(first != second)
     np.testing.assert_array_equal(other.forward(x)[0], first)
     np.testing.assert_array_equal(other.forward(x)[0], second)
+
+
+def test_cache_keeps_inputs_only_where_it_reads_them() -> None:
+    """A ragged batch is read from a packed copy: the caller's array may go."""
+    layer = rc.LSTM(INPUT, HIDDEN, rng=0)
+    for lengths, kept in ((None, True), ([2, 1], False)):
+        x = np.ones((3, 2, INPUT), np.float32)
+        reference = weakref.ref(x)
+        cache = layer.forward(x, lengths=lengths)[2]
+        del x
+        assert (reference() is not None) == kept
+        del cache
+        assert reference() is None
 
 
 # --- streaming -----------------------------------------------------------------------------------

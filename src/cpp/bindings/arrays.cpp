@@ -1,7 +1,9 @@
 #include "bindings/arrays.hpp"
 
 #include <algorithm>
+#include <functional>
 #include <memory>
+#include <numeric>
 #include <optional>
 
 #include "core/error.hpp"
@@ -110,6 +112,12 @@ void require_in_place(const py::array& array, const char* name) {
                           : !aligned(array)                       ? "an aligned"
                                                                   : nullptr;
     if (missing) throw py::value_error(std::string(name) + ": expected " + missing + " array, got one that is not");
+}
+
+// Of the shape as it was checked: the owner's may be set by another thread while the call has released the lock.
+template <class T>
+Index View<T>::size() const {
+    return std::accumulate(shape.begin(), shape.end(), Index{1}, std::multiplies<Index>());
 }
 
 template <class T>

@@ -45,7 +45,7 @@ struct View {
 
     explicit operator bool() const { return data != nullptr; }
     Index rank() const { return static_cast<Index>(shape.size()); }
-    Index size() const { return owner.size(); }
+    Index size() const;
     bool contiguous() const;
 };
 

@@ -9,6 +9,7 @@ PYBIND11_MODULE(_core, module, pybind11::mod_gil_not_used()) {
     watch_signals();
     register_processor(module);
     register_network(module);
+    register_stream(module);
     register_sampler(module);
     register_layers(module);
     register_losses(module);

@@ -1,4 +1,4 @@
-// Network, Cache and Stream: arrays in, checked; the passes of rnn/; arrays out.
+// Network and Cache: arrays in, checked; the passes of rnn/; arrays out.
 #include "bindings/network.hpp"
 
 #include <pybind11/stl.h>
@@ -12,7 +12,6 @@
 #include "bindings/register.hpp"
 #include "rnn/backward.hpp"
 #include "rnn/forward.hpp"
-#include "rnn/stream.hpp"
 
 namespace rnncore::bindings {
 namespace {
@@ -22,58 +21,8 @@ using TapePointer = std::shared_ptr<Tape<T>>;
 
 struct PyCache {
     std::variant<TapePointer<float>, TapePointer<double>> tape;
-    py::object x;  // keeps the memory that the tape reads
+    py::object x;  // keeps the memory that the tape reads; None where that is a copy
     std::size_t nbytes;
-};
-
-// Arrays [L*D, B, H] of a state, made contiguous; the copies live as long as this.
-template <class T>
-class States {
-public:
-    States(const Network& network, Index batch, py::object given, const char* name) {
-        if (given.is_none()) return;
-        const bool is_list = py::isinstance<py::tuple>(given) || py::isinstance<py::list>(given);
-        const auto sequence = is_list ? py::tuple(given) : py::make_tuple(given);
-        if (static_cast<Index>(sequence.size()) != network.states())
-            throw py::value_error(std::string(name) + ": expected " +
-                                  (network.states() == 2 ? "a pair (h, c)" : "one array (h)") + ", got " +
-                                  std::to_string(sequence.size()) + " array" + (sequence.size() == 1 ? "" : "s"));
-        for (std::size_t i = 0; i < sequence.size(); ++i) {
-            const std::string part = std::string(name) + (network.states() == 2 ? (i == 0 ? " h" : " c") : "");
-            const View<T> from =
-                view<T>(sequence[i], part.c_str(),
-                        {{"L*D", network.layers() * network.directions()}, {"B", batch}, {"H", network.hidden()}});
-            views_.push_back(from);
-            if (from.contiguous()) {
-                pointers_.push_back(from.data);
-                continue;
-            }
-            copies_.emplace_back(static_cast<std::size_t>(from.owner.size()) * sizeof(T));
-            gather(from, static_cast<T*>(copies_.back().data()));
-            pointers_.push_back(static_cast<const T*>(copies_.back().data()));
-        }
-    }
-
-    const std::vector<const T*>& pointers() const { return pointers_; }
-
-private:
-    std::vector<View<T>> views_;
-    std::vector<Block> copies_;
-    std::vector<const T*> pointers_;
-};
-
-// New arrays [L*D, B, H] that a pass fills.
-template <class T>
-struct NewStates {
-    NewStates(const Network& network, Index batch) {
-        for (Index i = 0; i < network.states(); ++i) {
-            auto array = new_array<T>({network.layers() * network.directions(), batch, network.hidden()});
-            pointers.push_back(array.mutable_data());
-            arrays.append(std::move(array));
-        }
-    }
-    py::list arrays;
-    std::vector<T*> pointers;
 };
 
 Sequence make_sequence(Index steps, Index batch, py::object lengths) {
@@ -114,6 +63,9 @@ struct Inputs {
     }
 
     OneHot one_hot(const Sequence& sequence, Index width) const {
+        // the ids of the rows, their slots, and a slot for every column
+        require_memory(checked_product(static_cast<std::size_t>(sequence.rows()), 2 * sizeof(std::int64_t)));
+        require_memory(checked_product(static_cast<std::size_t>(width), sizeof(std::int32_t)));
         std::vector<std::int64_t> packed(static_cast<std::size_t>(sequence.rows()));
         pack_rows<std::int64_t>(sequence, {ids->values.data(), batch, 1, 1}, 1, packed.data());
         return OneHot(std::move(packed), width);
@@ -129,19 +81,6 @@ struct ForwardCall {
     py::object params, x, state, lengths;
     std::optional<std::uint64_t> seed;  // given: training
 };
-
-template <class T>
-const T* parameters(const PyNetwork& self, const View<T>& params) {
-    if (!params.contiguous())
-        throw py::value_error(
-            "params: expected a contiguous array of P=" + std::to_string(self.network.parameter_count()) + " values");
-    return params.data;
-}
-
-template <class T>
-View<T> parameter_view(const PyNetwork& self, py::handle params) {
-    return view<T>(params, "params", {{"P", self.network.parameter_count()}});
-}
 
 // y as the caller sees it: the tape's own rows where they stand in that order, otherwise spread out.
 template <class T>
@@ -189,8 +128,9 @@ py::tuple run(const PyNetwork& self, const ForwardCall& call) {
     py::object output = output_array<T>(tape, y);
     if (!tape->keeps) return py::make_tuple(output, final_state);
     const std::size_t nbytes = tape->arena.size() + inputs.copy.size();
+    py::object read = inputs.copy.data() ? py::object(py::none()) : py::object(inputs.x.owner);
     tape->input = std::move(inputs.copy);
-    return py::make_tuple(output, final_state, PyCache{tape, inputs.x.owner, nbytes});
+    return py::make_tuple(output, final_state, PyCache{tape, std::move(read), nbytes});
 }
 
 struct BackwardCall {
@@ -270,79 +210,6 @@ PyNetwork make_network(const NetworkOptions& options, const std::string& dtype) 
     return {Network(options), dtype == "float32"};
 }
 
-// --- Stream ---------------------------------------------------------------------------------------------------------
-
-class PyStream {
-public:
-    PyStream(const PyNetwork& network, py::object params, Index batch) : network_(network) {
-        network.by_dtype([&]<class T>() {
-            const View<T> values = parameter_view<T>(network, params);
-            stream_ = std::make_shared<Stream<T>>(network.network, parameters(network, values), batch);
-        });
-    }
-
-    py::object step(py::object x) {
-        return std::visit([&](auto& stream) { return step_with(*stream, x); }, stream_);
-    }
-
-    py::tuple state() {
-        return std::visit([&](auto& stream) { return copy_state(*stream); }, stream_);
-    }
-
-    void set_state(py::object value) {
-        std::visit([&](auto& stream) { assign_state(*stream, value); }, stream_);
-    }
-
-    void reset() {
-        std::visit([](auto& stream) { stream->reset(); }, stream_);
-    }
-
-private:
-    template <class T>
-    py::object step_with(Stream<T>& stream, py::object x) {
-        const Network& network = stream.network();
-        auto y = new_array<T>({stream.batch(), network.hidden()});
-        const T* h = nullptr;
-        if (holds_integers(x)) {
-            const Ids given = ids(x, "x", {{"B", stream.batch()}});
-            given.require_below("x", {"I", network.input(0)});
-            h = stream.step_ids(given.values.data());
-        } else {
-            const View<T> given = view<T>(x, "x", {{"B", stream.batch()}, {"I", network.input(0)}});
-            if (given.contiguous()) {
-                h = stream.step(given.data);
-            } else {
-                std::vector<T> row(static_cast<std::size_t>(given.owner.size()));
-                gather(given, row.data());
-                h = stream.step(row.data());
-            }
-        }
-        std::copy_n(h, y.size(), y.mutable_data());
-        return y;
-    }
-
-    template <class T>
-    py::tuple copy_state(Stream<T>& stream) {
-        NewStates<T> copies(stream.network(), stream.batch());
-        const Index size = stream.network().layers() * stream.batch() * stream.network().hidden();
-        for (Index i = 0; i < stream.network().states(); ++i)
-            std::copy_n(stream.state(i), size, copies.pointers[static_cast<std::size_t>(i)]);
-        return py::tuple(copies.arrays);
-    }
-
-    template <class T>
-    void assign_state(Stream<T>& stream, py::object value) {
-        const States<T> given(stream.network(), stream.batch(), value, "state");
-        const Index size = stream.network().layers() * stream.batch() * stream.network().hidden();
-        for (std::size_t i = 0; i < given.pointers().size(); ++i)
-            std::copy_n(given.pointers()[i], size, stream.state(static_cast<Index>(i)));
-        if (given.pointers().empty()) stream.reset();
-    }
-
-    PyNetwork network_;
-    std::variant<std::shared_ptr<Stream<float>>, std::shared_ptr<Stream<double>>> stream_;
-};
-
 }  // namespace
 
 void register_network(py::module_& module) {
@@ -382,13 +249,6 @@ void register_network(py::module_& module) {
                 return self.by_dtype([&]<class T>() { return run_back<T>(self, call); });
             },
             py::arg("params"), py::arg("grads"), py::arg("dy"), py::arg("cache"), py::arg("dstate"));
-
-    py::class_<PyStream>(module, "Stream")
-        .def(py::init<const PyNetwork&, py::object, Index>(), py::arg("network"), py::arg("params"),
-             py::arg("batch_size"))
-        .def("step", &PyStream::step, py::arg("x"))
-        .def_property("state", &PyStream::state, &PyStream::set_state)
-        .def("reset", &PyStream::reset);
 }
 
 }  // namespace rnncore::bindings

@@ -1,8 +1,10 @@
-// The recurrent network as Python sees it: a configuration and an element type.
+// The recurrent network as Python sees it: a configuration and an element type; its parameters and states.
 #pragma once
 
 #include <string>
+#include <vector>
 
+#include "bindings/arrays.hpp"
 #include "rnn/network.hpp"
 
 namespace rnncore::bindings {
@@ -11,13 +13,74 @@ struct PyNetwork {
     Network network;
     bool single;  // float32, otherwise float64
 
-    const char* dtype() const { return single ? "float32" : "float64"; }
-
     // Calls work.template operator()<T>() for the network's element type.
     template <class Work>
     auto by_dtype(Work&& work) const {
         return single ? work.template operator()<float>() : work.template operator()<double>();
     }
+};
+
+template <class T>
+const T* parameters(const PyNetwork& self, const View<T>& params) {
+    if (!params.contiguous())
+        throw py::value_error(
+            "params: expected a contiguous array of P=" + std::to_string(self.network.parameter_count()) + " values");
+    return params.data;
+}
+
+template <class T>
+View<T> parameter_view(const PyNetwork& self, py::handle params) {
+    return view<T>(params, "params", {{"P", self.network.parameter_count()}});
+}
+
+// Arrays [L*D, B, H] of a state, made contiguous; the copies live as long as this.
+template <class T>
+class States {
+public:
+    States(const Network& network, Index batch, py::object given, const char* name) {
+        if (given.is_none()) return;
+        const bool is_list = py::isinstance<py::tuple>(given) || py::isinstance<py::list>(given);
+        const auto sequence = is_list ? py::tuple(given) : py::make_tuple(given);
+        if (static_cast<Index>(sequence.size()) != network.states())
+            throw py::value_error(std::string(name) + ": expected " +
+                                  (network.states() == 2 ? "a pair (h, c)" : "one array (h)") + ", got " +
+                                  std::to_string(sequence.size()) + " array" + (sequence.size() == 1 ? "" : "s"));
+        for (std::size_t i = 0; i < sequence.size(); ++i) {
+            const std::string part = std::string(name) + (network.states() == 2 ? (i == 0 ? " h" : " c") : "");
+            const View<T> from =
+                view<T>(sequence[i], part.c_str(),
+                        {{"L*D", network.layers() * network.directions()}, {"B", batch}, {"H", network.hidden()}});
+            views_.push_back(from);
+            if (from.contiguous()) {
+                pointers_.push_back(from.data);
+                continue;
+            }
+            copies_.emplace_back(checked_product(static_cast<std::size_t>(from.size()), sizeof(T)));
+            gather(from, static_cast<T*>(copies_.back().data()));
+            pointers_.push_back(static_cast<const T*>(copies_.back().data()));
+        }
+    }
+
+    const std::vector<const T*>& pointers() const { return pointers_; }
+
+private:
+    std::vector<View<T>> views_;
+    std::vector<Block> copies_;
+    std::vector<const T*> pointers_;
+};
+
+// New arrays [L*D, B, H] that a pass fills.
+template <class T>
+struct NewStates {
+    NewStates(const Network& network, Index batch) {
+        for (Index i = 0; i < network.states(); ++i) {
+            auto array = new_array<T>({network.layers() * network.directions(), batch, network.hidden()});
+            pointers.push_back(array.mutable_data());
+            arrays.append(std::move(array));
+        }
+    }
+    py::list arrays;
+    std::vector<T*> pointers;
 };
 
 }  // namespace rnncore::bindings

@@ -5,14 +5,27 @@
 #include <cstring>
 #include <numeric>
 
+#include "core/memory.hpp"
+
 namespace rnncore {
+namespace {
+
+// T and B may be great also where an array [T,B,*] holds little: one of them is 0, or its strides are.
+void require_indices(Index steps, std::size_t batch) {
+    require_memory(checked_product(static_cast<std::size_t>(steps) + 1, sizeof(Index)));
+    require_memory(checked_product(batch, 3 * sizeof(Index)));  // lengths, order and what sorting takes
+}
+
+}  // namespace
 
 Sequence::Sequence(Index steps, Index batch) : steps_(steps), batch_(batch) {
+    require_indices(steps, 0);
     first_.resize(static_cast<std::size_t>(steps) + 1);
     for (Index t = 0; t <= steps; ++t) first_[static_cast<std::size_t>(t)] = t * batch;
 }
 
 Sequence::Sequence(Index steps, Index batch, const std::vector<Index>& lengths) : steps_(steps), batch_(batch) {
+    require_indices(steps, lengths.size());
     order_.resize(lengths.size());
     std::iota(order_.begin(), order_.end(), Index{0});
     const auto length_of = [&](Index b) { return lengths[static_cast<std::size_t>(b)]; };
