@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdint>
@@ -29,20 +30,46 @@ std::size_t read_number(const char* path) {
     return file >> value ? static_cast<std::size_t>(value) : kUnlimited;
 }
 
-std::size_t machine_memory() {
-    std::ifstream file("/proc/meminfo");
-    std::string name, unit;
-    unsigned long long kilobytes = 0;
-    while (file >> name >> kilobytes >> unit) {
-        if (name == "MemAvailable:") return static_cast<std::size_t>(kilobytes) * 1024;
+// The number behind `name` at the beginning of a line.
+std::size_t read_number(const char* path, const char* name, std::size_t otherwise) {
+    std::ifstream file(path);
+    std::string line;
+    const std::string start = std::string(name) + " ";
+    while (std::getline(file, line)) {
+        if (line.compare(0, start.size(), start) == 0)
+            return static_cast<std::size_t>(std::strtoull(line.c_str() + start.size(), nullptr, 10));
     }
-    return kUnlimited;
+    return otherwise;
 }
 
+std::size_t machine_memory() {
+    const std::size_t kilobytes = read_number("/proc/meminfo", "MemAvailable:", kUnlimited);
+    if (kilobytes != kUnlimited) return kilobytes * 1024;
+    // not Linux: the memory installed is the best that is known
+    const long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+    return pages > 0 && page > 0 ? static_cast<std::size_t>(pages) * static_cast<std::size_t>(page) : kUnlimited;
+}
+
+// The files of a control group, of version 2 and 1.
+struct GroupFiles {
+    const char *limit, *used, *statistics, *cached;
+};
+constexpr GroupFiles kGroups[] = {
+    {"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current", "/sys/fs/cgroup/memory.stat", "inactive_file"},
+    {"/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes",
+     "/sys/fs/cgroup/memory/memory.stat", "total_inactive_file"},
+};
+
+// What a group uses includes the files it has read: the kernel drops those first.
 std::size_t group_memory() {
-    const std::size_t limit = read_number("/sys/fs/cgroup/memory.max");
-    const std::size_t used = read_number("/sys/fs/cgroup/memory.current");
-    return limit == kUnlimited || used == kUnlimited ? kUnlimited : limit - std::min(limit, used);
+    std::size_t available = kUnlimited;
+    for (const GroupFiles& group : kGroups) {
+        const std::size_t limit = read_number(group.limit), used = read_number(group.used);
+        if (limit == kUnlimited || used == kUnlimited) continue;
+        const std::size_t needed = used - std::min(used, read_number(group.statistics, group.cached, 0));
+        available = std::min(available, limit - std::min(limit, needed));
+    }
+    return available;
 }
 
 std::size_t available_memory() {
@@ -94,6 +121,8 @@ void release(Memory memory) {
 // A few freed blocks, the newest first. Reusing one spares the system's zeroing of fresh pages at every call.
 class Recycler {
 public:
+    Recycler() { kept_.reserve(kMostBlocks + 1); }  // blocks come from destructors, which must not throw
+
     // A block that serves, or nothing.
     Memory take(std::size_t size, Use use) {
         const std::lock_guard lock(mutex_);
