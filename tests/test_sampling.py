@@ -42,10 +42,10 @@ def test_temperature_zero_is_greedy(name: str) -> None:
         ({"temperature": 2.0}, lambda p: p**0.5),
         ({"top_k": 3}, lambda p: np.where(p >= np.sort(p)[-3], p, 0)),
         ({"top_k": 100}, lambda p: p),
-        # The fewest that reach .6: those before which less than .6 was collected.
+        # The fewest that reach .8: those before which less than .8 was collected.
         (
-            {"top_p": 0.6},
-            lambda p: np.where([p[p > q].sum() < 0.6 for q in p], p, 0),
+            {"top_p": 0.8},
+            lambda p: np.where([p[p > q].sum() < 0.8 for q in p], p, 0),
         ),
         (
             {"temperature": 2.0, "top_k": 2},
