@@ -116,6 +116,7 @@ def fit(
             run.epochs(best)
     except KeyboardInterrupt:
         run.result.interrupted = True
+        model.zero_grad()  # a backward pass that was cut short has added a part
     except FloatingPointError:
         best.restore()
         raise

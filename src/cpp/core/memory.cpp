@@ -106,6 +106,11 @@ void* map_pages(std::size_t size) {
 #if defined(__linux__)
     madvise(data, size, MADV_HUGEPAGE);
 #endif
+    // The system counts a page from its first use on. What is large enough to be checked is used at once, so that the
+    // check of a call's next block sees it.
+    if (size >= kUncheckedBytes) {
+        for (std::size_t i = 0; i < size; i += kSmallPage) data[i] = 0;
+    }
     return data;
 }
 

@@ -40,9 +40,9 @@ void forward_step(const Network& net, const ForwardWeights<T>& w, const CellForw
             kernel.lstm_forward(s);
             break;
         case CellKind::gru_after:
-            // extra = W_hn h_prev + b_hn
-            multiply<T>({s.h_prev, s.ld_h_prev, w.extra, s.extra, h}, s.rows, s.h_prev ? h : 0, h, w.bias_extra,
-                        Init::bias);
+            // extra = W_hn h_prev + b_hn; with k = 0 just b_hn, and nothing is read of a
+            multiply<T>({s.h_prev ? s.h_prev : s.extra, s.ld_h_prev, w.extra, s.extra, h}, s.rows, s.h_prev ? h : 0, h,
+                        w.bias_extra, Init::bias);
             kernel.gru_after_forward(s);
             break;
         case CellKind::gru_before:
