@@ -171,6 +171,26 @@ def test_bad_numbers_of_threads(n: Any, error: type[Exception]) -> None:
 WORKERS, REPETITIONS = 8, 6
 
 
+def number_of_threads(variable: str) -> subprocess.CompletedProcess[str]:
+    """The number of threads that a new process takes from RNNCORE_NUM_THREADS."""
+    return subprocess.run(
+        [sys.executable, "-c", "import rnncore; print(rnncore.get_num_threads())"],
+        env={**os.environ, "RNNCORE_NUM_THREADS": variable},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def test_environment_limits_threads() -> None:
+    assert number_of_threads("1").stdout == "1\n"
+    assert number_of_threads("").stdout == number_of_threads("100000").stdout
+    for wrong in ("abc", "0", "-3", "2x", "1.5"):
+        failed = number_of_threads(wrong)
+        expected = f"RNNCORE_NUM_THREADS: expected a number of threads of at least 1, got '{wrong}'"
+        assert f"ValueError: {expected}" in failed.stderr
+
+
 def run_at_once(work: Callable[[int], Answers]) -> list[Answers]:
     """`work(i)` for many i from eight threads that start together."""
     with ThreadPoolExecutor(WORKERS) as pool:

@@ -60,9 +60,14 @@ int most_threads() {
 
 int initial_threads() {
     const int most = most_threads();
-    const char* asked = std::getenv("RNNCORE_NUM_THREADS");
-    const int n = asked ? std::atoi(asked) : 0;
-    return n >= 1 ? std::min(n, most) : most;
+    const char* const asked = std::getenv("RNNCORE_NUM_THREADS");
+    if (!asked || !*asked) return most;
+    char* end = nullptr;
+    const long n = std::strtol(asked, &end, 10);
+    if (*end || n < 1)
+        throw Invalid(std::string("RNNCORE_NUM_THREADS: expected a number of threads of at least 1, got '") + asked +
+                      "'");
+    return static_cast<int>(std::min<long>(n, most));
 }
 
 std::atomic<int> forced_threads{0};  // 0: not yet asked for

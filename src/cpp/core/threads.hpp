@@ -9,7 +9,7 @@
 
 namespace rnncore {
 
-int get_num_threads();
+int get_num_threads();        // Invalid where RNNCORE_NUM_THREADS is no such number
 void set_num_threads(int n);  // Invalid unless n >= 1; unlike the default, not limited to the processors there are
 bool has_openmp();
 
