@@ -1,5 +1,7 @@
 """Characters to ids and back."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -105,6 +107,11 @@ def test_tinyshakespeare() -> None:
     assert len(text) == 1_115_394
     assert len(set(text)) == 65
     assert text.startswith("First Citizen:\nBefore we proceed any further, hear me speak.\n")
+
+
+def test_embedded_text_is_the_original(shared: Path) -> None:
+    original = shared / "data" / "tinyshakespeare" / "input.txt"
+    assert datasets.tinyshakespeare().encode() == original.read_bytes()
 
 
 def test_vocabulary_that_is_none() -> None:
