@@ -209,3 +209,32 @@ def test_sets_agree_with_each_other(pair: tuple[str, str], dtype: Dtype) -> None
     assert np.all(np.abs(results[0][0] - results[1][0]) <= product_limit(magnitudes, 130, dtype))
     unit = np.spacing(np.abs(results[0][1]))
     assert np.all(np.abs(results[0][1] - results[1][1]) <= 2 * ULP["tanh"] * unit)
+
+
+# --- ceilings -----------------------------------------------------------------------------------
+
+
+def test_multiply_adds_are_done(isa: str, dtype: Dtype) -> None:
+    """A loop that the compiler has removed or shortened would pass for a fast processor.
+
+    The mean of the chains, 5.5 at first, halves its distance from 1 each time. Twelve chains of two
+    to sixteen lanes share the work: 192 are 1 to 8 for each.
+    """
+    name = np.dtype(dtype).name
+    assert _core.kernel_multiply_adds(name, 0) == 5.5
+    assert _core.kernel_multiply_adds(name, 1) == 3.25
+    after = [1 + 4.5 / 2**turns for turns in (1, 2, 4, 8)]
+    assert _core.kernel_multiply_adds(name, 192) in after
+    assert _core.kernel_multiply_adds(name, 100_000) == 1
+
+
+@pytest.mark.parametrize("size", [0, 1, 255, 256, 257, 1000])
+def test_everything_is_read_as_often_as_asked(isa: str, dtype: Dtype, size: int) -> None:
+    x = np.arange(size, dtype=dtype) - size // 2  # whole numbers: the sums are exact
+    for rounds in (0, 1, 3):
+        assert _core.kernel_repeated_sum(x, rounds) == rounds * x.sum()
+
+
+def test_an_unknown_type_of_multiply_adds() -> None:
+    with pytest.raises(ValueError, match=r"dtype: expected 'float32' or 'float64', got 'int4'"):
+        _core.kernel_multiply_adds("int4", 1)

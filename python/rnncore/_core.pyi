@@ -223,7 +223,7 @@ def adam_step(
     zero_grad: bool,
 ) -> None: ...
 
-# --- single kernels of the active instruction set, for the kernel tests ---------------------------
+# --- single kernels of the active instruction set, for tests and benchmarks -----------------------
 def kernel_product(a: Array, b: Array) -> Array:
     """a [M,K], b [N,K] -> a @ b.T [M,N]."""
 
@@ -232,3 +232,12 @@ def kernel_product_transposed(a: Array, b: Array) -> Array:
 
 def kernel_map(name: str, x: Array) -> Array:
     """name: "exp", "tanh", "sigmoid"; elementwise on [N]."""
+
+def kernel_multiply_adds(dtype: str, n: int) -> float:
+    """v = v / 2 + 1 / 2 in registers, at least n times on every thread; tends to 1.
+
+    Its speed is the processor's peak. dtype: "float32", "float64".
+    """
+
+def kernel_repeated_sum(x: Array, rounds: int) -> float:
+    """rounds * sum of x [N], reading it each time: its speed is the bandwidth for that size."""

@@ -1,10 +1,11 @@
-// Single kernels of the active instruction set, for the kernel tests.
+// Single kernels of the active instruction set, for the kernel tests and the benchmarks.
 #include <algorithm>
 #include <string>
 
 #include "bindings/arrays.hpp"
 #include "bindings/interpreter.hpp"
 #include "bindings/register.hpp"
+#include "core/threads.hpp"
 #include "dispatch/dispatch.hpp"
 #include "rnn/linear.hpp"
 
@@ -61,12 +62,41 @@ py::object kernel_map(const std::string& name, py::object x) {
     });
 }
 
+// Every thread runs as many, on what it has of the processor.
+double kernel_multiply_adds(const std::string& dtype, Index n) {
+    const auto run = [&]<class T>(T) {
+        const auto kernel = kernels<T>().multiply_adds;
+        double result = 0;
+        without_gil([&] {
+            run_parallel(get_num_threads(), [&](int thread, Team&) {
+                const double mine = static_cast<double>(kernel(n));
+                if (thread == 0) result = mine;
+            });
+        });
+        return result;
+    };
+    if (dtype == "float32") return run(float{});
+    if (dtype == "float64") return run(double{});
+    throw py::value_error("dtype: expected 'float32' or 'float64', got '" + dtype + "'");
+}
+
+double kernel_repeated_sum(py::object x, Index rounds) {
+    return by_dtype(x, "x", [&]<class T>() -> double {
+        const auto values = view<T>(x, "x", {{"N"}});
+        return without_gil([&]() -> double {
+            return static_cast<double>(kernels<T>().repeated_sum(Contiguous<T>(values).data(), values.size(), rounds));
+        });
+    });
+}
+
 }  // namespace
 
 void register_kernels(py::module_& module) {
     module.def("kernel_product", kernel_product, py::arg("a"), py::arg("b"));
     module.def("kernel_product_transposed", kernel_product_transposed, py::arg("a"), py::arg("b"));
     module.def("kernel_map", kernel_map, py::arg("name"), py::arg("x"));
+    module.def("kernel_multiply_adds", kernel_multiply_adds, py::arg("dtype"), py::arg("n"));
+    module.def("kernel_repeated_sum", kernel_repeated_sum, py::arg("x"), py::arg("rounds"));
 }
 
 }  // namespace rnncore::bindings

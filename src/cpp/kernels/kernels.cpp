@@ -1,4 +1,5 @@
 // The kernels of one instruction set: compiled once for each, with its own flags and RNNCORE_ISA naming its namespace.
+#include "kernels/ceilings.hpp"
 #include "kernels/cells.hpp"
 #include "kernels/elementwise.hpp"
 #include "kernels/losses.hpp"
@@ -47,6 +48,8 @@ inline constexpr Kernels<T> kKernels = {
     .sgd = sgd<T>,
     .rmsprop = rmsprop<T>,
     .adam = adam<T>,
+    .multiply_adds = multiply_adds<T>,
+    .repeated_sum = repeated_sum<T>,
 };
 
 extern const KernelTable table;

@@ -160,6 +160,10 @@ struct Kernels {
     void (*sgd)(const Update<T>&);
     void (*rmsprop)(const Update<T>&);
     void (*adam)(const Update<T>&);
+
+    // what the processor can do at most, for benchmarks
+    T (*multiply_adds)(Index n);                           // in registers; tends to 1
+    T (*repeated_sum)(const T* x, Index n, Index rounds);  // reads x `rounds` times
 };
 
 enum class Nonlinearity { tanh, relu, sigmoid, identity };

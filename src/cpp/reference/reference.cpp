@@ -1,6 +1,7 @@
 #include "reference/reference.hpp"
 
 #include "reference/cells.hpp"
+#include "reference/ceilings.hpp"
 #include "reference/elementwise.hpp"
 #include "reference/optimisers.hpp"
 #include "reference/products.hpp"
@@ -43,6 +44,8 @@ constexpr Kernels<T> kernels = {
     .sgd = sgd<T>,
     .rmsprop = rmsprop<T>,
     .adam = adam<T>,
+    .multiply_adds = multiply_adds<T>,
+    .repeated_sum = repeated_sum<T>,
 };
 
 const KernelTable table = {"reference", kernels<float>, kernels<double>};
