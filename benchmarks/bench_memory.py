@@ -114,12 +114,7 @@ def test_memory_of_a_training_step(benchmark: Any, cell: str) -> None:
     benchmark.extra_info["ratio"] = round(result["peak"] / held, 3)
 
 
-def gradient_of_outputs() -> int:
-    """Bytes of dy [T,B,H], which is whole before the backward pass through time begins."""
-    return 4 * NUM_STEPS * BATCH * HIDDEN
-
-
-HEADINGS = ("cell", "held MB", "rnncore MB", "of held", "with dy", "torch MB", "of held", "with dy")
+HEADINGS = ("cell", "held MB", "rnncore MB", "of held", "torch MB", "of held")
 
 
 def rows() -> Iterator[Sequence[str]]:
@@ -127,17 +122,14 @@ def rows() -> Iterator[Sequence[str]]:
     for cell in KEPT:
         ours = measure("rnncore", cell)
         held = must_be_held(cell, ours["num_params"])
-        with_dy = held + gradient_of_outputs()
         peer = measure("torch", cell)["peak"] if with_torch else None
         yield (
             f"{cell} T={NUM_STEPS} B={BATCH} H={LAYERS}x{HIDDEN}",
             f"{held / MEGABYTE:.1f}",
             f"{ours['peak'] / MEGABYTE:.1f}",
             ratio(ours["peak"], held),
-            ratio(ours["peak"], with_dy),
             "" if peer is None else f"{peer / MEGABYTE:.1f}",
             ratio(peer, held),
-            ratio(peer, with_dy),
         )
 
 

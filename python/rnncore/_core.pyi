@@ -37,6 +37,20 @@ class Cache:
     @property
     def nbytes(self) -> int: ...
 
+class Head:
+    """Output layer [V,D*H] with its loss: softmax cross-entropy of W dropout(y) + b."""
+
+    def __init__(
+        self,
+        weight: Array,  # [V,D*H]
+        bias: Array | None,  # [V]
+        dweight: Array,  # [V,D*H], added to
+        dbias: Array | None,  # [V], added to
+        ignore_index: int,
+        dropout: float,  # probability
+        seed: int,  # of its mask
+    ) -> None: ...
+
 class Network:
     """Stacked, possibly bidirectional recurrent network: the configuration, not the parameters.
 
@@ -88,6 +102,18 @@ class Network:
     ) -> tuple[
         Array | None, tuple[Array, ...]
     ]:  # dx [T,B,I] (None for ids), gradient of the initial state
+        ...
+    def backward_cross_entropy(
+        self,
+        params: Array,
+        grads: Array,
+        cache: Cache,
+        head: Head,
+        targets: Ids,  # [T,B]
+        scale: float,  # of the gradients: 1/count for those of the mean
+    ) -> tuple[
+        Array, Array | None, tuple[Array, ...]
+    ]:  # losses [N] float64 in the order of the packed rows, dx, gradient of the initial state
         ...
 
 class Stream:
@@ -156,19 +182,6 @@ def linear_cross_entropy(
     targets: Ids,  # [N]
     ignore_index: int,
 ) -> Array:  # losses [N] float64
-    ...
-def linear_cross_entropy_grad(
-    x: Array,
-    weight: Array,
-    bias: Array | None,
-    targets: Ids,
-    ignore_index: int,
-    scale: float,  # gradient of the returned sum times scale (1/count for the mean)
-    dweight: Array,  # [V,H], added to
-    dbias: Array | None,  # [V], added to
-) -> tuple[
-    Array, Array
-]:  # losses [N] float64, dx [N,H]; works in blocks of rows, logits are never held whole
     ...
 def mse(prediction: Array, target: Array) -> tuple[Array, Array]:
     """[N], [N] -> squared errors [N] float64, 2*(prediction - target) [N]."""

@@ -63,8 +63,7 @@ class Dropout(Module):
         """
         if not isinstance(x, np.ndarray):
             raise TypeError(f"x: expected a float32 or float64 array, got {describe(x)}")
-        seed = int(self.rng.integers(2**63)) if self.p > 0 else 0
-        saved = Saved(seed, x.dtype, x.shape)
+        saved = Saved(self.draw_seed(), x.dtype, x.shape)
         return self._masked(x, saved), Cache(self, self.version, saved)
 
     def backward(self, dy: ArrayLike, cache: Cache[Saved]) -> Array:
@@ -79,6 +78,10 @@ class Dropout(Module):
         """
         saved = open_cache(cache, self)
         return self._masked(floats("dy", dy, saved.dtype, saved.shape), saved)
+
+    def draw_seed(self) -> int:
+        """Return the seed of the next mask; 0, drawing nothing, where p is 0."""
+        return int(self.rng.integers(2**63)) if self.p > 0 else 0
 
     def _masked(self, x: Array, saved: Saved) -> Array:
         return _core.dropout(x, self.p, saved.seed) if self.p > 0 else x

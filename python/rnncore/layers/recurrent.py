@@ -17,11 +17,14 @@ from rnncore._check import (
     float_dtype,
     floats,
     ids_array,
+    instance,
     is_ids,
     real,
     size,
 )
 from rnncore.layers.cache import Cache, open_cache
+from rnncore.layers.dropout import Dropout
+from rnncore.layers.linear import Linear
 from rnncore.layers.module import Module
 from rnncore.layers.parameters import fill_uniform
 from rnncore.layers.state import State, pack_state, state_parts
@@ -226,6 +229,73 @@ class Recurrent(Module, Generic[State]):
         if dx is not None:
             dx = self._as_given(dx, saved.batched)
         return dx, self._pack(dinitial, saved.batched)
+
+    def backward_cross_entropy(
+        self,
+        output: Linear,
+        targets: Ids,
+        cache: Cache[Saved],
+        *,
+        scale: float = 1.0,
+        dropout: Dropout | None = None,
+        ignore_index: int = -100,
+    ) -> tuple[float, Array | None]:
+        """Back-propagate the softmax cross-entropy of every step's output.
+
+        ``loss = -sum_t ln softmax(W dropout(y[t]) + b)[targets[t]]``, as the output layer, the loss
+        and `backward` one after the other, but in one sweep from the last step: neither the
+        gradient of the outputs [T,B,D*H] nor the logits [T,B,V] are ever held whole.
+
+        Parameters
+        ----------
+        output : Linear
+            W [V,D*H] and b [V]; its gradients are added to.
+        targets : integers [T,B], [B,T] if batch_first, or [T]
+            Classes in [0, V), or `ignore_index`. Steps past `lengths` do not count.
+        cache : Cache
+            What `forward` returned; it may be used again.
+        scale : float
+            The gradients are those of ``scale * loss``: 1/count for the mean.
+        dropout : Dropout, optional
+            Between this network and `output`; its next mask is used.
+        ignore_index : int
+            Target of a step without loss.
+
+        Returns
+        -------
+        loss : float
+            The sum above.
+        dx : array shaped as x, or None if x was integer ids
+            Gradient of ``scale * loss`` by the inputs.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `output` has another dtype or input size than the outputs, a target does not fit, or
+            the cache does not, see `backward`.
+        """
+        saved = open_cache(cache, self)
+        instance("output", output, Linear)
+        head = _core.Head(
+            output.params["weight"],
+            output.params.get("bias"),
+            output.grads["weight"],
+            output.grads.get("bias"),
+            ignore_index,
+            0.0 if dropout is None else dropout.p,
+            0 if dropout is None else dropout.draw_seed(),
+        )
+        wanted = ids_array("targets", targets)
+        check_shape("targets", wanted, saved.y_shape[:-1])
+        losses, dx, _ = self._network.backward_cross_entropy(
+            self._flat_params,
+            self._flat_grads,
+            saved.core,
+            head,
+            self._with_batch(wanted, saved.batched),
+            scale,
+        )
+        return float(losses.sum()), None if dx is None else self._as_given(dx, saved.batched)
 
     def stream(self, batch_size: int = 1) -> Stream[State]:
         """Return a `Stream` that runs this network one step at a time.

@@ -239,26 +239,20 @@ class LanguageModel(Trainable, Sampled):
         ids, wanted = self._pair(inputs, targets, lengths)
         # 1. Forward up to the output layer, keeping what each backward pass needs.
         x, embedding_cache = self._embed(ids)
-        y, state, rnn_cache = self.rnn.forward(x, state, lengths)
-        dropped, dropout_cache = self.dropout.forward(y)
-        # 2. Output layer and loss, forward and backward in one pass over blocks of rows.
+        _, state, rnn_cache = self.rnn.forward(x, state, lengths)
+        # 2. Backward in one sweep from the last step: the output layer with its loss, and the
+        # recurrent layers.
         count = max(1, _count(wanted))
-        gradients = self.output.grads
-        losses, d_dropped = _core.linear_cross_entropy_grad(
-            dropped.reshape(-1, self.rnn.hidden_size),
-            self.output.params["weight"],
-            self.output.params.get("bias"),
-            wanted.reshape(-1),
-            IGNORED,
-            1 / count,
-            gradients["weight"],
-            gradients.get("bias"),
+        loss, dx = self.rnn.backward_cross_entropy(
+            self.output,
+            wanted,
+            rnn_cache,
+            scale=1 / count,
+            dropout=self.dropout,
+            ignore_index=IGNORED,
         )
-        # 3. Backward through the rest.
-        dy = self.dropout.backward(d_dropped.reshape(y.shape), dropout_cache)
-        dx, _ = self.rnn.backward(dy, rnn_cache)
         self._embed_backward(dx, embedding_cache)
-        return float(losses.sum() / count), state
+        return loss / count, state
 
     # --- scoring ---------------------------------------------------------------------------------
     def score(self, tokens: str | IdsLike) -> NDArray[np.float64]:

@@ -1,29 +1,18 @@
-// Network and Cache: arrays in, checked; the passes of rnn/; arrays out.
+// Network and its passes forward: arrays in, checked; the passes of rnn/; arrays out.
 #include "bindings/network.hpp"
 
 #include <pybind11/stl.h>
 
 #include <memory>
 #include <optional>
-#include <variant>
 
 #include "bindings/arrays.hpp"
 #include "bindings/interpreter.hpp"
 #include "bindings/register.hpp"
-#include "rnn/backward.hpp"
 #include "rnn/forward.hpp"
 
 namespace rnncore::bindings {
 namespace {
-
-template <class T>
-using TapePointer = std::shared_ptr<Tape<T>>;
-
-struct PyCache {
-    std::variant<TapePointer<float>, TapePointer<double>> tape;
-    py::object x;  // keeps the memory that the tape reads; None where that is a copy
-    std::size_t nbytes;
-};
 
 Sequence make_sequence(Index steps, Index batch, py::object lengths) {
     if (lengths.is_none()) return Sequence(steps, batch);
@@ -133,67 +122,6 @@ py::tuple run(const PyNetwork& self, const ForwardCall& call) {
     return py::make_tuple(output, final_state, PyCache{tape, std::move(read), nbytes});
 }
 
-struct BackwardCall {
-    py::object params, grads, dy;
-    const PyCache& cache;
-    py::object dstate;
-};
-
-template <class T>
-py::tuple run_back(const PyNetwork& self, const BackwardCall& call) {
-    const Network& network = self.network;
-    const auto* tape_pointer = std::get_if<TapePointer<T>>(&call.cache.tape);
-    if (!tape_pointer || (*tape_pointer)->network.parameter_count() != network.parameter_count() ||
-        (*tape_pointer)->network.cell() != network.cell())
-        throw py::value_error("cache: expected the cache of a forward pass of this network, got another network's");
-    const Tape<T>& tape = **tape_pointer;
-    const Sequence& sequence = tape.sequence;
-    const View<T> params_view = parameter_view<T>(self, call.params);
-    const T* params = parameters(self, params_view);
-    T* grads = writeable<T>(call.grads, "grads", {{"P", network.parameter_count()}});
-    const View<T> dy =
-        view_or_none<T>(call.dy, "dy", {{"T", sequence.steps()}, {"B", sequence.batch()}, {"D*H", network.output()}});
-    const States<T> dstates(network, sequence.batch(), call.dstate, "dstate");
-    NewStates<T> initial(network, sequence.batch());
-
-    const bool one_hot = tape.one_hot_input;
-    const Index width = network.input(0);
-    py::object dx = py::none();
-    T* to = nullptr;
-    if (!one_hot) {
-        auto array = new_array<T>({sequence.steps(), sequence.batch(), width});
-        to = array.mutable_data();
-        dx = std::move(array);
-    }
-    without_gil([&] {
-        const auto packed = [&](Index columns) {
-            return Block(checked_product(
-                checked_product(static_cast<std::size_t>(sequence.rows()), static_cast<std::size_t>(columns)),
-                sizeof(T)));
-        };
-        BackwardInput<T> in;
-        in.dstate = dstates.pointers();
-        Block dy_rows, dx_rows;
-        if (dy) {
-            in.dy = dy.data;
-            if (!dy.contiguous() || sequence.ragged()) {
-                dy_rows = packed(network.output());
-                pack_rows<T>(sequence, {dy.data, dy.strides[0], dy.strides[1], dy.strides[2]}, network.output(),
-                             static_cast<T*>(dy_rows.data()));
-                in.dy = static_cast<const T*>(dy_rows.data());
-            }
-        }
-        BackwardOutput<T> out{grads, to, initial.pointers};
-        if (to && sequence.ragged()) {
-            dx_rows = packed(width);
-            out.dx = static_cast<T*>(dx_rows.data());
-        }
-        run_backward(tape, params, in, out);
-        if (to && sequence.ragged()) unpack_rows(sequence, out.dx, width, to);
-    });
-    return py::make_tuple(dx, py::tuple(initial.arrays));
-}
-
 py::list layout(const PyNetwork& self) {
     py::list result;
     for (const Parameter& p : self.network.parameters()) {
@@ -214,6 +142,12 @@ PyNetwork make_network(const NetworkOptions& options, const std::string& dtype) 
 
 void register_network(py::module_& module) {
     py::class_<PyCache>(module, "Cache").def_readonly("nbytes", &PyCache::nbytes);
+    py::class_<PyHead>(module, "Head")
+        .def(py::init([](py::object weight, py::object bias, py::object dweight, py::object dbias, std::int64_t ignored,
+                         double dropout,
+                         std::uint64_t seed) { return PyHead{weight, bias, dweight, dbias, ignored, dropout, seed}; }),
+             py::arg("weight"), py::arg("bias"), py::arg("dweight"), py::arg("dbias"), py::arg("ignore_index"),
+             py::arg("dropout"), py::arg("seed"));
 
     py::class_<PyNetwork>(module, "Network")
         .def(py::init([](const std::string& cell, Index input, Index hidden, Index layers, bool bias,
@@ -241,14 +175,10 @@ void register_network(py::module_& module) {
                 return self.by_dtype([&]<class T>() { return run<T>(self, call); });
             },
             py::arg("params"), py::arg("x"), py::arg("state"), py::arg("lengths"), py::arg("seed"))
-        .def(
-            "backward",
-            [](const PyNetwork& self, py::object params, py::object grads, py::object dy, const PyCache& cache,
-               py::object dstate) {
-                const BackwardCall call{params, grads, dy, cache, dstate};
-                return self.by_dtype([&]<class T>() { return run_back<T>(self, call); });
-            },
-            py::arg("params"), py::arg("grads"), py::arg("dy"), py::arg("cache"), py::arg("dstate"));
+        .def("backward", backward, py::arg("params"), py::arg("grads"), py::arg("dy"), py::arg("cache"),
+             py::arg("dstate"))
+        .def("backward_cross_entropy", backward_cross_entropy, py::arg("params"), py::arg("grads"), py::arg("cache"),
+             py::arg("head"), py::arg("targets"), py::arg("scale"));
 }
 
 }  // namespace rnncore::bindings

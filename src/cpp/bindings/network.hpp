@@ -1,11 +1,14 @@
 // The recurrent network as Python sees it: a configuration and an element type; its parameters and states.
 #pragma once
 
+#include <memory>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "bindings/arrays.hpp"
 #include "rnn/network.hpp"
+#include "rnn/tape.hpp"
 
 namespace rnncore::bindings {
 
@@ -19,6 +22,28 @@ struct PyNetwork {
         return single ? work.template operator()<float>() : work.template operator()<double>();
     }
 };
+
+template <class T>
+using TapePointer = std::shared_ptr<Tape<T>>;
+
+struct PyCache {
+    std::variant<TapePointer<float>, TapePointer<double>> tape;
+    py::object x;  // keeps the memory that the tape reads; None where that is a copy
+    std::size_t nbytes;
+};
+
+// The output layer of a model, with its gradients; see rnn/head.hpp.
+struct PyHead {
+    py::object weight, bias, dweight, dbias;
+    std::int64_t ignored;
+    double dropout;
+    std::uint64_t seed;
+};
+
+py::tuple backward(const PyNetwork& self, py::object params, py::object grads, py::object dy, const PyCache& cache,
+                   py::object dstate);
+py::tuple backward_cross_entropy(const PyNetwork& self, py::object params, py::object grads, const PyCache& cache,
+                                 const PyHead& head, py::object targets, double scale);
 
 template <class T>
 const T* parameters(const PyNetwork& self, const View<T>& params) {

@@ -23,6 +23,8 @@ constexpr std::size_t kUnlimited = std::numeric_limits<std::size_t>::max();
 constexpr std::size_t kUncheckedBytes = std::size_t{256} << 20;
 constexpr std::size_t kLargePage = std::size_t{2} << 20;
 constexpr std::size_t kSmallPage = 4096;
+// Large blocks end at one of these: whole small pages on every system, and no large page for a few bytes at the end.
+constexpr std::size_t kLargeUnit = std::size_t{64} << 10;
 
 std::size_t read_number(const char* path) {
     std::ifstream file(path);
@@ -191,7 +193,7 @@ struct ForkGuard {
 } const fork_guard;
 
 std::size_t rounded(std::size_t bytes) {
-    const std::size_t unit = bytes >= kLargePage ? kLargePage : kSmallPage;
+    const std::size_t unit = bytes >= kLargePage ? kLargeUnit : kSmallPage;
     if (bytes > kUnlimited - unit) throw OutOfMemory("sizes overflow the address space");
     return (bytes + unit - 1) / unit * unit;
 }

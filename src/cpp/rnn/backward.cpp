@@ -4,8 +4,8 @@
 //      dW_hh += da^T h_prev and the biases. Threads divide their outputs, never a sum, so that the bits of a result do
 //      not depend on the number of threads.
 // With one direction all layers meet the chunks in the same order: a chunk goes down through all of them before the next
-// begins, and the gradient between two layers exists for one chunk only. With two, each layer finishes before the one
-// below begins.
+// begins, and the gradient of a layer's outputs exists for one chunk only, that of the last layer too where the loss makes
+// it on the way. With two, each layer finishes before the one below begins.
 #include "rnn/backward.hpp"
 
 #include <algorithm>
@@ -49,10 +49,12 @@ public:
             da_[d] = reserve(rows, net_.gate_columns());
             if (net_.has_extra()) dextra_[d] = reserve(rows, h);
         }
-        // The gradient between two layers. With one direction a chunk's rows of dy are read before the same rows of dx
+        // The gradient of a layer's outputs. With one direction a chunk's rows of dy are read before the same rows of dx
         // are written, so one buffer holds both.
-        for (Index i = 0; i < std::min(net_.layers() - 1, net_.directions()); ++i)
+        const Index gradients = net_.layers() - (in_.source ? 0 : 1);
+        for (Index i = 0; i < std::min(gradients, net_.directions()); ++i)
             between_[i] = reserve(together() ? rows : seq_.rows(), net_.output());
+        if (in_.source) in_.source->reserve(arena_, rows, threads_);
         zeros_ = reserve(1, h);
         for (int i = 0; i < threads_; ++i) {
             products_.push_back(arena_.template reserve<T>(static_cast<std::size_t>(kernels<T>().outer_scratch)));
@@ -64,17 +66,18 @@ public:
 
     void run() {
         run_parallel(threads_, [this](int thread, Team& team) {
-            if (together()) return run_layers(net_.layers() - 1, 0, {thread, team});
-            for (Index layer = net_.layers() - 1; layer >= 0; --layer) run_layers(layer, layer, {thread, team});
+            const Worker w{thread, team};
+            if (in_.source) in_.source->begin(arena_, w);
+            if (together()) return run_layers(uppermost(), 0, w);
+            if (in_.source) {
+                w.barrier();
+                for (Index chunk = chunk_count(seq_.steps(), steps_) - 1; chunk >= 0; --chunk) make_dy(chunk, w);
+            }
+            for (Index layer = uppermost(); layer >= 0; --layer) run_layers(layer, layer, w);
         });
     }
 
 private:
-    struct Worker {
-        int thread;
-        Team& team;
-    };
-
     // A chunk of one direction of a layer: rows [first, first + rows) of the packed arrays.
     struct ChunkRows {
         Index layer, direction;
@@ -97,8 +100,11 @@ private:
         for (Index layer = 0; layer < net_.layers(); ++layer)
             per_row += static_cast<double>(one_hot(layer) ? 0 : net_.input(layer)) + static_cast<double>(net_.hidden());
         return 4 * per_row * static_cast<double>(net_.gate_columns() * net_.directions()) *
-               static_cast<double>(seq_.rows());
+                   static_cast<double>(seq_.rows()) +
+               (in_.source ? in_.source->flops() : 0);
     }
+
+    Index uppermost() const { return net_.layers() - 1; }
 
     // Whether a chunk goes down through all layers before the next begins.
     bool together() const { return net_.directions() == 1; }
@@ -107,12 +113,14 @@ private:
 
     // The gradients that enter and leave a layer, at the row `first`: where a chunk begins.
     const T* dy(Index layer, Index first) const {
-        if (layer + 1 < net_.layers()) return dx(layer + 1, first);
+        if (layer < uppermost() || in_.source) return made_dy(layer, first);
         return in_.dy ? in_.dy + first * net_.output() : nullptr;
     }
     T* dx(Index layer, Index first) const {
-        if (layer == 0) return out_.dx + first * net_.input(0);
-        T* const rows = between_[(layer - 1) % net_.directions()].in(arena_);
+        return layer > 0 ? made_dy(layer - 1, first) : out_.dx + first * net_.input(0);
+    }
+    T* made_dy(Index layer, Index first) const {
+        T* const rows = between_[layer % net_.directions()].in(arena_);
         return together() ? rows : rows + first * net_.output();
     }
 
@@ -128,10 +136,18 @@ private:
         for (Index layer = top; layer >= bottom; --layer) begin_layer(layer, w);
         w.team.barrier();
         for (Index chunk = chunk_count(seq_.steps(), steps_) - 1; chunk >= 0; --chunk) {
+            if (in_.source && together()) make_dy(chunk, w);
             for (Index layer = top; layer >= bottom; --layer) run_chunk(layer, chunk, w);
         }
         for (Index layer = top; layer >= bottom; --layer) end_layer(layer, w);
         w.team.barrier();
+    }
+
+    // The gradient of the last layer's outputs.
+    void make_dy(Index chunk, const Worker& w) const {
+        const Chunk c = chunk_at(order(0), chunk, steps_);
+        const Index first = seq_.first(c.lo), columns = net_.output();
+        in_.source->write(arena_, first, {made_dy(uppermost(), first), seq_.first(c.hi) - first, columns, columns}, w);
     }
 
     // Every thread passes the same barriers, also when the work has been stopped.

@@ -1,14 +1,29 @@
 // Back-propagation through time over a tape.
 #pragma once
 
+#include "rnn/matrix.hpp"
 #include "rnn/tape.hpp"
 
 namespace rnncore {
 
+// A gradient of the outputs that is made piece by piece, from the last rows to the first, as the pass comes to them: so it
+// is never held whole. All threads of the pass call begin and write; `rows` bounds a piece.
+template <class T>
+class OutputGradient {
+public:
+    virtual ~OutputGradient() = default;
+    virtual double flops() const = 0;
+    virtual void reserve(Arena& arena, Index rows, int threads) = 0;
+    virtual void begin(const Arena& arena, const Worker& worker) const = 0;  // a barrier follows
+    // dy [rows, D*H] of the packed rows from `first` on; ends with a barrier
+    virtual void write(const Arena& arena, Index first, const Matrix<T>& dy, const Worker& worker) const = 0;
+};
+
 template <class T>
 struct BackwardInput {
-    const T* dy = nullptr;         // [N, D*H] packed rows; null: zero
-    std::vector<const T*> dstate;  // per state [L*D, B, H], gradient of the final state; empty: zero
+    const T* dy = nullptr;                // [N, D*H] packed rows; null: zero, or made by `source`
+    OutputGradient<T>* source = nullptr;  // null: dy
+    std::vector<const T*> dstate;         // per state [L*D, B, H], gradient of the final state; empty: zero
 };
 
 template <class T>

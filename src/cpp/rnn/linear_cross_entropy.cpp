@@ -12,16 +12,10 @@ namespace {
 constexpr Index kBlockBytes = Index{4} << 20;
 
 template <class T>
-Index block_rows(const LinearCrossEntropy<T>& s) {
-    const Index row_bytes = (s.weight.rows + 2 * s.x.columns + 1) * static_cast<Index>(sizeof(T));
+Index block_rows(const Matrix<const T>& weight, Index rows) {
+    const Index row_bytes = (weight.rows + 2 * weight.columns + 1) * static_cast<Index>(sizeof(T));
     const Index blocks = std::max<Index>(kBlockBytes / (row_bytes * kBlockRows), 1);
-    return std::min(blocks * kBlockRows, std::max<Index>(s.x.rows, 1));
-}
-
-template <class T>
-int thread_count(const LinearCrossEntropy<T>& s, int products) {
-    return threads_for(2.0 * products * static_cast<double>(s.x.rows) * static_cast<double>(s.weight.rows) *
-                       static_cast<double>(s.x.columns));
+    return std::min(blocks * kBlockRows, std::max<Index>(rows, 1));
 }
 
 template <class T>
@@ -35,8 +29,9 @@ template <class T>
 void linear_cross_entropy(const LinearCrossEntropy<T>& s) {
     constexpr Index kRows = 64;  // at a time and thread: enough for the product to run at full speed
     const Kernels<T>& k = kernels<T>();
-    const int threads = thread_count(s, 1);
     const Index classes = s.weight.rows;
+    const int threads = threads_for(2.0 * static_cast<double>(s.x.rows) * static_cast<double>(classes) *
+                                    static_cast<double>(s.x.columns));
     Arena arena;
     const auto packed = PackedMatrix<T>::transpose_of(arena, k, s.weight);
     const auto scratch = reserve_rows<T>(arena, threads * kRows, classes);
@@ -62,57 +57,67 @@ void linear_cross_entropy(const LinearCrossEntropy<T>& s) {
 }
 
 template <class T>
-void linear_cross_entropy_grad(const LinearCrossEntropy<T>& s, const LinearCrossEntropyGradients<T>& out) {
-    const Kernels<T>& k = kernels<T>();
-    const int threads = thread_count(s, 3);
-    const Index classes = s.weight.rows, hidden = s.x.columns, block = block_rows(s);
-    const Matrix<T> dx{out.dx, s.x.rows, hidden, hidden};
-    Arena arena;
-    const auto forward = PackedMatrix<T>::transpose_of(arena, k, s.weight);
-    const auto backward = PackedMatrix<T>::of(arena, k, s.weight);
-    const OuterSum<T> outer(arena, k, threads);
-    const auto scratch = reserve_rows<T>(arena, block, classes);
-    arena.take();
+LinearCrossEntropyPass<T>::LinearCrossEntropyPass(Arena& arena, const Kernels<T>& kernels,
+                                                  const Matrix<const T>& weight, Index rows, int threads)
+    : kernels_(&kernels),
+      block_(block_rows(weight, rows)),
+      forward_(PackedMatrix<T>::transpose_of(arena, kernels, weight)),
+      backward_(PackedMatrix<T>::of(arena, kernels, weight)),
+      outer_(arena, kernels, threads),
+      logits_(reserve_rows<T>(arena, block_, weight.rows)) {}
 
-    run_parallel(threads, [&](int thread, Team& team) {
-        const Worker worker{thread, team};
-        forward.fill(arena, worker);
-        backward.fill(arena, worker);
-        worker.barrier();
-        // Nobody polls between the end of a block and its next barrier: here all threads read the same answer, so that
-        // either all or none go on to the barriers of the next block.
-        for (Index first = 0; first < s.x.rows && !worker.stopped(); first += block) {
-            const Index count = std::min(block, s.x.rows - first);
-            const Matrix<T> logits{scratch.in(arena), count, classes, classes};
-            const Range rows = worker.share(count, k.tile_rows);
-            const Index mine = rows.last - rows.first;
-            if (mine > 0) {
-                // 1. the thread's own rows: logits = x W^T + b, in their place dlogits = (softmax - one_hot) * scale
-                const Matrix<T> own = logits.slice(rows.first, mine);
-                forward.multiply(arena, s.x.slice(first + rows.first, mine), s.bias, own, {0, classes});
-                for (Index r = 0; r < mine; ++r) {
-                    const Index n = first + rows.first + r;
-                    s.losses[n] = cross_entropy_in_place(k, own.row(r), classes, s.targets.ids[n], s.targets.ignored);
-                }
-                k.scale(static_cast<T>(out.scale), mine * classes, own.data);
-                // 2. dx = dlogits W
-                backward.multiply(arena, {own.data, mine, classes, classes}, nullptr,
-                                  dx.slice(first + rows.first, mine), {0, hidden});
-            }
-            worker.barrier();
-            // 3. sums over all rows: dW += dlogits^T x, db += dlogits
-            const Matrix<const T> dlogits{logits.data, count, classes, classes};
-            outer.add(arena, dlogits, s.x.slice(first, count), out.dweight, worker);
-            if (out.dbias) add_column_sums(k, dlogits, out.dbias, worker);
-            worker.poll();
-            worker.barrier();
+template <class T>
+void LinearCrossEntropyPass<T>::fill(const Arena& arena, const Worker& worker) const {
+    forward_.fill(arena, worker);
+    backward_.fill(arena, worker);
+}
+
+template <class T>
+void LinearCrossEntropyPass<T>::add(const Arena& arena, const LinearCrossEntropy<T>& s,
+                                    const LinearCrossEntropyGradients<T>& out, const Matrix<T>& dx,
+                                    const Worker& worker) const {
+    for (Index first = 0; first < s.x.rows; first += block_) {
+        const Index count = std::min(block_, s.x.rows - first);
+        const Targets targets{s.targets.ids + first, s.targets.ignored};
+        add_block(arena, {s.x.slice(first, count), s.weight, s.bias, targets, s.losses + first}, out,
+                  dx.slice(first, count), worker);
+    }
+}
+
+// Every thread passes the same barriers, also when the work has been stopped.
+template <class T>
+void LinearCrossEntropyPass<T>::add_block(const Arena& arena, const LinearCrossEntropy<T>& s,
+                                          const LinearCrossEntropyGradients<T>& out, const Matrix<T>& dx,
+                                          const Worker& worker) const {
+    const Kernels<T>& k = *kernels_;
+    const Index classes = s.weight.rows, hidden = s.x.columns;
+    const Matrix<T> logits{logits_.in(arena), s.x.rows, classes, classes};
+    const Range rows = worker.share(s.x.rows, k.tile_rows);
+    const Index mine = rows.last - rows.first;
+    if (mine > 0 && !worker.stopped()) {
+        // 1. the thread's own rows: logits = x W^T + b, in their place dlogits = (softmax - one_hot) * scale
+        const Matrix<T> own = logits.slice(rows.first, mine);
+        forward_.multiply(arena, s.x.slice(rows.first, mine), s.bias, own, {0, classes});
+        for (Index r = 0; r < mine; ++r) {
+            const Index n = rows.first + r;
+            s.losses[n] = cross_entropy_in_place(k, own.row(r), classes, s.targets.ids[n], s.targets.ignored);
         }
-    });
+        k.scale(static_cast<T>(out.scale), mine * classes, own.data);
+        // 2. dx = dlogits W
+        backward_.multiply(arena, {own.data, mine, classes, classes}, nullptr, dx.slice(rows.first, mine), {0, hidden});
+    }
+    worker.barrier();
+    // 3. sums over all rows: dW += dlogits^T x, db += dlogits
+    const Matrix<const T> dlogits{logits.data, s.x.rows, classes, classes};
+    outer_.add(arena, dlogits, s.x, out.dweight, worker);
+    if (out.dbias) add_column_sums(k, dlogits, out.dbias, worker);
+    worker.poll();
+    worker.barrier();
 }
 
 #define RNNCORE_INSTANTIATE(T)                                        \
     template void linear_cross_entropy(const LinearCrossEntropy<T>&); \
-    template void linear_cross_entropy_grad(const LinearCrossEntropy<T>&, const LinearCrossEntropyGradients<T>&);
+    template class LinearCrossEntropyPass<T>;
 
 RNNCORE_INSTANTIATE(float)
 RNNCORE_INSTANTIATE(double)

@@ -18,16 +18,39 @@ struct LinearCrossEntropy {
 template <class T>
 void linear_cross_entropy(const LinearCrossEntropy<T>& s);
 
-// Gradients of the sum of the losses times `scale`.
+// Where the gradients of the sum of the losses times `scale` go.
 template <class T>
 struct LinearCrossEntropyGradients {
     double scale;
-    T* dx;       // [N,H]
     T* dweight;  // [V,H] added to
     T* dbias;    // [V] added to; null: no bias
 };
 
+// The loss and its gradients by pieces of rows, inside the parallel region of a longer pass:
+//     constructor, Arena::take;  in the region fill, a barrier, then add for piece after piece.
 template <class T>
-void linear_cross_entropy_grad(const LinearCrossEntropy<T>& s, const LinearCrossEntropyGradients<T>& out);
+class LinearCrossEntropyPass {
+public:
+    // for pieces of at most `rows` rows
+    LinearCrossEntropyPass(Arena& arena, const Kernels<T>& kernels, const Matrix<const T>& weight, Index rows,
+                           int threads);
+
+    void fill(const Arena& arena, const Worker& worker) const;  // packs the worker's share of the weights
+
+    // The losses of one piece, its dx [N,H], and its part of the other gradients. Ends with a barrier; s.weight is the
+    // constructor's.
+    void add(const Arena& arena, const LinearCrossEntropy<T>& s, const LinearCrossEntropyGradients<T>& out,
+             const Matrix<T>& dx, const Worker& worker) const;
+
+private:
+    void add_block(const Arena& arena, const LinearCrossEntropy<T>& s, const LinearCrossEntropyGradients<T>& out,
+                   const Matrix<T>& dx, const Worker& worker) const;
+
+    const Kernels<T>* kernels_;
+    Index block_;
+    PackedMatrix<T> forward_, backward_;
+    OuterSum<T> outer_;
+    Arena::Slot<T> logits_;
+};
 
 }  // namespace rnncore

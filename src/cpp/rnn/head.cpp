@@ -1,0 +1,54 @@
+#include "rnn/head.hpp"
+
+#include "dispatch/dispatch.hpp"
+
+namespace rnncore {
+
+template <class T>
+double CrossEntropyHead<T>::flops() const {
+    return 6.0 * static_cast<double>(tape_.sequence.rows()) * static_cast<double>(head_.weight.rows) *
+           static_cast<double>(head_.weight.columns);
+}
+
+template <class T>
+void CrossEntropyHead<T>::reserve(Arena& arena, Index rows, int threads) {
+    pass_.emplace(arena, kernels<T>(), head_.weight, rows, threads);
+    if (head_.dropout > 0)
+        dropped_ = arena.reserve<T>(
+            checked_product(static_cast<std::size_t>(rows), static_cast<std::size_t>(head_.weight.columns)));
+}
+
+template <class T>
+void CrossEntropyHead<T>::begin(const Arena& arena, const Worker& worker) const {
+    pass_->fill(arena, worker);
+}
+
+template <class T>
+void CrossEntropyHead<T>::write(const Arena& arena, Index first, const Matrix<T>& dy, const Worker& worker) const {
+    Matrix<const T> y{tape_.y() + first * dy.columns, dy.rows, dy.columns, dy.columns};
+    const bool drops = head_.dropout > 0;
+    if (drops) {
+        T* const dropped = dropped_.in(arena);
+        drop(y, first, dropped, worker);
+        worker.barrier();
+        y.data = dropped;
+    }
+    const Targets targets{head_.targets.ids + first, head_.targets.ignored};
+    pass_->add(arena, {y, head_.weight, head_.bias, targets, head_.losses + first}, head_.gradients, dy, worker);
+    if (drops) {
+        drop({dy.data, dy.rows, dy.columns, dy.columns}, first, dy.data, worker);
+        worker.barrier();
+    }
+}
+
+template <class T>
+void CrossEntropyHead<T>::drop(const Matrix<const T>& from, Index first, T* to, const Worker& worker) const {
+    const Range part = worker.share(from.rows * from.columns, kernels<T>().lanes);
+    kernels<T>().dropout({from.data + part.first, to + part.first, part.last - part.first,
+                          static_cast<std::uint64_t>(first * from.columns + part.first), head_.seed, head_.dropout});
+}
+
+template class CrossEntropyHead<float>;
+template class CrossEntropyHead<double>;
+
+}  // namespace rnncore

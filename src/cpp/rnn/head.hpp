@@ -1,0 +1,44 @@
+// The output layer and loss of a model whose every step has a target: softmax cross-entropy of W dropout(y) + b. As the
+// source of the gradient of the outputs it lets one sweep from the end of the sequence do both the loss and
+// back-propagation through time.
+#pragma once
+
+#include <optional>
+
+#include "rnn/backward.hpp"
+#include "rnn/linear_cross_entropy.hpp"
+
+namespace rnncore {
+
+template <class T>
+struct Head {
+    Matrix<const T> weight;  // [V, D*H]
+    const T* bias;           // [V], null: none
+    Targets targets;         // [N], as the tape's packed rows
+    double* losses;          // [N]
+    LinearCrossEntropyGradients<T> gradients;
+    double dropout;      // of y, probability
+    std::uint64_t seed;  // of its mask
+};
+
+template <class T>
+class CrossEntropyHead final : public OutputGradient<T> {
+public:
+    CrossEntropyHead(const Tape<T>& tape, const Head<T>& head) : tape_(tape), head_(head) {}
+
+    double flops() const override;
+    void reserve(Arena& arena, Index rows, int threads) override;
+    void begin(const Arena& arena, const Worker& worker) const override;
+    void write(const Arena& arena, Index first, const Matrix<T>& dy, const Worker& worker) const override;
+
+private:
+    // to = the rows from `first` on after dropout; a barrier must follow
+    void drop(const Matrix<const T>& from, Index first, T* to, const Worker& worker) const;
+
+    const Tape<T>& tape_;
+    const Head<T> head_;
+    std::optional<LinearCrossEntropyPass<T>> pass_;
+    Arena::Slot<T> dropped_;  // rows of y after dropout
+};
+
+}  // namespace rnncore
