@@ -54,7 +54,7 @@ public:
           grads_(writeable<T>(grads, "grads", {{"P", self.network.parameter_count()}})),
           initial_(tape.network, tape.sequence.batch()),
           dx_(py::none()) {
-        if (tape.one_hot_input) return;
+        if (tape.one_hot) return;
         auto array = new_array<T>({tape.sequence.steps(), tape.sequence.batch(), tape.network.input(0)});
         to_ = array.mutable_data();
         dx_ = std::move(array);
@@ -131,13 +131,13 @@ py::tuple backward_cross_entropy(const PyNetwork& self, py::object params, py::o
             const Rows<T> weight_rows(weight);
             const Contiguous<T> bias_values(bias);
             const std::vector<std::int64_t> packed = packed_targets(sequence, given);
-            CrossEntropyHead<T> source(tape, {weight_rows.matrix(),
-                                              bias_values.data(),
-                                              {packed.data(), head.ignored},
-                                              to,
-                                              gradients,
-                                              head.dropout,
-                                              head.seed});
+            CrossEntropyHead<T> source({weight_rows.matrix(),
+                                        bias_values.data(),
+                                        {packed.data(), head.ignored},
+                                        to,
+                                        gradients,
+                                        head.dropout,
+                                        head.seed});
             pass.run({nullptr, &source, {}});
         });
         return py::make_tuple(losses, pass.dx(), pass.dstate());

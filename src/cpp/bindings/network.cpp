@@ -51,13 +51,13 @@ struct Inputs {
         return to;
     }
 
-    OneHot one_hot(const Sequence& sequence, Index width) const {
+    std::shared_ptr<const OneHot> one_hot(const Sequence& sequence, Index width) const {
         // the ids of the rows, their slots, and a slot for every column
         require_memory(checked_product(static_cast<std::size_t>(sequence.rows()), 2 * sizeof(std::int64_t)));
         require_memory(checked_product(static_cast<std::size_t>(width), sizeof(std::int32_t)));
         std::vector<std::int64_t> packed(static_cast<std::size_t>(sequence.rows()));
         pack_rows<std::int64_t>(sequence, {ids->values.data(), batch, 1, 1}, 1, packed.data());
-        return OneHot(std::move(packed), width);
+        return std::make_shared<const OneHot>(std::move(packed), width);
     }
 
     View<T> x;
@@ -96,6 +96,7 @@ py::tuple run(const PyNetwork& self, const ForwardCall& call) {
     const States<T> states(network, inputs.batch, call.state, "state");
     const auto tape = std::make_shared<Tape<T>>(network, make_sequence(inputs.steps, inputs.batch, call.lengths));
     tape->keeps = call.seed.has_value();
+    tape->drops = tape->keeps && network.dropout() > 0;
     tape->seed = call.seed.value_or(0);
 
     NewStates<T> final_states(network, inputs.batch);
@@ -109,7 +110,6 @@ py::tuple run(const PyNetwork& self, const ForwardCall& call) {
         else
             in.x = inputs.rows(tape->sequence, network.input(0));
         in.state = states.pointers();
-        tape->one_hot_input = inputs.ids.has_value();
         prepare_tape(*tape, in, to);
         run_forward(*tape, params, final_states.pointers);
     });

@@ -38,7 +38,7 @@ public:
             if (!together()) arena_.rewind(mark);  // the layers run one after the other
             for (Index d = 0; d < net_.directions(); ++d) {
                 packed_.emplace_back(arena_, net_, layer, wants_dx(layer));
-                if (one_hot(layer)) tables_[d] = reserve(tape.one_hot.used(), net_.gate_columns());
+                if (owns_table(layer)) tables_[d] = reserve(tape.one_hot->used(), net_.gate_columns());
                 dh_.push_back(reserve(seq_.batch(), h));
                 dc_.push_back(net_.has_cell_state() ? reserve(seq_.batch(), h) : Arena::Slot<T>());
             }
@@ -91,7 +91,9 @@ private:
             checked_product(static_cast<std::size_t>(rows), static_cast<std::size_t>(columns)));
     }
 
-    bool one_hot(Index layer) const { return layer == 0 && tape_.one_hot_input; }
+    bool one_hot(Index layer) const { return layer == 0 && tape_.one_hot; }
+    bool owns_table(Index layer) const { return one_hot(layer) && !out_.table; }
+    T* table(Index direction) const { return out_.table ? out_.table : tables_[direction].in(arena_); }
     bool wants_dx(Index layer) const { return layer > 0 || out_.dx; }
     const LayerTape<T>& layer_tape(Index layer) const { return tape_.layers[static_cast<std::size_t>(layer)]; }
 
@@ -101,7 +103,7 @@ private:
             per_row += static_cast<double>(one_hot(layer) ? 0 : net_.input(layer)) + static_cast<double>(net_.hidden());
         return 4 * per_row * static_cast<double>(net_.gate_columns() * net_.directions()) *
                    static_cast<double>(seq_.rows()) +
-               (in_.source ? in_.source->flops() : 0);
+               (in_.source ? in_.source->flops(seq_.rows()) : 0);
     }
 
     Index uppermost() const { return net_.layers() - 1; }
@@ -147,7 +149,9 @@ private:
     void make_dy(Index chunk, const Worker& w) const {
         const Chunk c = chunk_at(order(0), chunk, steps_);
         const Index first = seq_.first(c.lo), columns = net_.output();
-        in_.source->write(arena_, first, {made_dy(uppermost(), first), seq_.first(c.hi) - first, columns, columns}, w);
+        const Index rows = seq_.first(c.hi) - first;
+        const Matrix<const T> y{tape_.y() + first * columns, rows, columns, columns};
+        in_.source->write(arena_, tape_.first_row + first, y, {made_dy(uppermost(), first), rows, columns, columns}, w);
     }
 
     // Every thread passes the same barriers, also when the work has been stopped.
@@ -180,7 +184,7 @@ private:
     void begin_direction(Index layer, Index d) {
         const std::size_t i = index(layer, d);
         weights_[i] = packed_[i].fill(arena_, params_, d);
-        if (one_hot(layer)) std::fill_n(tables_[d].in(arena_), tape_.one_hot.used() * net_.gate_columns(), T(0));
+        if (owns_table(layer)) std::fill_n(table(d), tape_.one_hot->used() * net_.gate_columns(), T(0));
         for (Index state = 0; state < net_.states(); ++state) {
             T* gradient = (state == 0 ? dh_[i] : dc_[i]).in(arena_);
             if (in_.dstate.empty())
@@ -197,10 +201,10 @@ private:
 
     void end_layer(Index layer, const Worker& w) {
         for (Index d = 0; d < net_.directions(); ++d) {
-            if (one_hot(layer)) {
+            if (owns_table(layer)) {
                 const Range part = share(net_.gate_columns(), w.thread, w.team.size());
-                tape_.one_hot.scatter(tables_[d].in(arena_), net_.gate_columns(),
-                                      out_.grads + net_.offsets(0, d).weight_ih, net_.input(0), part.first, part.last);
+                tape_.one_hot->scatter(table(d), net_.gate_columns(), out_.grads + net_.offsets(0, d).weight_ih,
+                                       net_.input(0), part.first, part.last);
             }
             if (d % w.team.size() != w.thread) continue;
             const std::size_t i = index(layer, d);
@@ -217,7 +221,7 @@ private:
         const Range part = share(rows * net_.output(), w.thread, w.team.size(), kernels<T>().lanes);
         T* gradient = dx(layer, first) + part.first;
         kernels<T>().dropout({gradient, gradient, part.last - part.first,
-                              static_cast<std::uint64_t>(first * net_.output() + part.first),
+                              static_cast<std::uint64_t>((tape_.first_row + first) * net_.output() + part.first),
                               dropout_seed(tape_.seed, layer - 1), net_.dropout()});
     }
 
@@ -327,11 +331,10 @@ private:
     void add_to_table(const ChunkRows& c, const T* da, const Worker& w) const {
         const Index columns = net_.gate_columns();
         const Range part = share(columns, w.thread, w.team.size(), kernels<T>().lanes);
-        T* table = tables_[c.direction].in(arena_);
+        T* const sums = table(c.direction);
         for (Index r = 0; r < c.rows; ++r) {
-            const Index slot = tape_.one_hot.slot(c.first + r);
-            kernels<T>().add(da + r * columns + part.first, part.last - part.first,
-                             table + slot * columns + part.first);
+            const Index slot = tape_.one_hot->slot(tape_.first_row + c.first + r);
+            kernels<T>().add(da + r * columns + part.first, part.last - part.first, sums + slot * columns + part.first);
         }
     }
 

@@ -12,11 +12,12 @@ template <class T>
 class OutputGradient {
 public:
     virtual ~OutputGradient() = default;
-    virtual double flops() const = 0;
+    virtual double flops(Index rows) const = 0;
     virtual void reserve(Arena& arena, Index rows, int threads) = 0;
     virtual void begin(const Arena& arena, const Worker& worker) const = 0;  // a barrier follows
-    // dy [rows, D*H] of the packed rows from `first` on; ends with a barrier
-    virtual void write(const Arena& arena, Index first, const Matrix<T>& dy, const Worker& worker) const = 0;
+    // dy of the outputs y, the packed rows from `first` on; ends with a barrier
+    virtual void write(const Arena& arena, Index first, const Matrix<const T>& y, const Matrix<T>& dy,
+                       const Worker& worker) const = 0;
 };
 
 template <class T>
@@ -31,6 +32,7 @@ struct BackwardOutput {
     T* grads;                // [P], added to
     T* dx;                   // [N, I] packed rows; null: not wanted (one-hot inputs have none)
     std::vector<T*> dstate;  // per state [L*D, B, H], gradient of the initial state
+    T* table = nullptr;      // one-hot inputs: sums of da [U, G*H] for the caller to scatter; null: done by the pass
 };
 
 template <class T>

@@ -36,7 +36,7 @@ public:
                 packed_.emplace_back(arena_, net_, layer, one_hot(layer));
                 if (one_hot(layer))
                     tables_[d] = arena_.reserve<T>(
-                        checked_product(static_cast<std::size_t>(tape.one_hot.used()), as_size(net_.gate_columns())));
+                        checked_product(static_cast<std::size_t>(tape.one_hot->used()), as_size(net_.gate_columns())));
             }
         }
         arena_.rewind(arena_.size());
@@ -60,7 +60,7 @@ public:
 
 private:
     static std::size_t as_size(Index n) { return static_cast<std::size_t>(n); }
-    bool one_hot(Index layer) const { return layer == 0 && tape_.one_hot_input; }
+    bool one_hot(Index layer) const { return layer == 0 && tape_.one_hot; }
 
     double flops() const {
         double per_row = 0;
@@ -76,8 +76,8 @@ private:
             const auto index = as_size(layer * net_.directions() + d);
             weights_[d] = packed_[index].fill(arena_, params_, d);
             if (one_hot(layer))
-                tape_.one_hot.look_up(params_ + net_.offsets(0, d).weight_ih, net_.input(0), weights_[d].bias,
-                                      net_.gate_columns(), tables_[d].in(arena_), 0, net_.gate_columns());
+                tape_.one_hot->look_up(params_ + net_.offsets(0, d).weight_ih, net_.input(0), weights_[d].bias,
+                                       net_.gate_columns(), tables_[d].in(arena_), 0, net_.gate_columns());
         }
         team.barrier();
         // The larger shares are the last ones: the calling thread, which alone looks for interrupts, takes the largest.
@@ -88,8 +88,8 @@ private:
         if (tape.dropped) {
             const Range part = share(seq_.rows() * net_.output(), thread, team.size(), kernels<T>().lanes);
             kernels<T>().dropout({tape.y + part.first, tape.dropped + part.first, part.last - part.first,
-                                  static_cast<std::uint64_t>(part.first), dropout_seed(tape_.seed, layer),
-                                  net_.dropout()});
+                                  static_cast<std::uint64_t>(tape_.first_row * net_.output() + part.first),
+                                  dropout_seed(tape_.seed, layer), net_.dropout()});
             team.barrier();
         }
     }
@@ -177,8 +177,10 @@ private:
         void look_up(Index t, Index end) const {
             const T* table = pass.tables_[task.direction].in(pass.arena_);
             const Index columns = pass.net_.gate_columns();
+            const OneHot& one_hot = *pass.tape_.one_hot;
             for (Index b = task.begin; b < end; ++b)
-                std::copy_n(table + pass.tape_.one_hot.slot(pass.seq_.first(t) + b) * columns, columns, sums_row(t, b));
+                std::copy_n(table + one_hot.slot(pass.tape_.first_row + pass.seq_.first(t) + b) * columns, columns,
+                            sums_row(t, b));
         }
 
         void run(Index t) const {

@@ -5,8 +5,8 @@
 namespace rnncore {
 
 template <class T>
-double CrossEntropyHead<T>::flops() const {
-    return 6.0 * static_cast<double>(tape_.sequence.rows()) * static_cast<double>(head_.weight.rows) *
+double CrossEntropyHead<T>::flops(Index rows) const {
+    return 6.0 * static_cast<double>(rows) * static_cast<double>(head_.weight.rows) *
            static_cast<double>(head_.weight.columns);
 }
 
@@ -24,17 +24,18 @@ void CrossEntropyHead<T>::begin(const Arena& arena, const Worker& worker) const 
 }
 
 template <class T>
-void CrossEntropyHead<T>::write(const Arena& arena, Index first, const Matrix<T>& dy, const Worker& worker) const {
-    Matrix<const T> y{tape_.y() + first * dy.columns, dy.rows, dy.columns, dy.columns};
+void CrossEntropyHead<T>::write(const Arena& arena, Index first, const Matrix<const T>& y, const Matrix<T>& dy,
+                                const Worker& worker) const {
+    Matrix<const T> x = y;
     const bool drops = head_.dropout > 0;
     if (drops) {
         T* const dropped = dropped_.in(arena);
         drop(y, first, dropped, worker);
         worker.barrier();
-        y.data = dropped;
+        x = {dropped, y.rows, y.columns, y.columns};
     }
     const Targets targets{head_.targets.ids + first, head_.targets.ignored};
-    pass_->add(arena, {y, head_.weight, head_.bias, targets, head_.losses + first}, head_.gradients, dy, worker);
+    pass_->add(arena, {x, head_.weight, head_.bias, targets, head_.losses + first}, head_.gradients, dy, worker);
     if (drops) {
         drop({dy.data, dy.rows, dy.columns, dy.columns}, first, dy.data, worker);
         worker.barrier();

@@ -24,18 +24,18 @@ struct Head {
 template <class T>
 class CrossEntropyHead final : public OutputGradient<T> {
 public:
-    CrossEntropyHead(const Tape<T>& tape, const Head<T>& head) : tape_(tape), head_(head) {}
+    explicit CrossEntropyHead(const Head<T>& head) : head_(head) {}
 
-    double flops() const override;
+    double flops(Index rows) const override;
     void reserve(Arena& arena, Index rows, int threads) override;
     void begin(const Arena& arena, const Worker& worker) const override;
-    void write(const Arena& arena, Index first, const Matrix<T>& dy, const Worker& worker) const override;
+    void write(const Arena& arena, Index first, const Matrix<const T>& y, const Matrix<T>& dy,
+               const Worker& worker) const override;
 
 private:
     // to = the rows from `first` on after dropout; a barrier must follow
     void drop(const Matrix<const T>& from, Index first, T* to, const Worker& worker) const;
 
-    const Tape<T>& tape_;
     const Head<T> head_;
     std::optional<LinearCrossEntropyPass<T>> pass_;
     Arena::Slot<T> dropped_;  // rows of y after dropout

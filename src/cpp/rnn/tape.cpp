@@ -27,7 +27,6 @@ void prepare_tape(Tape<T>& tape, const PassInput<T>& input, T* y) {
     const auto reserve = [&](std::size_t n, std::size_t columns) {
         return arena.template reserve<T>(checked_product(n, columns));
     };
-    const bool drops = tape.keeps && net.dropout() > 0;
     const bool has_state = !input.state.empty();
 
     // Without keeping, a layer needs only its input and its output: two buffers serve all inner layers in turn.
@@ -44,7 +43,7 @@ void prepare_tape(Tape<T>& tape, const PassInput<T>& input, T* y) {
             s.y = reserve(rows, width);
         else if (inner(layer))
             s.y = shared[layer % 2];
-        if (drops && inner(layer)) s.dropped = reserve(rows, width);
+        if (tape.drops && tape.keeps && inner(layer)) s.dropped = reserve(rows, width);
         for (Index d = 0; d < net.directions(); ++d) {
             DirectionSlots<T>& at = s.directions[d];
             if (tape.keeps && net.has_gates()) at.gates = reserve(rows, static_cast<std::size_t>(net.gate_columns()));
@@ -62,7 +61,7 @@ void prepare_tape(Tape<T>& tape, const PassInput<T>& input, T* y) {
         LayerTape<T> l;
         l.x = x;
         l.y = !inner(layer) && y ? y : s.y.in(arena);
-        if (drops && inner(layer)) l.dropped = s.dropped.in(arena);
+        if (tape.drops && inner(layer)) l.dropped = tape.keeps ? s.dropped.in(arena) : l.y;
         x = l.dropped ? l.dropped : l.y;
         for (Index d = 0; d < net.directions(); ++d) {
             const DirectionSlots<T>& from = s.directions[d];
@@ -83,6 +82,25 @@ void prepare_tape(Tape<T>& tape, const PassInput<T>& input, T* y) {
     }
 }
 
+template <class T>
+std::size_t tape_bytes(const Network& network, Index steps, Index batch, bool drops) {
+    const auto h = static_cast<std::size_t>(network.hidden()), rows = static_cast<std::size_t>(batch);
+    const auto directions = static_cast<std::size_t>(network.directions());
+    const std::size_t states = static_cast<std::size_t>(network.states()) * directions * rows * h;
+    std::size_t row = static_cast<std::size_t>(network.output());
+    if (network.has_gates()) row += directions * static_cast<std::size_t>(network.gate_columns());
+    if (network.has_extra()) row += directions * h;
+    if (network.has_cell_state()) row += directions * h;
+    const auto layers = static_cast<std::size_t>(network.layers());
+    const std::size_t dropped = drops ? (layers - 1) * static_cast<std::size_t>(network.output()) : 0;
+    // each of at most eight arrays a layer and direction ends at the next multiple of the alignment
+    const std::size_t padding = 8 * layers * directions * kAlignment;
+    const std::size_t step = checked_product(checked_product(rows, layers * row + dropped), sizeof(T));
+    return checked_product(step, static_cast<std::size_t>(steps)) + layers * states * sizeof(T) + padding;
+}
+
+template std::size_t tape_bytes<float>(const Network&, Index, Index, bool);
+template std::size_t tape_bytes<double>(const Network&, Index, Index, bool);
 template void prepare_tape<float>(Tape<float>&, const PassInput<float>&, float*);
 template void prepare_tape<double>(Tape<double>&, const PassInput<double>&, double*);
 

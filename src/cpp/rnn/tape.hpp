@@ -42,11 +42,12 @@ struct Tape {
 
     const Network network;
     const Sequence sequence;
-    bool one_hot_input = false;
-    OneHot one_hot;          // the inputs, where they are one-hot
-    Block input;             // a copy of the inputs, where the caller's own could not serve
-    bool keeps = false;      // whether backward may read it
-    std::uint64_t seed = 0;  // of the dropout masks
+    std::shared_ptr<const OneHot> one_hot;  // the inputs, where they are one-hot
+    Block input;                            // a copy of the inputs, where the caller's own could not serve
+    bool keeps = false;                     // whether backward may read it
+    bool drops = false;                     // whether there is dropout between the layers
+    std::uint64_t seed = 0;                 // of the dropout masks
+    Index first_row = 0;                    // of a piece of a longer sequence: where it begins among the rows of all
     Arena arena;
     std::vector<LayerTape<T>> layers;
     T* y() const { return layers.back().y; }
@@ -60,5 +61,9 @@ inline std::uint64_t dropout_seed(std::uint64_t seed, Index layer) {
 // Lays a tape out and takes its memory; `y` is where an inference writes its output (null: into the tape).
 template <class T>
 void prepare_tape(Tape<T>& tape, const PassInput<T>& input, T* y);
+
+// Bytes of the tape of `steps` full steps that keeps what backward reads.
+template <class T>
+std::size_t tape_bytes(const Network& network, Index steps, Index batch, bool drops);
 
 }  // namespace rnncore
