@@ -38,11 +38,24 @@ struct ExpConstants<double> {
     static constexpr double saturated_tanh = 20.0;
 };
 
-// A comparison with NaN is false, so NaN passes through.
+// NaN passes through.
 template <class T>
 [[gnu::always_inline]] inline Vec<T> clamp(Vec<T> x, T low, T high) {
-    x = x < low ? splat(low) : x;
-    return x > high ? splat(high) : x;
+    return at_most<T>(at_least<T>(x, low), high);
+}
+
+// c[0] + c[1] x + ... + c[n - 1] x^(n - 1), the two halves side by side: half of the depth of Horner's scheme.
+template <int n, class T>
+[[gnu::always_inline]] inline Vec<T> polynomial(const T* c, const Vec<T>* powers) {
+    if constexpr (n == 1)
+        return splat(c[0]);
+    else if constexpr (n == 2)
+        return c[1] * powers[0] + c[0];
+    else {
+        constexpr int kLevel = n > 8 ? 3 : n > 4 ? 2 : 1;  // the greatest power of two below n
+        constexpr int kLow = 1 << kLevel;
+        return polynomial<n - kLow, T>(c + kLow, powers) * powers[kLevel] + polynomial<kLow, T>(c, powers);
+    }
 }
 
 template <class T>
@@ -61,9 +74,10 @@ template <class T>
     T factorial = 1;
     T coefficients[C::terms + 1] = {};
     for (int i = 1; i <= C::terms; ++i) coefficients[i] = T(1) / (factorial *= static_cast<T>(i));
-    Vec<T> q = splat(coefficients[C::terms]);
-#pragma GCC unroll 16
-    for (int i = C::terms - 1; i >= 1; --i) q = q * r + coefficients[i];
+    Vec<T> powers[4] = {r};  // r, r^2, r^4, r^8
+#pragma GCC unroll 4
+    for (int i = 1; i < 4; ++i) powers[i] = powers[i - 1] * powers[i - 1];
+    const Vec<T> q = polynomial<C::terms, T>(coefficients + 1, powers);
     using Bits = typename Lanes<T>::Bits;
     const T one = 1;
     Bits one_bits;

@@ -74,6 +74,54 @@ template <class T>
     __builtin_memcpy(p, &v, sizeof v);
 }
 
+// max(x, low), min(x, high); NaN stays NaN. Comparing and choosing would take three times as long.
+template <class T>
+[[gnu::always_inline]] inline Vec<T> at_least(Vec<T> x, T low) {
+    const Vec<T> bound = splat(low);
+    // x86 gives the second operand where one is NaN; g++ 12 warns of the forms without a mask
+#if defined(__AVX512F__)
+    if constexpr (sizeof(T) == 4)
+        return _mm512_mask_max_ps(x, 0xFFFF, bound, x);
+    else
+        return _mm512_mask_max_pd(x, 0xFF, bound, x);
+#elif defined(__AVX__)
+    if constexpr (sizeof(T) == 4)
+        return _mm256_max_ps(bound, x);
+    else
+        return _mm256_max_pd(bound, x);
+#elif defined(__SSE2__)
+    if constexpr (sizeof(T) == 4)
+        return _mm_max_ps(bound, x);
+    else
+        return _mm_max_pd(bound, x);
+#else
+    return x < low ? bound : x;
+#endif
+}
+
+template <class T>
+[[gnu::always_inline]] inline Vec<T> at_most(Vec<T> x, T high) {
+    const Vec<T> bound = splat(high);
+#if defined(__AVX512F__)
+    if constexpr (sizeof(T) == 4)
+        return _mm512_mask_min_ps(x, 0xFFFF, bound, x);
+    else
+        return _mm512_mask_min_pd(x, 0xFF, bound, x);
+#elif defined(__AVX__)
+    if constexpr (sizeof(T) == 4)
+        return _mm256_min_ps(bound, x);
+    else
+        return _mm256_min_pd(bound, x);
+#elif defined(__SSE2__)
+    if constexpr (sizeof(T) == 4)
+        return _mm_min_ps(bound, x);
+    else
+        return _mm_min_pd(bound, x);
+#else
+    return x > high ? bound : x;
+#endif
+}
+
 #if defined(__AVX2__) && !defined(__AVX512F__)
 template <class T>
 [[gnu::always_inline]] inline __m256i lanes_below(int n) {
