@@ -237,10 +237,10 @@ def adam_step(
 ) -> None: ...
 
 # --- single kernels of the active instruction set, for tests and benchmarks -----------------------
-def kernel_product(a: Array, b: Array) -> Array:
+def kernel_product(a: Array, b: Array, compute: str | None = None) -> Array:
     """a [M,K], b [N,K] -> a @ b.T [M,N]."""
 
-def kernel_product_transposed(a: Array, b: Array) -> Array:
+def kernel_product_transposed(a: Array, b: Array, compute: str | None = None) -> Array:
     """a [K,M], b [K,N] -> a.T @ b [M,N]."""
 
 def kernel_map(name: str, x: Array) -> Array:

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "bindings/arrays.hpp"
+#include "bindings/compute.hpp"
 #include "bindings/interpreter.hpp"
 #include "bindings/register.hpp"
 #include "core/threads.hpp"
@@ -12,22 +13,24 @@
 namespace rnncore::bindings {
 namespace {
 
-py::object kernel_product(py::object a, py::object b) {
+py::object kernel_product(py::object a, py::object b, const ComputeName& compute) {
     return by_dtype(a, "a", [&]<class T>() -> py::object {
+        const Kernels<T>& k = kernels_named<T>(compute);
         const auto a_view = view<T>(a, "a", {{"M"}, {"K"}});
         const auto b_view = view<T>(b, "b", {{"N"}, {"K", a_view.shape[1]}});
         auto c = new_array<T>({a_view.shape[0], b_view.shape[0]});
         T* const to = c.mutable_data();
         without_gil([&] {
             const Rows<T> a_rows(a_view), b_rows(b_view);
-            linear_forward<T>(a_rows.matrix(), b_rows.matrix(), nullptr, to);
+            linear_forward<T>(k, a_rows.matrix(), b_rows.matrix(), nullptr, to);
         });
         return c;
     });
 }
 
-py::object kernel_product_transposed(py::object a, py::object b) {
+py::object kernel_product_transposed(py::object a, py::object b, const ComputeName& compute) {
     return by_dtype(a, "a", [&]<class T>() -> py::object {
+        const Kernels<T>& k = kernels_named<T>(compute);
         const auto a_view = view<T>(a, "a", {{"K"}, {"M"}});
         const auto b_view = view<T>(b, "b", {{"K", a_view.shape[0]}, {"N"}});
         auto c = new_array<T>({a_view.shape[1], b_view.shape[1]});
@@ -36,7 +39,7 @@ py::object kernel_product_transposed(py::object a, py::object b) {
         without_gil([&] {
             const Rows<T> a_rows(a_view), b_rows(b_view);
             std::fill_n(to, size, T(0));
-            add_transposed_product<T>(a_rows.matrix(), b_rows.matrix(), to);
+            add_transposed_product<T>(k, a_rows.matrix(), b_rows.matrix(), to);
         });
         return c;
     });
@@ -92,8 +95,9 @@ double kernel_repeated_sum(py::object x, Index rounds) {
 }  // namespace
 
 void register_kernels(py::module_& module) {
-    module.def("kernel_product", kernel_product, py::arg("a"), py::arg("b"));
-    module.def("kernel_product_transposed", kernel_product_transposed, py::arg("a"), py::arg("b"));
+    module.def("kernel_product", kernel_product, py::arg("a"), py::arg("b"), py::arg("compute") = py::none());
+    module.def("kernel_product_transposed", kernel_product_transposed, py::arg("a"), py::arg("b"),
+               py::arg("compute") = py::none());
     module.def("kernel_map", kernel_map, py::arg("name"), py::arg("x"));
     module.def("kernel_multiply_adds", kernel_multiply_adds, py::arg("dtype"), py::arg("n"));
     module.def("kernel_repeated_sum", kernel_repeated_sum, py::arg("x"), py::arg("rounds"));

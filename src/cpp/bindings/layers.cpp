@@ -2,6 +2,7 @@
 #include "bindings/arrays.hpp"
 #include "bindings/interpreter.hpp"
 #include "bindings/register.hpp"
+#include "dispatch/dispatch.hpp"
 #include "rnn/embedding.hpp"
 #include "rnn/flat.hpp"
 #include "rnn/linear.hpp"
@@ -19,7 +20,7 @@ py::object linear_forward(py::object x, py::object weight, py::object bias) {
         without_gil([&] {
             const Rows<T> x_rows(x_view), w_rows(w);
             const Contiguous<T> b_values(b);
-            rnncore::linear_forward(x_rows.matrix(), w_rows.matrix(), b_values.data(), to);
+            rnncore::linear_forward(kernels<T>(), x_rows.matrix(), w_rows.matrix(), b_values.data(), to);
         });
         return y;
     });
@@ -37,7 +38,7 @@ py::object linear_backward(py::object dy, py::object x, py::object weight, py::o
         out.dx = dx.mutable_data();
         without_gil([&] {
             const Rows<T> dy_rows(dy_view), x_rows(x_view), w_rows(w);
-            rnncore::linear_backward(dy_rows.matrix(), x_rows.matrix(), w_rows.matrix(), out);
+            rnncore::linear_backward(kernels<T>(), dy_rows.matrix(), x_rows.matrix(), w_rows.matrix(), out);
         });
         return dx;
     });

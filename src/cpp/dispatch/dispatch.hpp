@@ -12,8 +12,8 @@ namespace rnncore {
 const KernelTable& active_table();
 
 template <class T>
-const Kernels<T>& kernels() {
-    return kernels_of<T>(active_table());
+const Kernels<T>& kernels(Compute compute = Compute::full) {
+    return kernels_of<T>(active_table(), compute);
 }
 
 // Sets that were compiled and that this processor runs, the fastest last. Without "reference".

@@ -1,6 +1,7 @@
 // The kernels of one instruction set: compiled once for each, with its own flags and RNNCORE_ISA naming its namespace.
 #include "kernels/ceilings.hpp"
 #include "kernels/cells.hpp"
+#include "kernels/converted_product.hpp"
 #include "kernels/elementwise.hpp"
 #include "kernels/losses.hpp"
 #include "kernels/optimisers.hpp"
@@ -17,10 +18,11 @@ inline constexpr Kernels<T> kKernels = {
     .lanes = kLanes<T>,
     .tile_rows = kTileRows,
     .tile_columns = kPanel<T>,
+    .k_step = 1,
     .outer_scratch = kOuterScratch<T>,
-    .pack = pack<T>,
+    .pack = pack<Whole<T>>,
     .product = product<T>,
-    .outer_product = outer_product<T>,
+    .outer_product = outer_product<Whole<T>>,
     .add_column_sums = add_column_sums<T>,
     .rnn_forward = {rnn_forward<Nonlinearity::tanh, T>, rnn_forward<Nonlinearity::relu, T>,
                     rnn_forward<Nonlinearity::sigmoid, T>, rnn_forward<Nonlinearity::identity, T>},
@@ -52,7 +54,16 @@ inline constexpr Kernels<T> kKernels = {
     .repeated_sum = repeated_sum<T>,
 };
 
+constexpr Kernels<float> with_operands_in_bfloat16(Kernels<float> kernels) {
+    kernels.k_step = Bfloat16::steps;
+    kernels.pack = pack<Bfloat16>;
+    kernels.product = converted_product<Bfloat16>;
+    kernels.outer_product = outer_product<Bfloat16>;
+    return kernels;
+}
+
 extern const KernelTable table;
-const KernelTable table = {RNNCORE_TEXT(RNNCORE_ISA), kKernels<float>, kKernels<double>};
+const KernelTable table = {RNNCORE_TEXT(RNNCORE_ISA), kKernels<float>, kKernels<double>,
+                           with_operands_in_bfloat16(kKernels<float>)};
 
 }  // namespace rnncore::RNNCORE_ISA

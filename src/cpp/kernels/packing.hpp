@@ -1,113 +1,121 @@
 // How the operands of products stand in memory: b in panels of columns, a of the transposed product in tiles of rows, both
-// in the order in which the product reads them.
+// in the order in which the product reads them and in the format F, see operands.hpp.
 #pragma once
 
+#include "kernels/operands.hpp"
 #include "kernels/table.hpp"
-#include "kernels/vector.hpp"
 
 namespace rnncore::RNNCORE_ISA {
 
 // 24 (12) accumulators leave room for the two vectors of b and the broadcast element of a in 32 (16) registers.
 inline constexpr int kTileRows = kRegisters == 32 ? 12 : 6;
 inline constexpr int kPanelVectors = 2;
-template <class T>
-inline constexpr int kPanel = kPanelVectors * kLanes<T>;
-// A panel of this depth is 32 KB with 64-byte vectors: it stays in the L1 cache while the row tiles pass over it.
-template <class T>
-inline constexpr Index kDepth = 1024 / static_cast<Index>(sizeof(T));
+template <class E>
+inline constexpr int kPanel = kPanelVectors * kLanes<E>;
+// Elements of k. A panel of this depth is 32 KB with 64-byte vectors: it stays in the L1 cache while the row tiles pass
+// over it.
+template <class E>
+inline constexpr Index kDepth = 1024 / static_cast<Index>(sizeof(E));
 
-template <class T>
+template <class E>
 [[gnu::always_inline]] inline Index panel_vectors(Index columns) {
-    const Index vectors = (columns + kLanes<T> - 1) / kLanes<T>;
+    const Index vectors = (columns + kLanes<E> - 1) / kLanes<E>;
     return vectors < kPanelVectors ? vectors : kPanelVectors;
 }
 
 // square[i][j] <-> square[j][i]. Interleaving the rows of the first half with those of the second moves the leading bit of
 // an element's column to the end of its row, and the leading bit of its row to the end of its column.
-template <class T>
-[[gnu::always_inline]] inline void transpose(Vec<T> (&square)[kLanes<T>]) {
-    constexpr int kHalf = kLanes<T> / 2;
+template <class E>
+[[gnu::always_inline]] inline void transpose(Vec<E> (&square)[kLanes<E>]) {
+    constexpr int kHalf = kLanes<E> / 2;
 #pragma GCC unroll 4
-    for (int bit = 1; bit < kLanes<T>; bit *= 2) {
-        Vec<T> next[kLanes<T>];
+    for (int bit = 1; bit < kLanes<E>; bit *= 2) {
+        Vec<E> next[kLanes<E>];
 #pragma GCC unroll 8
         for (int i = 0; i < kHalf; ++i) {
             next[2 * i] = interleave<false>(square[i], square[i + kHalf]);
             next[2 * i + 1] = interleave<true>(square[i], square[i + kHalf]);
         }
 #pragma GCC unroll 16
-        for (int i = 0; i < kLanes<T>; ++i) square[i] = next[i];
+        for (int i = 0; i < kLanes<E>; ++i) square[i] = next[i];
     }
 }
 
-// Some rows of a panel, each contiguous in b.
-template <class T>
-[[gnu::always_inline]] inline void pack_contiguous_rows(const Packing<T>& p, Index first, Index used, Index width) {
-    T* row = p.packed + first * p.k;
-    const T* from = p.source + first;
-    for (Index k = 0; k < p.k; ++k, row += width, from += p.stride_k) {
-        __builtin_memcpy(row, from, static_cast<unsigned long>(used) * sizeof(T));
-        for (Index j = used; j < width; ++j) row[j] = 0;
+// Columns [0, used) of k rows, row(i) being the i-th: one element of every column, then the next of every column, each
+// time padded with zeros to `width` columns. Stores whole vectors: the last one may reach past the end.
+template <class F, class Row>
+[[gnu::always_inline]] inline void pack_across(const Row& row, Index k, Index used, Index width,
+                                               typename F::Element* packed) {
+    using T = typename F::Value;
+    using E = typename F::Element;
+    for (Index i = 0; i < k; i += F::steps, packed += width) {
+        const T* const first = row(i);
+        const T* const second = F::steps > 1 && i + 1 < k ? row(i + 1) : nullptr;
+        for (Index j = 0; j < width; j += kLanes<E>) {
+            const T* const next = second ? second + j : nullptr;
+            const Index rest = used - j;
+            store(packed + j, rest >= kLanes<E> ? F::across(first + j, next, AllLanes{})
+                              : rest > 0        ? F::across(first + j, next, SomeLanes{static_cast<int>(rest)})
+                                                : Vec<E>{});
+        }
     }
 }
 
-// The columns of a panel, each contiguous in b, in squares of as many steps of k as a vector has lanes.
-template <class T>
-[[gnu::noinline]] void pack_contiguous_columns(const Packing<T>& p, Index first, Index used, Index width) {
-    T* const panel = p.packed + first * p.k;
-    for_lanes<T>(p.k, [&](Index k, auto lanes) {
-        for (Index column = 0; column < width; column += kLanes<T>) {
-            const T* from = p.source + (first + column) * p.stride_n + k;
-            T* const to = panel + k * width + column;
-            Vec<T> square[kLanes<T>];
+// The columns of a panel, each contiguous in b, in squares of as many elements of k as a vector has lanes.
+template <class F>
+[[gnu::noinline]] void pack_contiguous_columns(const Packing<typename F::Value>& p, Index first, Index used,
+                                               Index width, typename F::Element* panel) {
+    using E = typename F::Element;
+    const Index depth = elements<F>(p.k);
+    for_steps<F>(p.k, [&](Index k, auto lanes) {
+        const Index i0 = k / F::steps;
+        for (Index column = 0; column < width; column += kLanes<E>) {
+            const auto* from = p.source + (first + column) * p.stride_n + k;
+            E* const to = panel + i0 * width + column;
+            Vec<E> square[kLanes<E>];
 #pragma GCC unroll 16
-            for (int j = 0; j < kLanes<T>; ++j)
-                square[j] = column + j < used ? lanes.load(from + j * p.stride_n) : Vec<T>{};
-            transpose<T>(square);
+            for (int j = 0; j < kLanes<E>; ++j)
+                square[j] = column + j < used ? F::along(from + j * p.stride_n, lanes) : Vec<E>{};
+            transpose<E>(square);
 #pragma GCC unroll 16
-            for (int i = 0; i < kLanes<T>; ++i) {
-                if (k + i < p.k) store(to + i * width, square[i]);
+            for (int i = 0; i < kLanes<E>; ++i) {
+                if (i0 + i < depth) store(to + i * width, square[i]);
             }
         }
     });
 }
 
-template <class T>
-void pack(const Packing<T>& p) {
-    for (Index first = 0; first < p.n; first += kPanel<T>) {
-        const Index used = p.n - first < kPanel<T> ? p.n - first : kPanel<T>;
-        const Index width = panel_vectors<T>(used) * kLanes<T>;
+template <class F>
+void pack(const Packing<typename F::Value>& p) {
+    using E = typename F::Element;
+    for (Index first = 0; first < p.n; first += kPanel<E>) {
+        const Index used = p.n - first < kPanel<E> ? p.n - first : kPanel<E>;
+        const Index width = panel_vectors<E>(used) * kLanes<E>;
+        E* const panel = reinterpret_cast<E*>(p.packed) + first * elements<F>(p.k);
+        const auto row = [&](Index k) { return p.source + k * p.stride_k + first; };
         if (p.stride_n == 1)
-            pack_contiguous_rows(p, first, used, width);
+            pack_across<F>(row, p.k, used, width, panel);
         else
-            pack_contiguous_columns(p, first, used, width);
+            pack_contiguous_columns<F>(p, first, used, width, panel);
     }
 }
 
-template <class T>
-void pack_rows(const T* const* rows, Index first, Index k, Index n, T* packed) {
-    for (Index column = 0; column < n; column += kPanel<T>) {
-        const Index used = n - column < kPanel<T> ? n - column : kPanel<T>;
-        const Index width = panel_vectors<T>(used) * kLanes<T>;
-        T* panel = packed + column * k;
-        for (Index i = 0; i < k; ++i) {
-            const T* from = rows[i] + first + column;
-            T* to = panel + i * width;
-            if (used == width) {
-                for (Index j = 0; j < width; j += kLanes<T>) store(to + j, load(from + j));
-            } else {
-                for (Index j = 0; j < used; ++j) to[j] = from[j];
-                for (Index j = used; j < width; ++j) to[j] = 0;
-            }
-        }
+// Columns [first, first + n) of rows that stand anywhere, in panels.
+template <class F>
+void pack_rows(const typename F::Value* const* rows, Index first, Index k, Index n, typename F::Element* packed) {
+    using E = typename F::Element;
+    for (Index column = 0; column < n; column += kPanel<E>) {
+        const Index used = n - column < kPanel<E> ? n - column : kPanel<E>;
+        const auto row = [&](Index i) { return rows[i] + first + column; };
+        pack_across<F>(row, k, used, panel_vectors<E>(used) * kLanes<E>, packed + column * elements<F>(k));
     }
 }
 
-template <class T>
-[[gnu::always_inline]] inline void pack_tile(const T* a, Index lda, Index k, Index m, T* packed) {
-    for (Index i = 0; i < k; ++i) {
-        for (Index j = 0; j < m; ++j) packed[i * m + j] = a[i * lda + j];
-    }
+// Columns [0, m) of a, up to kTileRows of them, side by side.
+template <class F>
+[[gnu::always_inline]] inline void pack_tile(const typename F::Value* a, Index lda, Index k, Index m,
+                                             typename F::Element* packed) {
+    pack_across<F>([&](Index i) { return a + i * lda; }, k, m, m, packed);
 }
 
 }  // namespace rnncore::RNNCORE_ISA

@@ -1,5 +1,5 @@
 // Matrix products in register tiles. b is packed in panels of two vectors of columns; a tile is up to `kTileRows` rows
-// by one panel, and stays in registers over the whole of k.
+// by one panel, and stays in registers over the whole of k. E is what operands are stored as, see operands.hpp.
 #pragma once
 
 #include "kernels/packing.hpp"
@@ -7,61 +7,62 @@
 namespace rnncore::RNNCORE_ISA {
 
 // Element (row, k) of a: rows at a stride (activations), or packed by k (the transposed product).
-template <class T>
+template <class E>
 struct StridedRows {
-    const T* a;
+    const E* a;
     Index lda;
     template <int M>
-    [[gnu::always_inline]] T at(int row, Index k) const {
+    [[gnu::always_inline]] E at(int row, Index k) const {
         return a[row * lda + k];
     }
 };
 
-template <class T>
+template <class E>
 struct PackedRows {
-    const T* a;
+    const E* a;
     template <int M>
-    [[gnu::always_inline]] T at(int row, Index k) const {
+    [[gnu::always_inline]] E at(int row, Index k) const {
         return a[k * M + row];
     }
 };
 
 // acc[M][V] += a[M, k] b[k, V vectors], where `panels` panels of `b` stand `stride` elements apart
-template <class T, int M, int P, int V, class Rows>
-[[gnu::always_inline]] inline void multiply_tile(const Rows& a, const T* b, Index stride, Index k,
-                                                 Vec<T> (&acc)[M][P * V]) {
+template <class E, int M, int P, int V, class Rows>
+[[gnu::always_inline]] inline void multiply_tile(const Rows& a, const E* b, Index stride, Index k,
+                                                 Vec<Sum<E>> (&acc)[M][P * V]) {
     for (Index i = 0; i < k; ++i) {
-        Vec<T> column[P * V];
+        Vec<E> column[P * V];
 #pragma GCC unroll 8
         for (int p = 0; p < P; ++p) {
 #pragma GCC unroll 2
-            for (int v = 0; v < V; ++v) column[p * V + v] = load(b + p * stride + (i * V + v) * kLanes<T>);
+            for (int v = 0; v < V; ++v) column[p * V + v] = load(b + p * stride + (i * V + v) * kLanes<E>);
         }
 #pragma GCC unroll 12
         for (int m = 0; m < M; ++m) {
-            const Vec<T> element = splat(a.template at<M>(m, i));
+            const E element = a.template at<M>(m, i);
 #pragma GCC unroll 16
-            for (int v = 0; v < P * V; ++v) acc[m][v] += element * column[v];
+            for (int v = 0; v < P * V; ++v) acc[m][v] = multiply_add(element, column[v], acc[m][v]);
         }
     }
 }
 
 // One register tile of a product: M rows by P panels of V vectors, all of them full.
-template <class T>
+template <class E>
 struct TileTask {
-    const T* a;
+    const E* a;
     Index lda;
-    const T* b;  // the first panel, at the task's first k
+    const E* b;  // the first panel, at the task's first k
     Index panel_stride;
-    const T* bias;
-    T* c;
+    const Sum<E>* bias;
+    Sum<E>* c;
     Index ldc;
     Index k;
     Init init;
 };
 
-template <class T, int M, int P, int V>
-[[gnu::noinline]] void product_tile(const TileTask<T>& t) {
+template <class E, int M, int P, int V>
+[[gnu::noinline]] void product_tile(const TileTask<E>& t) {
+    using T = Sum<E>;
     Vec<T> acc[M][P * V];
     const T* start = t.init == Init::bias ? t.bias : t.c;
     const Index stride = t.init == Init::bias ? 0 : t.ldc;
@@ -71,7 +72,7 @@ template <class T, int M, int P, int V>
         for (int v = 0; v < P * V; ++v)
             acc[m][v] = t.init == Init::zero ? Vec<T>{} : load(start + m * stride + v * kLanes<T>);
     }
-    multiply_tile<T, M, P, V>(StridedRows<T>{t.a, t.lda}, t.b, t.panel_stride, t.k, acc);
+    multiply_tile<E, M, P, V>(StridedRows<E>{t.a, t.lda}, t.b, t.panel_stride, t.k, acc);
 #pragma GCC unroll 12
     for (int m = 0; m < M; ++m) {
 #pragma GCC unroll 16
@@ -79,39 +80,37 @@ template <class T, int M, int P, int V>
     }
 }
 
-template <class T>
-using TileFunction = void (*)(const TileTask<T>&);
+template <class E>
+using TileFunction = void (*)(const TileTask<E>&);
 
-template <class T, int P, int V, int... M>
+template <class E, int P, int V, int... M>
 struct TileFunctions {
-    static constexpr TileFunction<T> by_rows[] = {product_tile<T, M, P, V>...};
+    static constexpr TileFunction<E> by_rows[] = {product_tile<E, M, P, V>...};
 };
 
-template <class T, int V>
-[[gnu::always_inline]] inline TileFunction<T> one_panel(Index rows) {
+template <class E, int V>
+[[gnu::always_inline]] inline TileFunction<E> one_panel(Index rows) {
     if constexpr (kTileRows == 12)
-        return TileFunctions<T, 1, V, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12>::by_rows[rows - 1];
+        return TileFunctions<E, 1, V, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12>::by_rows[rows - 1];
     else
-        return TileFunctions<T, 1, V, 1, 2, 3, 4, 5, 6>::by_rows[rows - 1];
+        return TileFunctions<E, 1, V, 1, 2, 3, 4, 5, 6>::by_rows[rows - 1];
 }
 
 // Few rows leave accumulators free; several panels at once then hide the latency of the products.
 inline constexpr int kGroupedRows = 3;
-template <class T>
-[[gnu::always_inline]] inline Index grouped_panels(Index rows) {
-    return rows == 1 ? 4 : rows <= kGroupedRows ? 2 : 1;
-}
+[[gnu::always_inline]] inline Index grouped_panels(Index rows) { return rows == 1 ? 4 : rows <= kGroupedRows ? 2 : 1; }
 
-template <class T>
-[[gnu::always_inline]] inline TileFunction<T> several_panels(Index rows) {
-    return rows == 1   ? product_tile<T, 1, 4, kPanelVectors>
-           : rows == 2 ? product_tile<T, 2, 2, kPanelVectors>
-                       : product_tile<T, 3, 2, kPanelVectors>;
+template <class E>
+[[gnu::always_inline]] inline TileFunction<E> several_panels(Index rows) {
+    return rows == 1   ? product_tile<E, 1, 4, kPanelVectors>
+           : rows == 2 ? product_tile<E, 2, 2, kPanelVectors>
+                       : product_tile<E, 3, 2, kPanelVectors>;
 }
 
 // The rows of a block in tiles of nearly equal height: 20 rows are 10 + 10, not 12 + 8.
-template <class T, class Function>
-[[gnu::always_inline]] inline void for_row_tiles(const RowBlock<T>& block, const Product<T>& p, const Function& run) {
+template <class T, class E, class Function>
+[[gnu::always_inline]] inline void for_row_tiles(const RowBlock<T, E>& block, const Product<T, E>& p,
+                                                 const Function& run) {
     const Index tiles = (block.rows + kTileRows - 1) / kTileRows;
     Index row = 0;
     for (Index i = 0; i < tiles; ++i) {
@@ -129,8 +128,9 @@ void copy_rows(const T* from, Index ld_from, T* to, Index ld_to, Index rows, Ind
 }
 
 // The last columns of c, fewer than the vectors hold: computed in a full tile of its own and copied.
-template <class T>
-[[gnu::noinline]] void edge_tile(TileFunction<T> run, TileTask<T> t, Index rows, Index columns) {
+template <class E>
+[[gnu::noinline]] void edge_tile(TileFunction<E> run, TileTask<E> t, Index rows, Index columns) {
+    using T = Sum<E>;
     T tile[kTileRows * kPanel<T>];
     T bias[kPanel<T>] = {};
     T* const c = t.c;
@@ -144,62 +144,92 @@ template <class T>
     copy_rows<T>(tile, kPanel<T>, c, ldc, rows, columns);
 }
 
-template <class T>
-void product(const Product<T>& p) {
+// Columns of c that are computed together: one panel, or several where there are few rows.
+struct PanelGroup {
+    Index first, columns;
+    bool several;
+};
+
+template <class T, class E, class Function>
+[[gnu::always_inline]] inline void for_panels(const Product<T, E>& p, const Function& run) {
     const bool single = p.block_count == 1 && p.blocks[0].rows <= kGroupedRows;
-    const Index group = single ? grouped_panels<T>(p.blocks[0].rows) : 1;
+    const Index group = single ? grouped_panels(p.blocks[0].rows) : 1;
     for (Index first = 0; first < p.n;) {
         const Index rest = p.n - first;
-        const bool grouped = group > 1 && rest >= group * kPanel<T>;
-        const Index columns = grouped ? group * kPanel<T> : rest < kPanel<T> ? rest : kPanel<T>;
-        const bool narrow = columns <= kLanes<T>;
-        const Index width = narrow ? kLanes<T> : kPanel<T>;
-        // a depth of 0 leaves the initial values
-        for (Index k0 = 0; k0 == 0 || k0 < p.k; k0 += kDepth<T>) {
-            for (Index i = 0; i < p.block_count; ++i) {
-                for_row_tiles(p.blocks[i], p, [&](Index rows, const T* a, T* c) {
-                    const TileTask<T> task{a + k0,
-                                           p.lda,
-                                           p.packed + first * p.k + k0 * width,
-                                           kPanel<T> * p.k,
-                                           p.init == Init::bias ? p.bias + first : nullptr,
-                                           c + first,
-                                           p.ldc,
-                                           p.k - k0 < kDepth<T> ? p.k - k0 : kDepth<T>,
-                                           k0 == 0 ? p.init : Init::keep};
-                    const TileFunction<T> run = grouped  ? several_panels<T>(rows)
-                                                : narrow ? one_panel<T, 1>(rows)
-                                                         : one_panel<T, kPanelVectors>(rows);
-                    if (columns < width)
-                        edge_tile<T>(run, task, rows, columns);
-                    else
-                        run(task);
-                });
-            }
-        }
+        const bool several = group > 1 && rest >= group * kPanel<E>;
+        const Index columns = several ? group * kPanel<E> : rest < kPanel<E> ? rest : kPanel<E>;
+        run(PanelGroup{first, columns, several});
         first += columns;
     }
 }
 
-// The transposed product packs b by panels and a by tiles, a block of k at a time.
+// Elements [first, first + count) of k, which stand at a[.., in_rows] of every row.
+struct Steps {
+    Index first, count, in_rows;
+};
+
+template <class T, class E>
+[[gnu::always_inline]] inline void multiply_panels(const Product<T, E>& p, const PanelGroup& panels,
+                                                   const Steps& steps) {
+    const bool narrow = panels.columns <= kLanes<E>;
+    const Index width = narrow ? kLanes<E> : kPanel<E>;
+    for (Index i = 0; i < p.block_count; ++i) {
+        for_row_tiles(p.blocks[i], p, [&](Index rows, const E* a, T* c) {
+            const TileTask<E> task{a + steps.in_rows,
+                                   p.lda,
+                                   p.packed + panels.first * p.k + steps.first * width,
+                                   kPanel<E> * p.k,
+                                   p.init == Init::bias ? p.bias + panels.first : nullptr,
+                                   c + panels.first,
+                                   p.ldc,
+                                   steps.count,
+                                   steps.first == 0 ? p.init : Init::keep};
+            const TileFunction<E> run = panels.several ? several_panels<E>(rows)
+                                        : narrow       ? one_panel<E, 1>(rows)
+                                                       : one_panel<E, kPanelVectors>(rows);
+            if (panels.columns < width)
+                edge_tile<E>(run, task, rows, panels.columns);
+            else
+                run(task);
+        });
+    }
+}
+
+// Calls run(first, count) for k in depths at which a panel stays in the cache; a k of 0 is one depth, which leaves the
+// initial values.
+template <class E, class Function>
+[[gnu::always_inline]] inline void for_depths(Index k, const Function& run) {
+    for (Index first = 0; first == 0 || first < k; first += kDepth<E>)
+        run(first, k - first < kDepth<E> ? k - first : kDepth<E>);
+}
+
 template <class T>
+void product(const Product<T>& p) {
+    for_panels(p, [&](const PanelGroup& panels) {
+        for_depths<T>(p.k, [&](Index first, Index count) { multiply_panels(p, panels, {first, count, first}); });
+    });
+}
+
+// The transposed product packs b by panels and a by tiles, a block of k at a time.
 inline constexpr Index kOuterColumns = 512;
 
-template <class T>
-inline constexpr Index kOuterScratch = kDepth<T> * (kOuterColumns<T> + kTileRows);
+// a panel set of b, a tile of a, and the vector by which packing may overshoot it
+template <class E>
+inline constexpr Index kOuterScratch = kDepth<E> * (kOuterColumns + kTileRows) + kLanes<E>;
 
-template <class T>
+template <class E>
 struct OuterTile {
-    const T* a;  // [k, M] packed
-    const T* b;  // [k, V vectors] packed
-    T* c;
+    const E* a;  // [k, M] packed
+    const E* b;  // [k, V vectors] packed
+    Sum<E>* c;
     Index ldc, columns, k;
 };
 
-template <class T, int M, int V>
-[[gnu::noinline]] void outer_tile(const OuterTile<T>& t) {
+template <class E, int M, int V>
+[[gnu::noinline]] void outer_tile(const OuterTile<E>& t) {
+    using T = Sum<E>;
     Vec<T> acc[M][V] = {};
-    multiply_tile<T, M, 1, V>(PackedRows<T>{t.a}, t.b, 0, t.k, acc);
+    multiply_tile<E, M, 1, V>(PackedRows<E>{t.a}, t.b, 0, t.k, acc);
     for (int m = 0; m < M; ++m) {
         T* row = t.c + m * t.ldc;
         for (int v = 0; v < V; ++v) {
@@ -213,38 +243,42 @@ template <class T, int M, int V>
     }
 }
 
-template <class T, int V, int... M>
+template <class E, int V, int... M>
 struct OuterFunctions {
-    static constexpr void (*by_rows[])(const OuterTile<T>&) = {outer_tile<T, M, V>...};
+    static constexpr void (*by_rows[])(const OuterTile<E>&) = {outer_tile<E, M, V>...};
 };
 
-template <class T, int V>
+template <class E, int V>
 [[gnu::always_inline]] inline auto outer_function(Index rows) {
     if constexpr (kTileRows == 12)
-        return OuterFunctions<T, V, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12>::by_rows[rows - 1];
+        return OuterFunctions<E, V, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12>::by_rows[rows - 1];
     else
-        return OuterFunctions<T, V, 1, 2, 3, 4, 5, 6>::by_rows[rows - 1];
+        return OuterFunctions<E, V, 1, 2, 3, 4, 5, 6>::by_rows[rows - 1];
 }
 
-template <class T>
-void outer_product(const OuterProduct<T>& p) {
-    T* const tile = p.scratch + kDepth<T> * kOuterColumns<T>;
-    for (Index first = 0; first < p.n; first += kOuterColumns<T>) {
-        const Index width = p.n - first < kOuterColumns<T> ? p.n - first : kOuterColumns<T>;
-        for (Index k0 = 0; k0 < p.k; k0 += kDepth<T>) {
-            const Index k = p.k - k0 < kDepth<T> ? p.k - k0 : kDepth<T>;
-            pack_rows(p.b + k0, first, k, width, p.scratch);
+template <class F>
+void outer_product(const OuterProduct<typename F::Value>& p) {
+    using E = typename F::Element;
+    constexpr Index kSteps = kDepth<E> * F::steps;
+    E* const panels = reinterpret_cast<E*>(p.scratch);
+    E* const tile = panels + kDepth<E> * kOuterColumns;
+    for (Index first = 0; first < p.n; first += kOuterColumns) {
+        const Index width = p.n - first < kOuterColumns ? p.n - first : kOuterColumns;
+        for (Index k0 = 0; k0 < p.k; k0 += kSteps) {
+            const Index k = p.k - k0 < kSteps ? p.k - k0 : kSteps;
+            const Index depth = elements<F>(k);
+            pack_rows<F>(p.b + k0, first, k, width, panels);
             for (Index row = 0; row < p.m; row += kTileRows) {
                 const Index rows = p.m - row < kTileRows ? p.m - row : kTileRows;
                 if (rows == kTileRows)
-                    pack_tile(p.a + k0 * p.lda + row, p.lda, k, static_cast<Index>(kTileRows), tile);
+                    pack_tile<F>(p.a + k0 * p.lda + row, p.lda, k, static_cast<Index>(kTileRows), tile);
                 else
-                    pack_tile(p.a + k0 * p.lda + row, p.lda, k, rows, tile);
-                for (Index column = 0; column < width; column += kPanel<T>) {
-                    const Index columns = width - column < kPanel<T> ? width - column : kPanel<T>;
-                    const OuterTile<T> task{
-                        tile, p.scratch + column * k, p.c + row * p.ldc + first + column, p.ldc, columns, k};
-                    (columns > kLanes<T> ? outer_function<T, kPanelVectors>(rows) : outer_function<T, 1>(rows))(task);
+                    pack_tile<F>(p.a + k0 * p.lda + row, p.lda, k, rows, tile);
+                for (Index column = 0; column < width; column += kPanel<E>) {
+                    const Index columns = width - column < kPanel<E> ? width - column : kPanel<E>;
+                    const OuterTile<E> task{
+                        tile, panels + column * depth, p.c + row * p.ldc + first + column, p.ldc, columns, depth};
+                    (columns > kLanes<E> ? outer_function<E, kPanelVectors>(rows) : outer_function<E, 1>(rows))(task);
                 }
             }
         }

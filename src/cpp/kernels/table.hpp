@@ -13,16 +13,21 @@ using Index = std::ptrdiff_t;
 // What a product finds in its result: nothing, the bias of each column, or a value to add to.
 enum class Init { zero, bias, keep };
 
-// rows of A and of C that follow each other at the strides lda and ldc
-template <class T>
+// What the operands of a pass's products are: the matrices as they stand, or rounded to bfloat16 (to nearest, ties to
+// even). Sums, weights, gradients and states have the matrices' own type in both.
+enum class Compute { full, bfloat16 };
+
+// rows of A and of C that follow each other at the strides lda and ldc; E is what an operand is stored as
+template <class T, class E = T>
 struct RowBlock {
-    const T* a;  // [rows, k]
+    const E* a;  // [rows, k]
     T* c;        // [rows, n]
     Index rows;
 };
 
 // b[k, n] = source[k * stride_k + n * stride_n], one of the strides being 1 -> panels of `tile_columns` columns:
-// packed[panel][k][column]. The last panel is padded with zeros up to a multiple of the lanes.
+// packed[panel][k][column]. The last panel is padded with zeros up to a multiple of the lanes. With a `k_step` above 1 so
+// many steps of k share an element, and a panel has packed_depth elements for each of its columns.
 template <class T>
 struct Packing {
     const T* source;
@@ -33,12 +38,12 @@ struct Packing {
 
 // c = init + a b for every block. Each element is one chain of products in the order of k that starts from its
 // initial value: its bits do not depend on how rows or columns are divided.
-template <class T>
+template <class T, class E = T>
 struct Product {
-    const RowBlock<T>* blocks;
+    const RowBlock<T, E>* blocks;
     Index block_count;
     Index lda, ldc;
-    const T* packed;  // b, see Packing
+    const E* packed;  // b, see Packing
     const T* bias;    // [n] for Init::bias
     Index k, n;
     Init init;
@@ -124,6 +129,7 @@ template <class T>
 struct Kernels {
     int lanes;
     int tile_rows, tile_columns;
+    int k_step;           // of a packed matrix: steps of k in one element
     Index outer_scratch;  // elements
 
     void (*pack)(const Packing<T>&);
@@ -172,17 +178,24 @@ struct KernelTable {
     const char* name;
     Kernels<float> f32;
     Kernels<double> f64;
+    Kernels<float> bf16;  // f32 with the operands of pack, product and outer_product rounded
 };
 
 template <class T>
-const Kernels<T>& kernels_of(const KernelTable& table);
+const Kernels<T>& kernels_of(const KernelTable& table, Compute compute);
 template <>
-inline const Kernels<float>& kernels_of(const KernelTable& table) {
-    return table.f32;
+inline const Kernels<float>& kernels_of(const KernelTable& table, Compute compute) {
+    return compute == Compute::bfloat16 ? table.bf16 : table.f32;
 }
 template <>
-inline const Kernels<double>& kernels_of(const KernelTable& table) {
+inline const Kernels<double>& kernels_of(const KernelTable& table, Compute) {
     return table.f64;
+}
+
+// Elements that a packed matrix holds for each of its columns.
+template <class T>
+Index packed_depth(const Kernels<T>& kernels, Index k) {
+    return (k + kernels.k_step - 1) / kernels.k_step;
 }
 
 }  // namespace rnncore

@@ -50,6 +50,12 @@ struct Lanes<double> {
     typedef long long BitVector __attribute__((vector_size(kVectorBytes)));
 };
 
+template <>
+struct Lanes<int> {
+    static constexpr int count = kVectorBytes / 4;
+    typedef int Vector __attribute__((vector_size(kVectorBytes)));
+};
+
 template <class T>
 using Vec = typename Lanes<T>::Vector;
 template <class T>

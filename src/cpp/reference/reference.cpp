@@ -1,7 +1,7 @@
 #include "reference/reference.hpp"
 
-#include "reference/cells.hpp"
 #include "reference/ceilings.hpp"
+#include "reference/cells.hpp"
 #include "reference/elementwise.hpp"
 #include "reference/optimisers.hpp"
 #include "reference/products.hpp"
@@ -13,10 +13,11 @@ constexpr Kernels<T> kernels = {
     .lanes = 1,
     .tile_rows = 1,
     .tile_columns = 1,
+    .k_step = 1,
     .outer_scratch = 0,
-    .pack = pack<T>,
-    .product = product<T>,
-    .outer_product = outer_product<T>,
+    .pack = pack<T, whole<T>>,
+    .product = product<T, whole<T>>,
+    .outer_product = outer_product<T, whole<T>>,
     .add_column_sums = add_column_sums<T>,
     .rnn_forward = {rnn_forward<Nonlinearity::tanh, T>, rnn_forward<Nonlinearity::relu, T>,
                     rnn_forward<Nonlinearity::sigmoid, T>, rnn_forward<Nonlinearity::identity, T>},
@@ -48,6 +49,13 @@ constexpr Kernels<T> kernels = {
     .repeated_sum = repeated_sum<T>,
 };
 
-const KernelTable table = {"reference", kernels<float>, kernels<double>};
+constexpr Kernels<float> with_operands_in_bfloat16(Kernels<float> kernels) {
+    kernels.pack = pack<float, rounded>;
+    kernels.product = product<float, rounded>;
+    kernels.outer_product = outer_product<float, rounded>;
+    return kernels;
+}
+
+const KernelTable table = {"reference", kernels<float>, kernels<double>, with_operands_in_bfloat16(kernels<float>)};
 
 }  // namespace rnncore::reference

@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "dispatch/dispatch.hpp"
-
 namespace rnncore {
 namespace {
 
@@ -14,8 +12,7 @@ double product_flops(Index m, Index n, Index k) {
 }  // namespace
 
 template <class T>
-void linear_forward(const Matrix<const T>& x, const Matrix<const T>& weight, const T* bias, T* y) {
-    const Kernels<T>& k = kernels<T>();
+void linear_forward(const Kernels<T>& k, const Matrix<const T>& x, const Matrix<const T>& weight, const T* bias, T* y) {
     const Matrix<T> out{y, x.rows, weight.rows, weight.rows};
     Arena arena;
     const auto packed = PackedMatrix<T>::transpose_of(arena, k, weight);
@@ -36,9 +33,8 @@ void linear_forward(const Matrix<const T>& x, const Matrix<const T>& weight, con
 }
 
 template <class T>
-void linear_backward(const Matrix<const T>& dy, const Matrix<const T>& x, const Matrix<const T>& weight,
-                     const LinearGradients<T>& out) {
-    const Kernels<T>& k = kernels<T>();
+void linear_backward(const Kernels<T>& k, const Matrix<const T>& dy, const Matrix<const T>& x,
+                     const Matrix<const T>& weight, const LinearGradients<T>& out) {
     const int threads = threads_for(2 * product_flops(dy.rows, dy.columns, x.columns));
     const Matrix<T> dx{out.dx, x.rows, x.columns, x.columns};
     Arena arena;
@@ -63,19 +59,19 @@ void linear_backward(const Matrix<const T>& dy, const Matrix<const T>& x, const 
 }
 
 template <class T>
-void add_transposed_product(const Matrix<const T>& a, const Matrix<const T>& b, T* c) {
+void add_transposed_product(const Kernels<T>& k, const Matrix<const T>& a, const Matrix<const T>& b, T* c) {
     const int threads = threads_for(product_flops(a.columns, b.columns, a.rows));
     Arena arena;
-    const OuterSum<T> outer(arena, kernels<T>(), threads);
+    const OuterSum<T> outer(arena, k, threads);
     arena.take();
     run_parallel(threads, [&](int thread, Team& team) { outer.add(arena, a, b, c, {thread, team}); });
 }
 
-#define RNNCORE_INSTANTIATE(T)                                                                            \
-    template void linear_forward(const Matrix<const T>&, const Matrix<const T>&, const T*, T*);           \
-    template void linear_backward(const Matrix<const T>&, const Matrix<const T>&, const Matrix<const T>&, \
-                                  const LinearGradients<T>&);                                             \
-    template void add_transposed_product(const Matrix<const T>&, const Matrix<const T>&, T*);
+#define RNNCORE_INSTANTIATE(T)                                                                                     \
+    template void linear_forward(const Kernels<T>&, const Matrix<const T>&, const Matrix<const T>&, const T*, T*); \
+    template void linear_backward(const Kernels<T>&, const Matrix<const T>&, const Matrix<const T>&,               \
+                                  const Matrix<const T>&, const LinearGradients<T>&);                              \
+    template void add_transposed_product(const Kernels<T>&, const Matrix<const T>&, const Matrix<const T>&, T*);
 
 RNNCORE_INSTANTIATE(float)
 RNNCORE_INSTANTIATE(double)

@@ -7,7 +7,8 @@ namespace rnncore {
 
 // x [N,I], weight [O,I], bias [O] (null: none) -> y [N,O], contiguous
 template <class T>
-void linear_forward(const Matrix<const T>& x, const Matrix<const T>& weight, const T* bias, T* y);
+void linear_forward(const Kernels<T>& kernels, const Matrix<const T>& x, const Matrix<const T>& weight, const T* bias,
+                    T* y);
 
 template <class T>
 struct LinearGradients {
@@ -18,11 +19,11 @@ struct LinearGradients {
 
 // dy [N,O], x [N,I], weight [O,I]
 template <class T>
-void linear_backward(const Matrix<const T>& dy, const Matrix<const T>& x, const Matrix<const T>& weight,
-                     const LinearGradients<T>& out);
+void linear_backward(const Kernels<T>& kernels, const Matrix<const T>& dy, const Matrix<const T>& x,
+                     const Matrix<const T>& weight, const LinearGradients<T>& out);
 
 // c [M,N] += a^T b for a [K,M], b [K,N]
 template <class T>
-void add_transposed_product(const Matrix<const T>& a, const Matrix<const T>& b, T* c);
+void add_transposed_product(const Kernels<T>& kernels, const Matrix<const T>& a, const Matrix<const T>& b, T* c);
 
 }  // namespace rnncore

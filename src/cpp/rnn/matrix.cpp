@@ -22,14 +22,14 @@ PackedMatrix<T> PackedMatrix<T>::transpose_of(Arena& arena, const Kernels<T>& ke
     return {arena, kernels, {b.data, 1, b.stride, b.columns, b.rows, nullptr}};
 }
 
-// Panels of tile_columns columns follow each other at tile_columns * k elements.
+// Panels of tile_columns columns follow each other at tile_columns * packed_depth elements.
 template <class T>
 void PackedMatrix<T>::fill(const Arena& arena, const Worker& worker) const {
     const Range columns = worker.share(packing_.n, kernels_->tile_columns);
     Packing<T> part = packing_;
     part.source += columns.first * packing_.stride_n;
     part.n = columns.last - columns.first;
-    part.packed = packed_.in(arena) + columns.first * packing_.k;
+    part.packed = packed_.in(arena) + columns.first * packed_depth(*kernels_, packing_.k);
     kernels_->pack(part);
 }
 
@@ -37,7 +37,8 @@ template <class T>
 void PackedMatrix<T>::multiply(const Arena& arena, const Matrix<const T>& a, const T* bias, const Matrix<T>& c,
                                Range columns) const {
     const RowBlock<T> block{a.data, c.data + columns.first, a.rows};
-    kernels_->product({&block, 1, a.stride, c.stride, packed_.in(arena) + columns.first * packing_.k,
+    kernels_->product({&block, 1, a.stride, c.stride,
+                       packed_.in(arena) + columns.first * packed_depth(*kernels_, packing_.k),
                        bias ? bias + columns.first : nullptr, packing_.k, columns.last - columns.first,
                        bias ? Init::bias : Init::zero});
 }

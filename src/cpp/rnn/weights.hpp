@@ -9,7 +9,7 @@ namespace rnncore {
 // Elements of a packed [k, n] matrix.
 template <class T>
 Index packed_size(const Kernels<T>& kernels, Index k, Index n) {
-    return k * ((n + kernels.lanes - 1) / kernels.lanes * kernels.lanes);
+    return packed_depth(kernels, k) * ((n + kernels.lanes - 1) / kernels.lanes * kernels.lanes);
 }
 
 // Forward: every product is rows [*, k] times W^T.

@@ -1,0 +1,109 @@
+// The formats in which a product reads its operands. A format F says
+//     Value             what the matrices hold, and what sums are kept in
+//     Element           what a packed operand holds
+//     steps             of the summed dimension k in one element
+//     along(p, lanes)   elements of consecutive k, from values p[0], p[1], ...
+//     across(x, y, l)   one element of each of some columns, from the rows x[...] and, where steps is 2, y[...]
+// and multiply_add how an element of a meets elements of b.
+#pragma once
+
+#include "kernels/bfloat16.hpp"
+
+namespace rnncore::RNNCORE_ISA {
+
+// The values as they are.
+template <class T>
+struct Whole {
+    using Value = T;
+    using Element = T;
+    static constexpr int steps = 1;
+
+    template <class L>
+    [[gnu::always_inline]] static Vec<T> along(const T* p, L lanes) {
+        return lanes.load(p);
+    }
+    template <class L>
+    [[gnu::always_inline]] static Vec<T> across(const T* x, const T*, L lanes) {
+        return lanes.load(x);
+    }
+};
+
+// Rounded to bfloat16 but stored as floats: for sets without instructions for it.
+struct Rounded {
+    using Value = float;
+    using Element = float;
+    static constexpr int steps = 1;
+
+    template <class L>
+    [[gnu::always_inline]] static Vec<float> along(const float* p, L lanes) {
+        return round_to_bfloat16(lanes.load(p));
+    }
+    template <class L>
+    [[gnu::always_inline]] static Vec<float> across(const float* x, const float*, L lanes) {
+        return round_to_bfloat16(lanes.load(x));
+    }
+};
+
+template <class T>
+[[gnu::always_inline]] inline Vec<T> multiply_add(T a, Vec<T> b, Vec<T> sum) {
+    return sum + splat(a) * b;
+}
+
+#if defined(__AVX512BF16__)
+struct Pairs {
+    using Value = float;
+    using Element = Bfloat16Pair;
+    static constexpr int steps = 2;
+
+    [[gnu::always_inline]] static Vec<int> along(const float* p, AllLanes) {
+        return to_bfloat16_pairs(load(p), load(p + kLanes<float>));
+    }
+    [[gnu::always_inline]] static Vec<int> along(const float* p, SomeLanes values) {
+        const int second = values.n - kLanes<float>;
+        return second <= 0 ? to_bfloat16_pairs(values.load(p), Vec<float>{})
+                           : to_bfloat16_pairs(load(p), load_part(p + kLanes<float>, second));
+    }
+    template <class L>
+    [[gnu::always_inline]] static Vec<int> across(const float* x, const float* y, L lanes) {
+        return to_bfloat16_pairs_of_both(lanes.load(x), y ? lanes.load(y) : Vec<float>{});
+    }
+};
+
+// sum + a.first * b.first + a.second * b.second
+[[gnu::always_inline]] inline Vec<float> multiply_add(Bfloat16Pair a, Vec<Bfloat16Pair> b, Vec<float> sum) {
+    return reinterpret_cast<Vec<float>>(_mm512_dpbf16_ps(
+        reinterpret_cast<__m512>(sum), reinterpret_cast<__m512bh>(splat(a)), reinterpret_cast<__m512bh>(b)));
+}
+
+using Bfloat16 = Pairs;
+#else
+using Bfloat16 = Rounded;
+#endif
+
+template <class E>
+struct SumOf {
+    using Type = E;
+};
+template <>
+struct SumOf<Bfloat16Pair> {
+    using Type = float;
+};
+// What products of elements E are summed in.
+template <class E>
+using Sum = typename SumOf<E>::Type;
+
+template <class F>
+[[gnu::always_inline]] inline Index elements(Index k) {
+    return (k + F::steps - 1) / F::steps;
+}
+
+// Calls body(k, lanes) for as many steps of k as fill a vector of elements, and for the rest; SomeLanes counts values.
+template <class F, class Body>
+[[gnu::always_inline]] inline void for_steps(Index k, const Body& body) {
+    constexpr Index kWhole = kLanes<typename F::Element> * F::steps;
+    Index i = 0;
+    for (; i + kWhole <= k; i += kWhole) body(i, AllLanes{});
+    if (i < k) body(i, SomeLanes{static_cast<int>(k - i)});
+}
+
+}  // namespace rnncore::RNNCORE_ISA
