@@ -70,8 +70,8 @@ def asan(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Benchmarks beside PyTorch; see benchmarks/README.md for the method."""
-    session.install(".[test,torch]")
+    """Benchmarks beside PyTorch and ONNX Runtime; see benchmarks/README.md for the method."""
+    session.install(".[bench]")
     session.run("pytest", "benchmarks", *session.posargs)
 
 

@@ -1,128 +1,185 @@
-"""Training steps of LSTM, GRU and RNN beside PyTorch: forward and backward pass on one thread.
+"""Recurrent layers beside PyTorch and ONNX Runtime: training and inference of one layer.
 
-A step computes outputs, then the gradients of every parameter and of the input from a given
-gradient of the outputs. Loss and optimiser are left out: they are the same for all cells.
+Training is the forward pass, then the gradients of every parameter and of the input from a given
+gradient of the outputs; loss and optimiser are left out. Inference is the forward pass alone.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 
-import rnncore as rc
-from measure import (
-    Step,
-    beside,
-    interleaved_medians,
-    milliseconds,
-    peak_gflops,
-    print_table,
-    ratio,
-    torch_on_one_thread,
+from measure import Plan, beside, run_alone, threads_text
+from rnncore._bench.ceilings import peak_gflops, read_gigabytes
+from rnncore._bench.layers import GATES, Case, inference_steps, training_steps
+from rnncore._bench.machine import threads
+from rnncore._bench.tables import Check, Column, Row, Table, geometric_mean, verdict
+from rnncore._bench.timing import interleaved
+
+# (T, B, I, H): the language models of Zaremba et al. 2014, then longer and wider ones.
+BATCHED = (
+    (35, 20, 200, 200),
+    (35, 20, 650, 650),
+    (50, 50, 128, 128),
+    (64, 64, 256, 256),
+    (128, 32, 512, 512),
+    (32, 128, 1024, 1024),
 )
+SINGLE = ((100, 1, 64, 64), (100, 1, 256, 256), (100, 1, 512, 512), (100, 1, 1024, 1024))
+QUICK = (BATCHED[0], BATCHED[2], SINGLE[1])
 
-GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
-# (T, B, I, H): the small language model of Zaremba et al. 2014, then longer, larger and wider ones.
-SHAPES = ((35, 20, 200, 200), (50, 50, 128, 128), (64, 64, 256, 256), (128, 32, 512, 512))
-
-Shape = tuple[int, int, int, int]
-
-
-def gflop(cell: str, shape: Shape) -> float:
-    """Billions of operations of a step: 2 T B G H (I + H) forward, twice that backward."""
-    num_steps, batch, inputs, hidden = shape
-    return 3 * 2 * num_steps * batch * GATES[cell] * hidden * (inputs + hidden) / 1e9
+# Least percent of the peak of training at batch 20 and more, by whether there is one thread.
+PEAK_TARGET = {True: 82, False: 75}
+# Least geometric means of the ratios to PyTorch: batch 20 and more, batch 1.
+TRAINING_TARGETS = {"LSTM": (1.25, 1.3), "GRU": (2.6, 3.5), "RNN": (2.6, 3.0)}
+INFERENCE_TARGET = 1.2  # to the better of PyTorch and ONNX Runtime
+READING_TARGET = 85  # percent of the bandwidth of the cache that holds the weights
 
 
-def arrays(shape: Shape) -> tuple[Any, Any]:
-    """x [T,B,I] and dy [T,B,H], the same for both sides."""
-    num_steps, batch, inputs, hidden = shape
-    rng = np.random.default_rng(0)
-    x = rng.standard_normal((num_steps, batch, inputs), dtype=np.float32)
-    dy = rng.standard_normal((num_steps, batch, hidden), dtype=np.float32)
-    return x, dy
+def shapes(plan: Plan) -> tuple[tuple[int, int, int, int], ...]:
+    return QUICK if plan.quick else BATCHED + SINGLE
 
 
-def rnncore_step(cell: str, shape: Shape) -> Step:
-    layer = getattr(rc, cell)(shape[2], shape[3], rng=0)
-    x, dy = arrays(shape)
-
-    def step() -> None:
-        layer.zero_grad()
-        _, _, cache = layer.forward(x)
-        layer.backward(dy, cache)
-
-    return step
+def means(cell: str, ratios: dict[bool, list[float | None]], targets: tuple[float, float]) -> Any:
+    """The geometric means of the batched shapes and of those of batch 1."""
+    for single, label in ((False, "B >= 20"), (True, "B = 1")):
+        mean = geometric_mean(ratios[single])
+        check = Check("geometric mean", mean, targets[single])
+        yield {"T,B,I,H": f"{cell} geometric mean, {label}", "ratio": mean, **verdict(check)}
 
 
-def torch_steps(cell: str, shape: Shape) -> dict[str, Step]:
-    """The same step of torch.nn; nothing where torch is not installed."""
-    torch = torch_on_one_thread()
-    if torch is None:
-        return {}
-    module = getattr(torch.nn, cell)(shape[2], shape[3])
-    x, dy = (torch.from_numpy(a) for a in arrays(shape))
-    x.requires_grad_()
-
-    def step() -> None:
-        module.zero_grad()
-        x.grad = None
-        y, _ = module(x)
-        y.backward(dy)
-
-    return {"torch": step}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = rc.get_num_threads()
-    rc.set_num_threads(1)
-    yield
-    rc.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def peak() -> float:
-    return peak_gflops()
+def training_rows(plan: Plan, count: int) -> Iterator[Row]:
+    with threads(count):
+        peak = peak_gflops()
+        for cell in GATES:
+            ratios: dict[bool, list[float | None]] = {False: [], True: []}
+            for shape in shapes(plan):
+                case = Case(cell, *shape)
+                timings = interleaved(training_steps(case, count), plan.effort(count))
+                ours, peer = timings["rnncore"], timings.get("PyTorch")
+                ratio = None if peer is None else peer.median / ours.median
+                ratios[case.batch == 1].append(ratio)
+                speed = case.training_gflop / ours.median
+                percent = 100 * speed / peak
+                checks = [Check("slower", ratio, 1)]
+                if case.batch >= 20:
+                    checks.append(Check("peak", percent, PEAK_TARGET[count == 1], unit="%"))
+                yield {
+                    "T,B,I,H": case.name,
+                    "rnncore ms": 1e3 * ours.median,
+                    "+-": 1e3 * ours.spread,
+                    "PyTorch ms": None if peer is None else 1e3 * peer.median,
+                    "ratio": ratio,
+                    "GFLOP/s": speed,
+                    "% of peak": percent,
+                    **verdict(*checks),
+                }
+            yield from means(cell, ratios, TRAINING_TARGETS[cell])
 
 
-@pytest.mark.parametrize("shape", SHAPES, ids=lambda s: "x".join(map(str, s)))
+def inference_rows(plan: Plan, count: int) -> Iterator[Row]:
+    with threads(count):
+        peak = peak_gflops()
+        for cell in GATES:
+            ratios: dict[bool, list[float | None]] = {False: [], True: []}
+            for shape in shapes(plan):
+                case = Case(cell, *shape)
+                timings = interleaved(inference_steps(case, count), plan.effort(count))
+                ours = timings.pop("rnncore")
+                best = min((t.median for t in timings.values()), default=None)
+                ratio = None if best is None else best / ours.median
+                ratios[case.batch == 1].append(ratio)
+                speed = case.forward_gflop / ours.median
+                yield {
+                    "T,B,I,H": case.name,
+                    "rnncore ms": 1e3 * ours.median,
+                    "+-": 1e3 * ours.spread,
+                    **{f"{name} ms": 1e3 * t.median for name, t in timings.items()},
+                    "ratio": ratio,
+                    "GFLOP/s": speed,
+                    "% of peak": 100 * speed / peak,
+                    **verdict(Check("slower", ratio, 1)),
+                }
+            yield from means(cell, ratios, (INFERENCE_TARGET, INFERENCE_TARGET))
+
+
+def reading_rows(plan: Plan) -> Iterator[Row]:
+    """Steps whose input is an id, so that they read nothing but the recurrent weights."""
+    with threads(1):
+        for cell in GATES:
+            for size in (256,) if plan.quick else (64, 256, 512, 1024):
+                case = Case(cell, 1000, 1, 64, size)
+                layer, ids = case.layer(), np.arange(1000)[:, np.newaxis] % 64
+                timing = interleaved({"": lambda: layer(ids)}, plan.effort(budget=0.5))[""]  # noqa: B023
+                rate = case.num_steps * case.recurrent_bytes / timing.median / 1e9
+                bandwidth = read_gigabytes(case.recurrent_bytes)
+                percent = 100 * rate / bandwidth
+                yield {
+                    "cell": f"{cell} H={size}",
+                    "KiB": case.recurrent_bytes / 1024,
+                    "us/step": 1e6 * timing.median / case.num_steps,
+                    "GB/s": rate,
+                    "read GB/s": bandwidth,
+                    "%": percent,
+                    **verdict(Check("bandwidth", percent, READING_TARGET, unit="%")),
+                }
+
+
+SIDES = (Column("T,B,I,H"), Column("rnncore ms", ".3f"), Column("+-", ".3f"))
+PYTORCH, ONNX = Column("PyTorch ms", ".3f"), Column("ONNX Runtime ms", ".3f")
+RESULTS = (Column("ratio", ".2f"), Column("GFLOP/s", ".0f"), Column("% of peak", ".0f"))
+VERDICT = (Column("target"), Column("met"))
+
+
+def tables(plan: Plan) -> Iterator[Table]:
+    for count in plan.threads:
+        yield Table(
+            f"training-{count}",
+            f"Training of a layer, {threads_text(count)}",
+            (*SIDES, PYTORCH, *RESULTS, *VERDICT),
+            training_rows(plan, count),
+        )
+    for count in plan.threads:
+        yield Table(
+            f"inference-{count}",
+            f"Inference of a layer, {threads_text(count)}",
+            (*SIDES, PYTORCH, ONNX, *RESULTS, *VERDICT),
+            inference_rows(plan, count),
+            "The ratio is to the faster of the two.",
+        )
+    yield Table(
+        "reading",
+        "Batch 1: how fast a step reads its recurrent weights, one thread",
+        (
+            Column("cell"),
+            Column("KiB", ".0f"),
+            Column("us/step", ".2f"),
+            Column("GB/s", ".0f"),
+            Column("read GB/s", ".0f"),
+            Column("%", ".0f"),
+            *VERDICT,
+        ),
+        reading_rows(plan),
+    )
+
+
+@pytest.mark.parametrize("shape", BATCHED[:5] + SINGLE, ids=lambda s: "x".join(map(str, s)))
 @pytest.mark.parametrize("cell", GATES)
-def test_training_step(benchmark: Any, peak: float, cell: str, shape: Shape) -> None:
-    benchmark.group = f"training step {shape}"
-    beside(benchmark, rnncore_step(cell, shape), torch_steps(cell, shape), rounds=15)
-    speed = gflop(cell, shape) / benchmark.stats.stats.median
-    benchmark.extra_info["GFLOP/s"] = round(speed, 1)
-    benchmark.extra_info["percent of peak"] = round(100 * speed / peak, 1)
-
-
-HEADINGS = ("(T,B,I,H)", "rnncore ms", "torch ms", "speed-up", "GFLOP/s", "% of peak")
-
-
-def rows(rounds: int) -> Iterator[Sequence[str]]:
-    peak = peak_gflops()
-    for cell in GATES:
-        for shape in SHAPES:
-            steps = {"rnncore": rnncore_step(cell, shape), **torch_steps(cell, shape)}
-            medians = interleaved_medians(steps, rounds)
-            ours, peer = medians["rnncore"], medians.get("torch")
-            speed = gflop(cell, shape) / ours
-            yield (
-                f"{cell} {','.join(map(str, shape))}",
-                milliseconds(ours),
-                milliseconds(peer),
-                ratio(peer, ours),
-                f"{speed:.1f}",
-                f"{100 * speed / peak:.0f}",
-            )
-
-
-def report(rounds: int = 15) -> None:
-    """Print the table."""
-    rc.set_num_threads(1)
-    print_table("Training step, forward and backward, one thread", HEADINGS, rows(rounds))
+@pytest.mark.parametrize("pass_", ["training", "inference"])
+def test_layer(benchmark: Any, pass_: str, cell: str, shape: tuple[int, int, int, int]) -> None:
+    case = Case(cell, *shape)
+    benchmark.group = f"{pass_} {shape}"
+    steps, gflop = {
+        "training": (training_steps, case.training_gflop),
+        "inference": (inference_steps, case.forward_gflop),
+    }[pass_]
+    with threads(1):
+        beside(benchmark, steps(case))
+        speed = gflop / benchmark.stats.stats.median
+        benchmark.extra_info["GFLOP/s"] = round(speed, 1)
+        benchmark.extra_info["percent of peak"] = round(100 * speed / peak_gflops(), 1)
 
 
 if __name__ == "__main__":
-    report()
+    run_alone(__doc__, tables)

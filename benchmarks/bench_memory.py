@@ -9,14 +9,16 @@ model, reads its resident memory, builds the model, takes two steps and reads it
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from measure import print_table, ratio, torch_on_one_thread
+from measure import Plan, run_alone
+from rnncore._bench import pytorch
+from rnncore._bench.tables import Column, Row, Table
 
 VOCABULARY, HIDDEN, LAYERS = 65, 512, 2
 NUM_STEPS, BATCH = 100, 64
@@ -66,7 +68,8 @@ def train_rnncore(cell: str, hidden: int, batch: int) -> int:
 
 def train_torch(cell: str, hidden: int, batch: int) -> int:
     """The same in torch."""
-    torch = torch_on_one_thread()
+    torch = pytorch.torch()
+    torch.set_num_threads(1)
     rnn = getattr(torch.nn, cell.upper())(VOCABULARY, hidden, LAYERS)
     output = torch.nn.Linear(hidden, VOCABULARY)
     params = [*rnn.parameters(), *output.parameters()]
@@ -114,32 +117,46 @@ def test_memory_of_a_training_step(benchmark: Any, cell: str) -> None:
     benchmark.extra_info["ratio"] = round(result["peak"] / held, 3)
 
 
-HEADINGS = ("cell", "held MB", "rnncore MB", "of held", "torch MB", "of held")
-
-
-def rows() -> Iterator[Sequence[str]]:
-    with_torch = torch_on_one_thread() is not None
+def rows() -> Iterator[Row]:
     for cell in KEPT:
         ours = measure("rnncore", cell)
         held = must_be_held(cell, ours["num_params"])
-        peer = measure("torch", cell)["peak"] if with_torch else None
-        yield (
-            f"{cell} T={NUM_STEPS} B={BATCH} H={LAYERS}x{HIDDEN}",
-            f"{held / MEGABYTE:.1f}",
-            f"{ours['peak'] / MEGABYTE:.1f}",
-            ratio(ours["peak"], held),
-            "" if peer is None else f"{peer / MEGABYTE:.1f}",
-            ratio(peer, held),
+        row: dict[str, str | float] = {
+            "cell": f"{cell} T={NUM_STEPS} B={BATCH} H={LAYERS}x{HIDDEN}",
+            "held MB": held / MEGABYTE,
+        }
+        peaks = {"rnncore": ours["peak"]}
+        if pytorch.torch() is not None:
+            peaks["PyTorch"] = measure("torch", cell)["peak"]
+        for library, peak in peaks.items():
+            row |= {
+                f"{library} MB": peak / MEGABYTE,
+                f"{library} of held": peak / held,
+            }
+        yield row
+
+
+def tables(plan: Plan) -> Iterator[Table]:
+    del plan  # a step is all there is to measure
+    sides = [
+        column
+        for library in ("rnncore", "PyTorch")
+        for column in (
+            Column(f"{library} MB", ".1f"),
+            Column(f"{library} of held", ".2f"),
         )
-
-
-def report() -> None:
-    """Print the table."""
-    print_table("Peak memory of a training step with Adam", HEADINGS, rows())
+    ]
+    yield Table(
+        "memory",
+        "Peak memory of a training step with Adam",
+        (Column("cell"), Column("held MB", ".1f"), *sides),
+        rows(),
+        "Held: weights, gradients, averages, and what back-propagation reads of each step.",
+    )
 
 
 if __name__ == "__main__":
     if len(sys.argv) == 3:
         measure_here(*sys.argv[1:])
     else:
-        report()
+        run_alone(__doc__, tables)

@@ -1,109 +1,78 @@
-"""Sampling from a 2 x 256 LSTM language model, one character at a time, on one thread.
+"""Sampling from LSTM language models, one character at a time, on one thread.
 
 Both sides draw from the softmax at temperature 1 and feed the character back. PyTorch is written in
-the two usual ways, with `nn.LSTM` on sequences of one step and with two `nn.LSTMCell`; the faster
-one counts.
+the two usual ways, with `nn.LSTM` on sequences of one step and with one `nn.LSTMCell` for each
+layer, which do less around each step; the faster one counts.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 import pytest
 
-import rnncore as rc
-from measure import (
-    Step,
-    beside,
-    interleaved_medians,
-    print_table,
-    ratio,
-    torch_on_one_thread,
-)
+from measure import Plan, beside, run_alone
+from rnncore._bench.machine import threads
+from rnncore._bench.sampling import WEIGHTS, Sampling
+from rnncore._bench.tables import Check, Column, Row, Table, verdict
+from rnncore._bench.timing import interleaved
 
-VOCABULARY, HIDDEN, LAYERS = 65, 256, 2
-LENGTH = 200  # characters per round
-EMBEDDINGS = {"one-hot": None, "embedding": 256}
+CASES = (Sampling(2, 128), Sampling(2, 256), Sampling(3, 512))
+# Least characters per second.
+TARGETS = {
+    (2, 128, "float32"): 100_000,
+    (3, 512, "float32"): 3_300,
+    (3, 512, "bfloat16"): 6_500,
+    (3, 512, "int8"): 11_000,
+}
+OURS, THEIRS = 1000, 20  # characters of one call: packing the weights is a part of ours
 
 
-def rnncore_step(embedding_size: int | None) -> Step:
-    model = rc.LanguageModel(
-        VOCABULARY, embedding_size=embedding_size, hidden_size=HIDDEN, num_layers=LAYERS, rng=0
+def rows(plan: Plan) -> Iterator[Row]:
+    with threads(1):
+        for case in CASES:
+            ours = {weights: case.step(OURS, weights) for weights in WEIGHTS}
+            timings = interleaved(ours | case.peer_steps(THEIRS), plan.effort(budget=3))
+            peers = {n: THEIRS / t.median for n, t in timings.items() if n not in WEIGHTS}
+            best = max(peers.values(), default=None)
+            for weights in WEIGHTS:
+                rate = OURS / timings[weights].median
+                target = TARGETS.get((case.num_layers, case.hidden_size, weights))
+                check = [] if target is None else [Check("rate", rate, target, unit="")]
+                yield {
+                    "model": f"{case.name} {weights}",
+                    "characters/s": rate,
+                    **peers,
+                    "ratio": None if best is None else rate / best,
+                    **verdict(*check),
+                }
+
+
+def tables(plan: Plan) -> Iterator[Table]:
+    yield Table(
+        "sampling",
+        "Sampling, characters per second, one thread",
+        (
+            Column("model"),
+            Column("characters/s", ",.0f"),
+            Column("PyTorch LSTM", ",.0f"),
+            Column("PyTorch LSTMCell", ",.0f"),
+            Column("ratio", ".1f"),
+            Column("target"),
+            Column("met"),
+        ),
+        rows(plan),
+        "Targets are in characters per second. The ratio is to the faster form of PyTorch.",
     )
-    prompt, rng = np.array([1]), np.random.default_rng(0)
-    return lambda: model.sample(prompt, LENGTH, rng=rng)
 
 
-def torch_steps(embedding_size: int | None) -> dict[str, Step]:
-    """The same model in torch, in two ways; nothing where torch is not installed."""
-    torch = torch_on_one_thread()
-    if torch is None:
-        return {}
-    nn = torch.nn
-    width = VOCABULARY if embedding_size is None else embedding_size
-    # A one-hot row is a row of the unit matrix: looking it up costs less than building it.
-    embedding = nn.Embedding(VOCABULARY, width)
-    if embedding_size is None:
-        embedding = nn.Embedding.from_pretrained(torch.eye(VOCABULARY))
-    lstm = nn.LSTM(width, HIDDEN, LAYERS)
-    cells = [nn.LSTMCell(width if i == 0 else HIDDEN, HIDDEN) for i in range(LAYERS)]
-    output = nn.Linear(HIDDEN, VOCABULARY)
-
-    def draw(y: Any) -> Any:
-        return torch.multinomial(torch.softmax(output(y), -1), 1)
-
-    @torch.inference_mode()
-    def with_module() -> None:
-        token, state = torch.ones((1, 1), dtype=torch.int64), None
-        for _ in range(LENGTH):
-            y, state = lstm(embedding(token), state)
-            token = draw(y[0])
-
-    @torch.inference_mode()
-    def with_cells() -> None:
-        token = torch.ones((1, 1), dtype=torch.int64)
-        states: list[Any] = [None] * LAYERS
-        for _ in range(LENGTH):
-            y = embedding(token[0])
-            for i, cell in enumerate(cells):
-                states[i] = cell(y, states[i])
-                y = states[i][0]
-            token = draw(y)
-
-    return {"torch LSTM": with_module, "torch LSTMCell": with_cells}
-
-
-@pytest.mark.parametrize("inputs", EMBEDDINGS)
-def test_sampling(benchmark: Any, inputs: str) -> None:
-    benchmark.group = f"sampling {LENGTH} characters"
-    before = rc.get_num_threads()
-    rc.set_num_threads(1)
-    size = EMBEDDINGS[inputs]
-    beside(benchmark, rnncore_step(size), torch_steps(size), rounds=15)
-    rc.set_num_threads(before)
-    benchmark.extra_info["characters/s"] = round(LENGTH / benchmark.stats.stats.median)
-
-
-HEADINGS = ("input", "rnncore us", "LSTM us", "LSTMCell us", "speed-up", "characters/s")
-
-
-def rows(rounds: int) -> Iterator[Sequence[str]]:
-    for inputs, size in EMBEDDINGS.items():
-        steps = {"rnncore": rnncore_step(size), **torch_steps(size)}
-        medians = interleaved_medians(steps, rounds)
-        ours = medians.pop("rnncore")
-        peer = min(medians.values(), default=None)
-        of_peers = [f"{1e6 * value / LENGTH:.1f}" for value in medians.values()] or ["", ""]
-        per_character = f"{1e6 * ours / LENGTH:.1f}"
-        yield (inputs, per_character, *of_peers, ratio(peer, ours), f"{LENGTH / ours:.0f}")
-
-
-def report(rounds: int = 15) -> None:
-    """Print the table."""
-    rc.set_num_threads(1)
-    title = f"Sampling, {LAYERS} x {HIDDEN} LSTM, time per character, one thread"
-    print_table(title, HEADINGS, rows(rounds))
+@pytest.mark.parametrize("weights", WEIGHTS)
+@pytest.mark.parametrize("case", CASES, ids=lambda c: c.name.replace(" ", ""))
+def test_sampling(benchmark: Any, case: Sampling, weights: str) -> None:
+    benchmark.group = f"sampling {case.name}"
+    with threads(1):
+        beside(benchmark, {"rnncore": case.step(100, weights), **case.peer_steps(100)})
+    benchmark.extra_info["characters/s"] = round(100 / benchmark.stats.stats.median)
 
 
 if __name__ == "__main__":
-    report()
+    run_alone(__doc__, tables)

@@ -1,60 +1,59 @@
-"""Measuring: interleaved rounds, medians, the arithmetic peak of the same run, and plain tables."""
+"""How the benchmarks run: how long, on how many threads, alone or under pytest-benchmark."""
 
-import gc
+import argparse
 import statistics
-import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from rnncore import _core
-
-Step = Callable[[], object]
+import rnncore as rc
+from rnncore._bench.tables import Table, show
+from rnncore._bench.timing import PAUSE, Effort, Step, seconds
 
 
-def torch_on_one_thread() -> Any:
-    """The torch module limited to one thread, or None where it is not installed."""
-    try:
-        import torch
-    except ImportError:
-        return None
-    torch.set_num_threads(1)
-    return torch
+@dataclass(frozen=True)
+class Plan:
+    """What one run of the tables measures."""
+
+    quick: bool = False
+    threads: tuple[int, ...] = (1,)
+
+    def effort(self, threads: int = 1, budget: float = 1.5) -> Effort:
+        """How long to measure a row of a table."""
+        pause = PAUSE if threads > 1 else 0.0
+        if self.quick:
+            return Effort(rounds=7, least_rounds=3, budget=budget / 5, pause=pause)
+        return Effort(rounds=25, least_rounds=7, budget=budget, pause=pause)
+
+    @classmethod
+    def of(cls, quick: bool) -> "Plan":
+        """One thread, then all."""
+        return cls(quick, tuple(sorted({1, rc.get_num_threads()})))
 
 
-def seconds(step: Step) -> float:
-    """Duration of one call."""
-    start = time.perf_counter()
-    step()
-    return time.perf_counter() - start
+Tables = Callable[[Plan], Iterable[Table]]
 
 
-def interleaved_medians(steps: Mapping[str, Step], rounds: int) -> dict[str, float]:
-    """Median seconds of each step; every round calls all of them in turn, A B A B.
+def run_alone(description: str | None, tables: Tables) -> None:
+    """Print the tables of one module: what `python benchmarks/bench_x.py` does."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--quick", action="store_true", help="fewer rounds and the smaller shapes")
+    for table in tables(Plan.of(parser.parse_args().quick)):
+        finished = show(table)
+        if finished.notes:
+            print(finished.notes)
 
-    What disturbs the machine for a while thus disturbs all alike, and their ratio stays.
+
+def threads_text(count: int) -> str:
+    return "one thread" if count == 1 else f"{count} threads"
+
+
+def beside(benchmark: Any, steps: Mapping[str, Step], rounds: int = 7) -> None:
+    """Time the step "rnncore" with pytest-benchmark, and before each round every other one once.
+
+    Records the peers' medians and the speed-up over the fastest in ``extra_info``.
     """
-    for step in steps.values():  # take memory, choose algorithms, warm caches
-        step()
-        step()
-    samples: dict[str, list[float]] = {name: [] for name in steps}
-    gc.collect()
-    gc.disable()
-    try:
-        for _ in range(rounds):
-            for name, step in steps.items():
-                samples[name].append(seconds(step))
-    finally:
-        gc.enable()
-    return {name: statistics.median(values) for name, values in samples.items()}
-
-
-def beside(benchmark: Any, ours: Step, peers: Mapping[str, Step], rounds: int) -> float | None:
-    """Time `ours` with pytest-benchmark, and before each of its rounds every peer once.
-
-    Records the peers' medians and the speed-up over the fastest in ``extra_info``; returns it.
-    """
+    peers = {name: step for name, step in steps.items() if name != "rnncore"}
     samples: dict[str, list[float]] = {name: [] for name in peers}
 
     def run_peers() -> None:
@@ -62,50 +61,10 @@ def beside(benchmark: Any, ours: Step, peers: Mapping[str, Step], rounds: int) -
             samples[name].append(seconds(peer))
 
     warmup = 2
-    benchmark.pedantic(ours, setup=run_peers, rounds=rounds, warmup_rounds=warmup)
+    benchmark.pedantic(steps["rnncore"], setup=run_peers, rounds=rounds, warmup_rounds=warmup)
     medians = {name: statistics.median(values[warmup:]) for name, values in samples.items()}
-    if not medians:
-        return None
     for name, median in medians.items():
         benchmark.extra_info[f"{name} [ms]"] = round(1e3 * median, 4)
-    speed_up = min(medians.values()) / benchmark.stats.stats.median
-    benchmark.extra_info["speed-up"] = round(speed_up, 3)
-    return float(speed_up)
-
-
-def peak_gflops() -> float:
-    """GFLOP/s of rnncore's own product of two 512 x 512 float32 matrices, the best of 30.
-
-    A stand-in for the peak of fused multiply-adds, which it comes close to: it includes packing.
-    """
-    size = 512
-    a, b = np.ones((size, size), np.float32), np.ones((size, size), np.float32)
-    best = min(seconds(lambda: _core.kernel_product(a, b)) for _ in range(30))
-    return 2 * size**3 / best / 1e9
-
-
-def print_table(title: str, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print rows as they come, the first column left, the others right aligned."""
-    widths = [24, *(max(11, len(heading)) for heading in headings[1:])]
-
-    def line(cells: Sequence[str]) -> str:
-        first, *others = (
-            cell.ljust(width) if i == 0 else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(cells, widths, strict=True))
-        )
-        return "  ".join([first, *others])
-
-    print(f"\n{title}")
-    print(line(headings))
-    for row in rows:
-        print(line(row), flush=True)
-
-
-def milliseconds(value: float | None) -> str:
-    """Table cell of a duration in seconds; empty where there is none."""
-    return "" if value is None else f"{1e3 * value:.3f}"
-
-
-def ratio(peer: float | None, ours: float) -> str:
-    """Table cell of a peer's cost divided by ours; empty where there is no peer."""
-    return "" if peer is None else f"{peer / ours:.2f}"
+    if medians:
+        speed_up = min(medians.values()) / benchmark.stats.stats.median
+        benchmark.extra_info["speed-up"] = round(speed_up, 3)

@@ -1,41 +1,102 @@
-"""All tables: `python benchmarks/report.py [layers] [sampling] [memory] [--rounds N]`."""
+"""All tables, into BENCHMARKS.md with charts: `python benchmarks/report.py [module ...] [--quick]`.
+
+The modules that are not named are left out of the file.
+"""
 
 import argparse
-import platform
-import sys
+import datetime
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
 
+import bench_contention
+import bench_kernels
+import bench_language_model
 import bench_layers
 import bench_memory
+import bench_peak
+import bench_ragged
 import bench_sampling
-import rnncore as rc
-from measure import peak_gflops, torch_on_one_thread
+import bench_stream
+import charts
+from measure import Plan, Tables
+from rnncore._bench.machine import description
+from rnncore._bench.tables import Table, markdown, show
 
-REPORTS = ("layers", "sampling", "memory")
+ROOT = Path(__file__).resolve().parent.parent
+MODULES: dict[str, Tables] = {
+    "peak": bench_peak.tables,
+    "kernels": bench_kernels.tables,
+    "layers": bench_layers.tables,
+    "language_model": bench_language_model.tables,
+    "sampling": bench_sampling.tables,
+    "stream": bench_stream.tables,
+    "ragged": bench_ragged.tables,
+    "contention": bench_contention.tables,
+    "memory": bench_memory.tables,
+}
+INTRODUCTION = """\
+# Benchmarks
+
+Written by `python benchmarks/report.py`; the method is in
+[benchmarks/README.md](benchmarks/README.md). Times are medians, +- half of the interquartile range;
+ratios are the peer's time divided by rnncore's, measured in turn in the same process: above 1,
+rnncore is faster. The peak is that of multiply-adds in registers in the same run. A target that is
+missed stays in its table.
+"""
+
+
+def processor_seconds() -> tuple[float, float]:
+    """Busy seconds of all processors, and those of this process and its children so far."""
+    first = Path("/proc/stat").read_text("utf-8").split("\n", 1)[0].split()
+    user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, first[1:9])
+    busy = (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
+    return busy, sum(os.times()[:4])
+
+
+def measured(name: str, plan: Plan) -> Iterator[Table]:
+    """The finished tables of a module, printed meanwhile."""
+    for table in MODULES[name](plan):
+        yield show(table)
+
+
+def report(names: list[str], plan: Plan) -> str:
+    """BENCHMARKS.md: the machine, then every module's tables; the charts are written beside."""
+    start, before = time.monotonic(), processor_seconds() if os.path.exists("/proc/stat") else None
+    parts: list[str] = []
+    finished: list[Table] = []
+    for name in names:
+        tables = list(measured(name, plan))
+        finished += tables
+        parts += [f"## {name.replace('_', ' ').capitalize()}", *map(markdown, tables)]
+    elapsed = time.monotonic() - start
+    facts = description() | {"date": f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC"}
+    facts["duration"] = f"{elapsed / 60:.0f} minutes{', --quick' if plan.quick else ''}"
+    if before is not None:
+        busy, own = (now - then for now, then in zip(processor_seconds(), before, strict=True))
+        share = max(0.0, busy - own) / (elapsed * (os.cpu_count() or 1))
+        facts["other programs"] = f"took {share:.0%} of the processors meanwhile"
+    machine = "\n".join(["| | |", "|---|---|", *(f"| {k} | {v} |" for k, v in facts.items())])
+    pictures = charts.write(finished, ROOT / "benchmarks" / "charts")
+    images = [f"![{title}](benchmarks/charts/{path.name})" for title, path in pictures.items()]
+    return "\n\n".join([INTRODUCTION, machine, *images, *parts])
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("tables", nargs="*", metavar="table", help=f"of {', '.join(REPORTS)}")
-    parser.add_argument("--rounds", type=int, default=15, help="interleaved rounds (default 15)")
-    arguments = parser.parse_args()
-    unknown = set(arguments.tables) - set(REPORTS)
-    if unknown:
-        parser.error(f"unknown table {sorted(unknown)}; expected {', '.join(REPORTS)}")
-    chosen = arguments.tables or REPORTS
-
-    torch = torch_on_one_thread()
-    rc.set_num_threads(1)
-    print(f"rnncore {rc.__version__}, {rc.isa()}; {platform.machine()}, {sys.platform}")
-    print(
-        f"torch {torch.__version__}" if torch else "torch is not installed: its columns are empty"
+    parser.add_argument("modules", nargs="*", metavar="module", help=f"of {', '.join(MODULES)}")
+    parser.add_argument("--quick", action="store_true", help="fewer rounds and the smaller shapes")
+    parser.add_argument(
+        "--out", type=Path, default=ROOT / "BENCHMARKS.md", help="file (default: BENCHMARKS.md)"
     )
-    print(f"peak {peak_gflops():.1f} GFLOP/s: product of 512 x 512 float32, one thread, best of 30")
-    if "layers" in chosen:
-        bench_layers.report(arguments.rounds)
-    if "sampling" in chosen:
-        bench_sampling.report(arguments.rounds)
-    if "memory" in chosen:
-        bench_memory.report()
+    given = parser.parse_args()
+    unknown = set(given.modules) - set(MODULES)
+    if unknown:
+        parser.error(f"unknown module {sorted(unknown)}; expected {', '.join(MODULES)}")
+    text = report(given.modules or list(MODULES), Plan.of(given.quick))
+    given.out.write_text(text, encoding="utf-8")
+    print(f"\nwrote {given.out}")
 
 
 if __name__ == "__main__":

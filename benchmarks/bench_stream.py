@@ -1,0 +1,148 @@
+"""Single steps of one sequence, on one thread: inside a sequence, and one call for each step.
+
+Inside a sequence, the time of a long call is divided by its steps: what a fixed-size program would
+pay. `stream.step` is what a program in Python pays for data that arrives step by step; PyTorch and
+ONNX Runtime are called with sequences of one step.
+"""
+
+import inspect
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+import rnncore as rc
+from measure import Plan, beside, run_alone
+from rnncore._bench.ceilings import read_gigabytes
+from rnncore._bench.layers import GATES, Case, inference_steps
+from rnncore._bench.machine import threads
+from rnncore._bench.tables import Check, Column, Row, Table, verdict
+from rnncore._bench.timing import interleaved
+
+SMALL = (16, 32, 64, 128)
+LARGE = (256, 512, 1024)
+NUM_STEPS = 2000
+
+# Microseconds a step of RTNeural, whose sizes are fixed at compile time, with its best backend for
+# one input: measured apart on an AMD Zen 5, not in the same run.
+RTNEURAL = {
+    ("LSTM", 16): 0.057,
+    ("LSTM", 32): 0.100,
+    ("LSTM", 64): 0.437,
+    ("LSTM", 128): 2.26,
+    ("GRU", 16): 0.046,
+    ("GRU", 32): 0.091,
+    ("GRU", 64): 0.271,
+    ("GRU", 128): 1.72,
+}
+READING_TARGET = 80  # percent of the bandwidth of the cache that holds the weights
+
+BYTES = {"float32": 4, "bfloat16": 2, "int8": 1}
+WEIGHTS = ("float32",)
+if "weights" in inspect.signature(rc.LSTM.stream).parameters:
+    WEIGHTS = ("float32", "bfloat16", "int8")
+
+
+def stream_step(case: Case, weights: str = "float32") -> Any:
+    """One step, called from Python."""
+    options = {} if weights == "float32" else {"weights": weights}
+    stream = case.layer().stream(**options)
+    frame = case.arrays()[0][0]
+    return lambda: stream.step(frame)
+
+
+def small_rows(plan: Plan) -> Iterator[Row]:
+    with threads(1):
+        for cell in GATES:
+            for size in SMALL:
+                single, long = (Case(cell, steps, 1, 1, size) for steps in (1, NUM_STEPS))
+                inside = inference_steps(long, with_onnx=False)["rnncore"]
+                peers = {n: s for n, s in inference_steps(single).items() if n != "rnncore"}
+                sides = {"inside": inside, "stream": stream_step(single), **peers}
+                timings = interleaved(sides, plan.effort(budget=0.7))
+                micro = {name: 1e6 * timing.median for name, timing in timings.items()}
+                per_step = micro["inside"] / NUM_STEPS
+                mark = RTNEURAL.get((cell, size))
+                check = (
+                    [] if mark is None else [Check("step", per_step, mark, at_most=True, unit="us")]
+                )
+                yield {
+                    "cell": f"{cell} H={size}",
+                    "in a sequence": per_step,
+                    "RTNeural": mark,
+                    "stream.step": micro["stream"],
+                    **{name: micro[name] for name in peers},
+                    **verdict(*check),
+                }
+
+
+def large_rows(plan: Plan) -> Iterator[Row]:
+    with threads(1):
+        for cell in GATES:
+            for size in (256,) if plan.quick else LARGE:
+                case = Case(cell, 1, 1, size, size)
+                sides = {weights: stream_step(case, weights) for weights in WEIGHTS}
+                timings = interleaved(sides, plan.effort(budget=0.7))
+                for weights in WEIGHTS:
+                    read = 2 * case.recurrent_bytes // 4 * BYTES[weights]  # W_ih and W_hh
+                    rate = read / timings[weights].median / 1e9
+                    bandwidth = read_gigabytes(read)
+                    percent = 100 * rate / bandwidth
+                    yield {
+                        "cell": f"{cell} H={size} {weights}",
+                        "KiB": read / 1024,
+                        "us/step": 1e6 * timings[weights].median,
+                        "GB/s": rate,
+                        "read GB/s": bandwidth,
+                        "%": percent,
+                        **verdict(Check("bandwidth", percent, READING_TARGET, unit="%")),
+                    }
+
+
+def tables(plan: Plan) -> Iterator[Table]:
+    verdicts = (Column("target"), Column("met"))
+    yield Table(
+        "steps",
+        "Microseconds a step, one sequence, one input, one thread",
+        (
+            Column("cell"),
+            Column("in a sequence", ".3f"),
+            Column("RTNeural", ".3f"),
+            Column("stream.step", ".2f"),
+            Column("PyTorch", ".2f"),
+            Column("ONNX Runtime", ".2f"),
+            *verdicts,
+        ),
+        small_rows(plan),
+        "RTNeural's times were measured apart on an AMD Zen 5 (sizes fixed at compile time, best "
+        "backend). The others but the first are one call from Python for each step.",
+    )
+    yield Table(
+        "stream-reading",
+        "stream.step with I = H: how fast it reads its weights, one thread",
+        (
+            Column("cell"),
+            Column("KiB", ".0f"),
+            Column("us/step", ".2f"),
+            Column("GB/s", ".0f"),
+            Column("read GB/s", ".0f"),
+            Column("%", ".0f"),
+            *verdicts,
+        ),
+        large_rows(plan),
+        "The call from Python is a part of the step.",
+    )
+
+
+@pytest.mark.parametrize("size", [*SMALL, *LARGE])
+@pytest.mark.parametrize("cell", GATES)
+def test_stream_step(benchmark: Any, cell: str, size: int) -> None:
+    benchmark.group = f"stream H={size}"
+    case = Case(cell, 1, 1, 1, size)
+    peers = {n: s for n, s in inference_steps(case).items() if n != "rnncore"}
+    with threads(1):
+        beside(benchmark, {"rnncore": stream_step(case), **peers}, rounds=50)
+
+
+if __name__ == "__main__":
+    run_alone(__doc__, tables)

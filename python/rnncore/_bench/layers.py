@@ -1,0 +1,90 @@
+"""Training and inference of one recurrent layer, in rnncore and in the libraries beside it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnncore._bench import onnx, pytorch
+from rnncore._bench.timing import Step
+from rnncore.layers import GRU, LSTM, RNN
+
+__all__ = ["GATES", "Case", "inference_steps", "training_steps"]
+
+LAYERS: dict[str, type[LSTM] | type[GRU] | type[RNN]] = {"LSTM": LSTM, "GRU": GRU, "RNN": RNN}
+GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One layer and the size of its input: T steps, batch B, input size I, hidden size H."""
+
+    cell: str
+    num_steps: int
+    batch: int
+    input_size: int
+    hidden_size: int
+
+    @property
+    def name(self) -> str:
+        """The cell and T,B,I,H."""
+        return f"{self.cell} {self.num_steps},{self.batch},{self.input_size},{self.hidden_size}"
+
+    @property
+    def forward_gflop(self) -> float:
+        """Billions of operations of the products: 2 T B G H (I + H)."""
+        width = self.hidden_size * (self.input_size + self.hidden_size)
+        return 2 * self.num_steps * self.batch * GATES[self.cell] * width / 1e9
+
+    @property
+    def training_gflop(self) -> float:
+        """Those of a forward and a backward pass, which has two products for each of them."""
+        return 3 * self.forward_gflop
+
+    @property
+    def recurrent_bytes(self) -> int:
+        """Bytes of the recurrent weights in float32."""
+        return 4 * GATES[self.cell] * self.hidden_size**2
+
+    def arrays(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return x [T,B,I] and dy [T,B,H], the same for every library."""
+        rng = np.random.default_rng(0)
+        shape = self.num_steps, self.batch
+        return (
+            rng.standard_normal((*shape, self.input_size), dtype=np.float32),
+            rng.standard_normal((*shape, self.hidden_size), dtype=np.float32),
+        )
+
+    def layer(self, **options: Any) -> LSTM | GRU | RNN:
+        """Return the layer, with the same parameters each time."""
+        return LAYERS[self.cell](self.input_size, self.hidden_size, rng=0, **options)
+
+
+def training_steps(case: Case, num_threads: int = 1, *, bfloat16: bool = False) -> dict[str, Step]:
+    """Return forward and backward pass, to parameters and input, of each library.
+
+    Loss and optimiser are left out: the gradient of the outputs is given.
+    """
+    layer = case.layer(**({"compute": "bfloat16"} if bfloat16 else {}))
+    x, dy = case.arrays()
+
+    def ours() -> None:
+        layer.zero_grad()
+        _, _, cache = layer.forward(x)
+        layer.backward(dy, cache)
+
+    peer = pytorch.training_step(case.cell, layer, x, dy, num_threads, bfloat16=bfloat16)
+    return {"rnncore": ours, **peer}
+
+
+def inference_steps(case: Case, num_threads: int = 1, *, with_onnx: bool = True) -> dict[str, Step]:
+    """Return the forward pass without anything kept, of each library."""
+    layer = case.layer()
+    x, _ = case.arrays()
+    peers = pytorch.inference_step(case.cell, layer, x, num_threads)
+    if with_onnx:
+        peers |= onnx.inference_step(case.cell, layer, x, num_threads)
+    return {"rnncore": lambda: layer(x)[0], **peers}

@@ -1,0 +1,75 @@
+"""Inference in ONNX Runtime; nothing where it or onnx, which builds the graph, is not installed."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnncore._bench.timing import Step
+
+__all__ = ["inference_step"]
+
+NAME = "ONNX Runtime"
+
+# ONNX has the gates in another order than PyTorch: LSTM i, o, f, c; GRU z, r, h.
+_GATE_ORDER = {"LSTM": (0, 3, 1, 2), "GRU": (1, 0, 2), "RNN": (0,)}
+_OPSET, _IR_VERSION = 14, 8  # old enough for every runtime of today
+
+
+@functools.cache
+def _modules() -> Any:
+    try:
+        import onnx
+        import onnxruntime
+    except ImportError:
+        return None
+    return onnx, onnxruntime
+
+
+def inference_step(cell: str, layer: Any, x: NDArray[Any], num_threads: int) -> dict[str, Step]:
+    """Return the forward pass of a graph of one node with the parameters of a layer of ours."""
+    if _modules() is None:
+        return {}
+    session, feed = _session(cell, layer, num_threads), {"x": x}
+    return {NAME: lambda: session.run(None, feed)[0]}
+
+
+def _session(cell: str, layer: Any, num_threads: int) -> Any:
+    onnx, onnxruntime = _modules()
+    parameters = {
+        "W": _reordered(cell, layer.params["weight_ih_l0"])[np.newaxis],
+        "R": _reordered(cell, layer.params["weight_hh_l0"])[np.newaxis],
+        "B": np.concatenate(
+            [_reordered(cell, layer.params[f"bias_{part}_l0"]) for part in ("ih", "hh")]
+        )[np.newaxis],
+    }
+    options = {"linear_before_reset": 1} if cell == "GRU" else {}
+    node = onnx.helper.make_node(
+        cell, ["x", *parameters], ["y"], hidden_size=layer.hidden_size, **options
+    )
+    floats = onnx.TensorProto.FLOAT
+    graph = onnx.helper.make_graph(
+        [node],
+        cell,
+        [onnx.helper.make_tensor_value_info("x", floats, [None, None, layer.input_size])],
+        [onnx.helper.make_tensor_value_info("y", floats, [None, 1, None, layer.hidden_size])],
+        [onnx.numpy_helper.from_array(value, name) for name, value in parameters.items()],
+    )
+    opset = onnx.helper.make_opsetid("", _OPSET)
+    model = onnx.helper.make_model(graph, opset_imports=[opset], ir_version=_IR_VERSION)
+    settings = onnxruntime.SessionOptions()
+    settings.intra_op_num_threads = num_threads
+    settings.inter_op_num_threads = 1
+    settings.log_severity_level = 3
+    return onnxruntime.InferenceSession(
+        model.SerializeToString(), settings, providers=["CPUExecutionProvider"]
+    )
+
+
+def _reordered(cell: str, parameter: NDArray[Any]) -> NDArray[Any]:
+    """Rows [G*H,...] of a parameter in the order of ONNX's gates."""
+    gates = np.split(parameter, len(_GATE_ORDER[cell]))
+    return np.concatenate([gates[index] for index in _GATE_ORDER[cell]])
