@@ -33,18 +33,28 @@ class Weights:
     hh: Array  # [G*H,H]
     bias_ih: Array  # [G*H]
     bias_hh: Array  # [G*H]
+    operand: Callable[[Array], Array]  # what products read of an array: all of it, or rounded
 
     def zeros(self) -> "Weights":
-        return Weights(*(np.zeros_like(p) for p in (self.ih, self.hh, self.bias_ih, self.bias_hh)))
+        arrays = (np.zeros_like(p) for p in (self.ih, self.hh, self.bias_ih, self.bias_hh))
+        return Weights(*arrays, self.operand)
+
+    def product(self, a: Array, b: Array) -> Array:
+        """a b for a matrix and a vector."""
+        return self.operand(a) @ self.operand(b)
+
+    def outer(self, a: Array, b: Array) -> Array:
+        """a b^T for two vectors."""
+        return np.outer(self.operand(a), self.operand(b))
 
     def add_input_product(self, da: Array, x: Array) -> None:
         """Gradients of a = W_ih x + b_ih, given da [G*H]."""
-        self.ih[...] += np.outer(da, x)
+        self.ih[...] += self.outer(da, x)
         self.bias_ih[...] += da
 
     def add_recurrent_product(self, da: Array, h: Array) -> None:
         """Gradients of a = W_hh h + b_hh, given da [G*H]."""
-        self.hh[...] += np.outer(da, h)
+        self.hh[...] += self.outer(da, h)
         self.bias_hh[...] += da
 
 
@@ -74,7 +84,7 @@ class Elman(Cell):
 
     def step(self, w: Weights, x: Array, state: State) -> tuple[State, Any]:
         (h,) = state
-        h_new = self.f(w.ih @ x + w.bias_ih + w.hh @ h + w.bias_hh)
+        h_new = self.f(w.product(w.ih, x) + w.bias_ih + w.product(w.hh, h) + w.bias_hh)
         return (h_new,), (x, h, h_new)
 
     def step_backward(
@@ -84,7 +94,7 @@ class Elman(Cell):
         da = dstate[0] * self.derivative(h_new)
         grads.add_input_product(da, x)
         grads.add_recurrent_product(da, h)
-        return w.ih.T @ da, (w.hh.T @ da,)
+        return w.product(w.ih.T, da), (w.product(w.hh.T, da),)
 
 
 class GRUAfter(Cell):
@@ -98,8 +108,8 @@ class GRUAfter(Cell):
 
     def step(self, w: Weights, x: Array, state: State) -> tuple[State, Any]:
         (h,) = state
-        input_r, input_z, input_n = np.split(w.ih @ x + w.bias_ih, 3)
-        hidden_r, hidden_z, hidden_n = np.split(w.hh @ h + w.bias_hh, 3)
+        input_r, input_z, input_n = np.split(w.product(w.ih, x) + w.bias_ih, 3)
+        hidden_r, hidden_z, hidden_n = np.split(w.product(w.hh, h) + w.bias_hh, 3)
         r = sigmoid(input_r + hidden_r)
         z = sigmoid(input_z + hidden_z)
         n = np.tanh(input_n + r * hidden_n)
@@ -117,7 +127,7 @@ class GRUAfter(Cell):
         da_hidden = np.concatenate([da_r, da_z, da_n * r])
         grads.add_input_product(da_input, x)
         grads.add_recurrent_product(da_hidden, h)
-        return w.ih.T @ da_input, (dh_new * z + w.hh.T @ da_hidden,)
+        return w.product(w.ih.T, da_input), (dh_new * z + w.product(w.hh.T, da_hidden),)
 
 
 class GRUBefore(Cell):
@@ -133,10 +143,10 @@ class GRUBefore(Cell):
         (h,) = state
         w_hr, w_hz, w_hn = np.split(w.hh, 3)
         bias_hr, bias_hz, bias_hn = np.split(w.bias_hh, 3)
-        input_r, input_z, input_n = np.split(w.ih @ x + w.bias_ih, 3)
-        r = sigmoid(input_r + w_hr @ h + bias_hr)
-        z = sigmoid(input_z + w_hz @ h + bias_hz)
-        n = np.tanh(input_n + w_hn @ (r * h) + bias_hn)
+        input_r, input_z, input_n = np.split(w.product(w.ih, x) + w.bias_ih, 3)
+        r = sigmoid(input_r + w.product(w_hr, h) + bias_hr)
+        z = sigmoid(input_z + w.product(w_hz, h) + bias_hz)
+        n = np.tanh(input_n + w.product(w_hn, r * h) + bias_hn)
         return ((1 - z) * n + z * h,), (x, h, r, z, n)
 
     def step_backward(
@@ -146,17 +156,15 @@ class GRUBefore(Cell):
         (dh_new,) = dstate
         w_hr, w_hz, w_hn = np.split(w.hh, 3)
         da_n = dh_new * (1 - z) * (1 - n * n)
-        d_reset_h = w_hn.T @ da_n  # gradient of r * h
+        d_reset_h = w.product(w_hn.T, da_n)  # gradient of r * h
         da_z = dh_new * (h - n) * z * (1 - z)
         da_r = d_reset_h * h * r * (1 - r)
         da = np.concatenate([da_r, da_z, da_n])
         grads.add_input_product(da, x)
         grads.bias_hh[...] += da
-        grads.hh[...] += np.concatenate(
-            [np.outer(da_r, h), np.outer(da_z, h), np.outer(da_n, r * h)]
-        )
-        dh = dh_new * z + d_reset_h * r + w_hr.T @ da_r + w_hz.T @ da_z
-        return w.ih.T @ da, (dh,)
+        grads.hh[...] += np.concatenate([w.outer(da_r, h), w.outer(da_z, h), w.outer(da_n, r * h)])
+        dh = dh_new * z + d_reset_h * r + w.product(w_hr.T, da_r) + w.product(w_hz.T, da_z)
+        return w.product(w.ih.T, da), (dh,)
 
 
 class LSTM(Cell):
@@ -171,7 +179,9 @@ class LSTM(Cell):
 
     def step(self, w: Weights, x: Array, state: State) -> tuple[State, Any]:
         h, c = state
-        a_i, a_f, a_g, a_o = np.split(w.ih @ x + w.bias_ih + w.hh @ h + w.bias_hh, 4)
+        a_i, a_f, a_g, a_o = np.split(
+            w.product(w.ih, x) + w.bias_ih + w.product(w.hh, h) + w.bias_hh, 4
+        )
         i, f, g, o = sigmoid(a_i), sigmoid(a_f), np.tanh(a_g), sigmoid(a_o)
         c_new = f * c + i * g
         return (o * np.tanh(c_new), c_new), (x, h, c, i, f, g, o, np.tanh(c_new))
@@ -189,7 +199,7 @@ class LSTM(Cell):
         da = np.concatenate([da_i, da_f, da_g, da_o])
         grads.add_input_product(da, x)
         grads.add_recurrent_product(da, h)
-        return w.ih.T @ da, (w.hh.T @ da, dc_new * f)
+        return w.product(w.ih.T, da), (w.product(w.hh.T, da), dc_new * f)
 
 
 CELLS: dict[str, Cell] = {
@@ -224,6 +234,7 @@ class Twin:
     num_layers: int = 1
     bias: bool = True
     bidirectional: bool = False
+    operand: Callable[[Array], Array] = lambda a: a
 
     @property
     def cell(self) -> Cell:
@@ -257,7 +268,7 @@ class Twin:
         arrays = [np.asarray(params[n], np.float64) for n in self.names(layer, direction)]
         if not self.bias:
             arrays += [np.zeros(len(arrays[0])), np.zeros(len(arrays[0]))]
-        return Weights(*arrays)
+        return Weights(*arrays, self.operand)
 
     def forward(
         self,

@@ -110,6 +110,19 @@ def float_dtype(value: DTypeLike) -> np.dtype[Any]:
     return dtype
 
 
+def compute_type(value: object, dtype: np.dtype[Any]) -> str | None:
+    """Return `value`: None, or the name of what the operands of products of `dtype` round to."""
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise TypeError(f"compute: expected None or 'bfloat16', got {describe(value)}")
+    if value != "bfloat16":
+        raise ValueError(f"compute: expected None or 'bfloat16', got {value!r}")
+    if dtype != np.float32:
+        raise ValueError(f"compute: 'bfloat16' needs dtype float32, got {dtype}")
+    return value
+
+
 def generator(rng: np.random.Generator | int | None) -> np.random.Generator:
     """Return `rng` itself, a Generator seeded by the integer `rng`, or a fresh one for None."""
     if rng is None or isinstance(rng, np.random.Generator):

@@ -49,6 +49,7 @@ class Head:
         ignore_index: int,
         dropout: float,  # probability
         seed: int,  # of its mask
+        compute: str | None = None,
     ) -> None: ...
 
 class Network:
@@ -67,6 +68,7 @@ class Network:
         bidirectional: bool = False,
         dropout: float = 0.0,
         dtype: str = "float32",
+        compute: str | None = None,  # "bfloat16": operands of products rounded to it
     ) -> None: ...
     @property
     def layout(self) -> list[tuple[str, int, tuple[int, ...]]]:
@@ -153,11 +155,18 @@ class Sampler:
         """
 
 # --- other layers ---------------------------------------------------------------------------------
-def linear_forward(x: Array, weight: Array, bias: Array | None) -> Array:
+def linear_forward(
+    x: Array, weight: Array, bias: Array | None, compute: str | None = None
+) -> Array:
     """x [N,I], weight [O,I], bias [O] -> [N,O]."""
 
 def linear_backward(
-    dy: Array, x: Array, weight: Array, dweight: Array, dbias: Array | None
+    dy: Array,
+    x: Array,
+    weight: Array,
+    dweight: Array,
+    dbias: Array | None,
+    compute: str | None = None,
 ) -> Array:
     """Adds to dweight [O,I] and dbias [O]; returns dx [N,I]."""
 
@@ -181,6 +190,7 @@ def linear_cross_entropy(
     bias: Array | None,  # [V]
     targets: Ids,  # [N]
     ignore_index: int,
+    compute: str | None = None,
 ) -> Array:  # losses [N] float64
     ...
 def mse(prediction: Array, target: Array) -> tuple[Array, Array]:

@@ -48,6 +48,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     model.add("--nonlinearity", "nonlinearity", "of the cell rnn; tanh", choices=functions)
     order = ["after", "before"]
     model.add("--reset", "reset", "of the cell gru: gate after or before product", choices=order)
+    model.add("--compute", "compute", "round operands of products", choices=["bfloat16"])
 
     initial = OptionGroup(parser, _INITIALIZATION, dataclass_defaults(Initialization))
     names = list(INITIALIZATIONS)

@@ -41,6 +41,12 @@ class RNN(Recurrent[Array]):
         Whether a second network (D = 2) reads the sequence backwards; the outputs are concatenated.
     dtype : float32 or float64
         Type of parameters, inputs, outputs and states.
+    compute : "bfloat16" or None
+        What the operands of matrix products are rounded to, here and in ``backward``; None leaves
+        them in `dtype`. "bfloat16" needs float32 and keeps it for everything else, sums included:
+        about half of the time on processors with AVX-512-BF16, and no faster on others. Its 8
+        significant bits put a relative error of up to 0.4 % on each operand. Inputs given as ids
+        take their column of W_ih unrounded; a `stream` has its own option.
     rng : numpy Generator, int or None
         Source of the initial parameters, U(-1/sqrt(H), 1/sqrt(H)), and of the dropout masks.
 
@@ -71,6 +77,7 @@ class RNN(Recurrent[Array]):
         dropout: float = 0.0,
         bidirectional: bool = False,
         dtype: DTypeLike = np.float32,
+        compute: str | None = None,
         rng: np.random.Generator | int | None = None,
     ) -> None:
         self.nonlinearity = choice(
@@ -86,6 +93,7 @@ class RNN(Recurrent[Array]):
             dropout=dropout,
             bidirectional=bidirectional,
             dtype=dtype,
+            compute=compute,
             rng=rng,
         )
 
@@ -113,7 +121,8 @@ class GRU(Recurrent[Array]):
 
     Parameters
     ----------
-    input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, dtype, rng
+    input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, \
+    dtype, compute, rng
         As in `RNN`.
     reset : {"after", "before"}
         Whether the reset gate acts after or before the recurrent product.
@@ -136,6 +145,7 @@ class GRU(Recurrent[Array]):
         dropout: float = 0.0,
         bidirectional: bool = False,
         dtype: DTypeLike = np.float32,
+        compute: str | None = None,
         rng: np.random.Generator | int | None = None,
     ) -> None:
         self.reset = choice("reset", reset, ("after", "before"))
@@ -149,6 +159,7 @@ class GRU(Recurrent[Array]):
             dropout=dropout,
             bidirectional=bidirectional,
             dtype=dtype,
+            compute=compute,
             rng=rng,
         )
 
@@ -173,7 +184,8 @@ class LSTM(Recurrent[tuple[Array, Array]]):
 
     Parameters
     ----------
-    input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, dtype, rng
+    input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, \
+    dtype, compute, rng
         As in `RNN`.
 
     Raises
@@ -195,6 +207,7 @@ class LSTM(Recurrent[tuple[Array, Array]]):
         dropout: float = 0.0,
         bidirectional: bool = False,
         dtype: DTypeLike = np.float32,
+        compute: str | None = None,
         rng: np.random.Generator | int | None = None,
     ) -> None:
         super().__init__(
@@ -207,5 +220,6 @@ class LSTM(Recurrent[tuple[Array, Array]]):
             dropout=dropout,
             bidirectional=bidirectional,
             dtype=dtype,
+            compute=compute,
             rng=rng,
         )

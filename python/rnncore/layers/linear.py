@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from rnncore import _core
-from rnncore._check import Array, describe, flag, floats, size
+from rnncore._check import Array, compute_type, describe, flag, floats, size
 from rnncore._layout import as_rows
 from rnncore.layers.cache import Cache, open_cache
 from rnncore.layers.module import Module
@@ -30,6 +30,8 @@ class Linear(Module):
         Whether there is b.
     dtype : float32 or float64
         Type of parameters, inputs and outputs.
+    compute : "bfloat16" or None
+        What the operands of products are rounded to, see `RNN`.
     rng : numpy Generator, int or None
         Source of the initial parameters.
 
@@ -48,9 +50,11 @@ class Linear(Module):
         *,
         bias: bool = True,
         dtype: DTypeLike = np.float32,
+        compute: str | None = None,
         rng: np.random.Generator | int | None = None,
     ) -> None:
         super().__init__(dtype, rng)
+        self.compute = compute_type(compute, self.dtype)
         self.input_size = size("input_size", input_size)
         self.output_size = size("output_size", output_size)
         self.bias = flag("bias", bias)
@@ -67,6 +71,7 @@ class Linear(Module):
             "output_size": self.output_size,
             "bias": self.bias,
             "dtype": self.dtype.name,
+            **({} if self.compute is None else {"compute": self.compute}),
         }
 
     def _initialise(self, rng: np.random.Generator) -> None:
@@ -108,6 +113,7 @@ class Linear(Module):
             self.params["weight"],
             self.grads["weight"],
             self.grads.get("bias"),
+            self.compute,
         )
         return dx.reshape(x.shape)
 
@@ -118,5 +124,7 @@ class Linear(Module):
         return array
 
     def _product(self, x: Array) -> Array:
-        y = _core.linear_forward(as_rows("x", x), self.params["weight"], self.params.get("bias"))
+        y = _core.linear_forward(
+            as_rows("x", x), self.params["weight"], self.params.get("bias"), self.compute
+        )
         return y.reshape(*x.shape[:-1], self.output_size)

@@ -13,6 +13,7 @@ from rnncore._check import (
     Ids,
     as_array,
     check_shape,
+    compute_type,
     flag,
     float_dtype,
     floats,
@@ -61,9 +62,11 @@ class Recurrent(Module, Generic[State]):
         dropout: float,
         bidirectional: bool,
         dtype: DTypeLike,
+        compute: str | None,
         rng: np.random.Generator | int | None,
     ) -> None:
         super().__init__(dtype, rng)
+        self.compute = compute_type(compute, self.dtype)
         self.input_size = size("input_size", input_size)
         self.hidden_size = size("hidden_size", hidden_size)
         self.num_layers = size("num_layers", num_layers)
@@ -84,6 +87,7 @@ class Recurrent(Module, Generic[State]):
             self.bidirectional,
             self.dropout,
             float_dtype(dtype).name,
+            self.compute,
         )
         self._allocate(self._network.layout)
         self._initialise(self.rng)
@@ -109,6 +113,7 @@ class Recurrent(Module, Generic[State]):
             "dropout": self.dropout,
             "bidirectional": self.bidirectional,
             "dtype": self.dtype.name,
+            **({} if self.compute is None else {"compute": self.compute}),
         }
 
     def _initialise(self, rng: np.random.Generator) -> None:
@@ -284,6 +289,7 @@ class Recurrent(Module, Generic[State]):
             ignore_index,
             0.0 if dropout is None else dropout.p,
             0 if dropout is None else dropout.draw_seed(),
+            output.compute,
         )
         wanted = ids_array("targets", targets)
         check_shape("targets", wanted, saved.y_shape[:-1])

@@ -62,6 +62,9 @@ class LanguageModel(Trainable, Sampled):
         How the initial parameters are drawn; None is ``Initialization()``.
     dtype : float32 or float64
         Type of the parameters.
+    compute : "bfloat16" or None
+        What the operands of the products of recurrent and output layers are rounded to, see `RNN`.
+        Sampling reads the weights as they are.
     rng : numpy Generator, int or None
         Source of the initial parameters and of dropout.
     **cell_options
@@ -95,6 +98,7 @@ class LanguageModel(Trainable, Sampled):
         tokenizer: CharTokenizer | None = None,
         initialization: Initialization | None = None,
         dtype: DTypeLike = np.float32,
+        compute: str | None = None,
         rng: np.random.Generator | int | None = None,
         **cell_options: Any,
     ) -> None:
@@ -126,11 +130,12 @@ class LanguageModel(Trainable, Sampled):
             num_layers,
             bias=bias,
             dropout=dropout,
+            compute=compute,
             **shared,
             **cell_options,
         )
         self.dropout = Dropout(dropout, rng=self.rng)
-        self.output = Linear(hidden_size, self.vocab_size, bias=bias, **shared)
+        self.output = Linear(hidden_size, self.vocab_size, bias=bias, compute=compute, **shared)
         embedding = {} if self.embedding is None else {"embedding": self.embedding}
         self._adopt({**embedding, "rnn": self.rnn, "dropout": self.dropout, "output": self.output})
         chosen = Initialization() if initialization is None else initialization
@@ -149,6 +154,7 @@ class LanguageModel(Trainable, Sampled):
             "bias": self.rnn.bias,
             "dropout": self.rnn.dropout,
             "dtype": self.dtype.name,
+            **({} if self.rnn.compute is None else {"compute": self.rnn.compute}),
             **self._cell_options,
         }
 
@@ -382,6 +388,7 @@ class LanguageModel(Trainable, Sampled):
             self.output.params.get("bias"),
             targets.reshape(-1),
             IGNORED,
+            self.output.compute,
         )
 
 

@@ -137,7 +137,8 @@ py::tuple backward_cross_entropy(const PyNetwork& self, py::object params, py::o
                                         to,
                                         gradients,
                                         head.dropout,
-                                        head.seed});
+                                        head.seed,
+                                        head.compute});
             pass.run({nullptr, &source, {}});
         });
         return py::make_tuple(losses, pass.dx(), pass.dstate());

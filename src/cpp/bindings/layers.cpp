@@ -1,8 +1,8 @@
 // Linear, Embedding, Dropout.
 #include "bindings/arrays.hpp"
+#include "bindings/compute.hpp"
 #include "bindings/interpreter.hpp"
 #include "bindings/register.hpp"
-#include "dispatch/dispatch.hpp"
 #include "rnn/embedding.hpp"
 #include "rnn/flat.hpp"
 #include "rnn/linear.hpp"
@@ -10,8 +10,9 @@
 namespace rnncore::bindings {
 namespace {
 
-py::object linear_forward(py::object x, py::object weight, py::object bias) {
+py::object linear_forward(py::object x, py::object weight, py::object bias, const ComputeName& compute) {
     return by_dtype(x, "x", [&]<class T>() -> py::object {
+        const Kernels<T>& k = kernels_named<T>(compute);
         const auto w = view<T>(weight, "weight", {{"O"}, {"I"}});
         const auto x_view = view<T>(x, "x", {{"N"}, {"I", w.shape[1]}});
         const auto b = view_or_none<T>(bias, "bias", {{"O", w.shape[0]}});
@@ -20,14 +21,16 @@ py::object linear_forward(py::object x, py::object weight, py::object bias) {
         without_gil([&] {
             const Rows<T> x_rows(x_view), w_rows(w);
             const Contiguous<T> b_values(b);
-            rnncore::linear_forward(kernels<T>(), x_rows.matrix(), w_rows.matrix(), b_values.data(), to);
+            rnncore::linear_forward(k, x_rows.matrix(), w_rows.matrix(), b_values.data(), to);
         });
         return y;
     });
 }
 
-py::object linear_backward(py::object dy, py::object x, py::object weight, py::object dweight, py::object dbias) {
+py::object linear_backward(py::object dy, py::object x, py::object weight, py::object dweight, py::object dbias,
+                           const ComputeName& compute) {
     return by_dtype(dy, "dy", [&]<class T>() -> py::object {
+        const Kernels<T>& k = kernels_named<T>(compute);
         const auto w = view<T>(weight, "weight", {{"O"}, {"I"}});
         const Dimension outputs{"O", w.shape[0]}, inputs{"I", w.shape[1]};
         const auto dy_view = view<T>(dy, "dy", {{"N"}, outputs});
@@ -38,7 +41,7 @@ py::object linear_backward(py::object dy, py::object x, py::object weight, py::o
         out.dx = dx.mutable_data();
         without_gil([&] {
             const Rows<T> dy_rows(dy_view), x_rows(x_view), w_rows(w);
-            rnncore::linear_backward(kernels<T>(), dy_rows.matrix(), x_rows.matrix(), w_rows.matrix(), out);
+            rnncore::linear_backward(k, dy_rows.matrix(), x_rows.matrix(), w_rows.matrix(), out);
         });
         return dx;
     });
@@ -89,9 +92,10 @@ py::object dropout(py::object x, double p, std::uint64_t seed) {
 }  // namespace
 
 void register_layers(py::module_& module) {
-    module.def("linear_forward", linear_forward, py::arg("x"), py::arg("weight"), py::arg("bias"));
+    module.def("linear_forward", linear_forward, py::arg("x"), py::arg("weight"), py::arg("bias"),
+               py::arg("compute") = py::none());
     module.def("linear_backward", linear_backward, py::arg("dy"), py::arg("x"), py::arg("weight"), py::arg("dweight"),
-               py::arg("dbias"));
+               py::arg("dbias"), py::arg("compute") = py::none());
     module.def("embedding_forward", embedding_forward, py::arg("ids"), py::arg("weight"));
     module.def("embedding_backward", embedding_backward, py::arg("dy"), py::arg("ids"), py::arg("dweight"));
     module.def("dropout", dropout, py::arg("x"), py::arg("p"), py::arg("seed"));

@@ -2,6 +2,7 @@
 #include "rnn/losses.hpp"
 
 #include "bindings/arrays.hpp"
+#include "bindings/compute.hpp"
 #include "bindings/interpreter.hpp"
 #include "bindings/register.hpp"
 #include "rnn/linear_cross_entropy.hpp"
@@ -32,8 +33,9 @@ py::tuple cross_entropy(py::object logits, py::object targets, std::int64_t igno
 }
 
 py::object linear_cross_entropy(py::object x, py::object weight, py::object bias, py::object targets,
-                                std::int64_t ignored) {
+                                std::int64_t ignored, const ComputeName& compute) {
     return by_dtype(x, "x", [&]<class T>() -> py::object {
+        const Kernels<T>& k = kernels_named<T>(compute);
         const View<T> w = view<T>(weight, "weight", {{"V"}, {"H"}});
         const View<T> rows = view<T>(x, "x", {{"N"}, {"H", w.shape[1]}});
         const View<T> b = view_or_none<T>(bias, "bias", {{"V", w.shape[0]}});
@@ -44,7 +46,7 @@ py::object linear_cross_entropy(py::object x, py::object weight, py::object bias
             const Rows<T> x_rows(rows), w_rows(w);
             const Contiguous<T> b_values(b);
             rnncore::linear_cross_entropy<T>(
-                {x_rows.matrix(), w_rows.matrix(), b_values.data(), {classes.values.data(), ignored}, to});
+                k, {x_rows.matrix(), w_rows.matrix(), b_values.data(), {classes.values.data(), ignored}, to});
         });
         return losses;
     });
@@ -84,7 +86,7 @@ py::tuple binary_cross_entropy(py::object logits, py::object targets) {
 void register_losses(py::module_& module) {
     module.def("cross_entropy", cross_entropy, py::arg("logits"), py::arg("targets"), py::arg("ignore_index"));
     module.def("linear_cross_entropy", linear_cross_entropy, py::arg("x"), py::arg("weight"), py::arg("bias"),
-               py::arg("targets"), py::arg("ignore_index"));
+               py::arg("targets"), py::arg("ignore_index"), py::arg("compute") = py::none());
     module.def("mse", mse, py::arg("prediction"), py::arg("target"));
     module.def("binary_cross_entropy", binary_cross_entropy, py::arg("logits"), py::arg("targets"));
 }

@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "bindings/arrays.hpp"
+#include "bindings/compute.hpp"
 #include "bindings/interpreter.hpp"
 #include "bindings/register.hpp"
 #include "rnn/forward.hpp"
@@ -132,9 +133,10 @@ py::list layout(const PyNetwork& self) {
     return result;
 }
 
-PyNetwork make_network(const NetworkOptions& options, const std::string& dtype) {
+PyNetwork make_network(NetworkOptions options, const std::string& dtype, const ComputeName& compute) {
     if (dtype != "float32" && dtype != "float64")
         throw py::value_error("dtype: expected 'float32' or 'float64', got '" + dtype + "'");
+    options.compute = compute_named(compute, dtype == "float32");
     return {Network(options), dtype == "float32"};
 }
 
@@ -144,19 +146,21 @@ void register_network(py::module_& module) {
     py::class_<PyCache>(module, "Cache").def_readonly("nbytes", &PyCache::nbytes);
     py::class_<PyHead>(module, "Head")
         .def(py::init([](py::object weight, py::object bias, py::object dweight, py::object dbias, std::int64_t ignored,
-                         double dropout,
-                         std::uint64_t seed) { return PyHead{weight, bias, dweight, dbias, ignored, dropout, seed}; }),
+                         double dropout, std::uint64_t seed, const ComputeName& compute) {
+                 // the pass checks that the arrays have the network's type, which takes bfloat16 or not
+                 return PyHead{weight, bias, dweight, dbias, ignored, dropout, seed, compute_named(compute, true)};
+             }),
              py::arg("weight"), py::arg("bias"), py::arg("dweight"), py::arg("dbias"), py::arg("ignore_index"),
-             py::arg("dropout"), py::arg("seed"));
+             py::arg("dropout"), py::arg("seed"), py::arg("compute") = py::none());
 
     py::class_<PyNetwork>(module, "Network")
         .def(py::init([](const std::string& cell, Index input, Index hidden, Index layers, bool bias,
-                         bool bidirectional, double dropout, const std::string& dtype) {
-                 return make_network({cell, input, hidden, layers, bias, bidirectional, dropout}, dtype);
+                         bool bidirectional, double dropout, const std::string& dtype, const ComputeName& compute) {
+                 return make_network({cell, input, hidden, layers, bias, bidirectional, dropout}, dtype, compute);
              }),
              py::arg("cell"), py::arg("input_size"), py::arg("hidden_size"), py::arg("num_layers") = 1,
              py::arg("bias") = true, py::arg("bidirectional") = false, py::arg("dropout") = 0.0,
-             py::arg("dtype") = "float32")
+             py::arg("dtype") = "float32", py::arg("compute") = py::none())
         .def_property_readonly("layout", layout)
         .def_property_readonly("num_params", [](const PyNetwork& n) { return n.network.parameter_count(); })
         .def_property_readonly("num_states", [](const PyNetwork& n) { return n.network.states(); })

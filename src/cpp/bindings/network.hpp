@@ -38,6 +38,7 @@ struct PyHead {
     std::int64_t ignored;
     double dropout;
     std::uint64_t seed;
+    Compute compute;
 };
 
 py::tuple backward(const PyNetwork& self, py::object params, py::object grads, py::object dy, const PyCache& cache,

@@ -24,6 +24,7 @@ public:
     Forward(Tape<T>& tape, const T* params, const std::vector<T*>& final_state)
         : tape_(tape),
           net_(tape.network),
+          kernels_(kernels<T>(net_.compute())),
           seq_(tape.sequence),
           params_(params),
           final_state_(final_state),
@@ -33,7 +34,7 @@ public:
         for (Index layer = 0; layer < net_.layers(); ++layer) {
             arena_.rewind(mark);  // the layers run one after the other
             for (Index d = 0; d < net_.directions(); ++d) {
-                packed_.emplace_back(arena_, net_, layer, one_hot(layer));
+                packed_.emplace_back(arena_, kernels_, net_, layer, one_hot(layer));
                 if (one_hot(layer))
                     tables_[d] = arena_.reserve<T>(
                         checked_product(static_cast<std::size_t>(tape.one_hot->used()), as_size(net_.gate_columns())));
@@ -86,10 +87,10 @@ private:
         team.barrier();
         const LayerTape<T>& tape = tape_.layers[as_size(layer)];
         if (tape.dropped) {
-            const Range part = share(seq_.rows() * net_.output(), thread, team.size(), kernels<T>().lanes);
-            kernels<T>().dropout({tape.y + part.first, tape.dropped + part.first, part.last - part.first,
-                                  static_cast<std::uint64_t>(tape_.first_row * net_.output() + part.first),
-                                  dropout_seed(tape_.seed, layer), net_.dropout()});
+            const Range part = share(seq_.rows() * net_.output(), thread, team.size(), kernels_.lanes);
+            kernels_.dropout({tape.y + part.first, tape.dropped + part.first, part.last - part.first,
+                              static_cast<std::uint64_t>(tape_.first_row * net_.output() + part.first),
+                              dropout_seed(tape_.seed, layer), net_.dropout()});
             team.barrier();
         }
     }
@@ -170,7 +171,7 @@ private:
             }
             if (count == 0) return;
             const ForwardWeights<T>& w = pass.weights_[task.direction];
-            kernels<T>().product(
+            w.kernels->product(
                 {blocks, count, width, ld_sums(), w.input, w.bias, width, pass.net_.gate_columns(), Init::bias});
         }
 
@@ -229,6 +230,7 @@ private:
 
     Tape<T>& tape_;
     const Network& net_;
+    const Kernels<T>& kernels_;
     const Sequence& seq_;
     const T* params_;
     const std::vector<T*>& final_state_;

@@ -5,6 +5,9 @@
 namespace rnncore {
 
 template <class T>
+CrossEntropyHead<T>::CrossEntropyHead(const Head<T>& head) : head_(head), kernels_(kernels<T>(head.compute)) {}
+
+template <class T>
 double CrossEntropyHead<T>::flops(Index rows) const {
     return 6.0 * static_cast<double>(rows) * static_cast<double>(head_.weight.rows) *
            static_cast<double>(head_.weight.columns);
@@ -12,7 +15,7 @@ double CrossEntropyHead<T>::flops(Index rows) const {
 
 template <class T>
 void CrossEntropyHead<T>::reserve(Arena& arena, Index rows, int threads) {
-    pass_.emplace(arena, kernels<T>(), head_.weight, rows, threads);
+    pass_.emplace(arena, kernels_, head_.weight, rows, threads);
     if (head_.dropout > 0)
         dropped_ = arena.reserve<T>(
             checked_product(static_cast<std::size_t>(rows), static_cast<std::size_t>(head_.weight.columns)));
@@ -44,9 +47,9 @@ void CrossEntropyHead<T>::write(const Arena& arena, Index first, const Matrix<co
 
 template <class T>
 void CrossEntropyHead<T>::drop(const Matrix<const T>& from, Index first, T* to, const Worker& worker) const {
-    const Range part = worker.share(from.rows * from.columns, kernels<T>().lanes);
-    kernels<T>().dropout({from.data + part.first, to + part.first, part.last - part.first,
-                          static_cast<std::uint64_t>(first * from.columns + part.first), head_.seed, head_.dropout});
+    const Range part = worker.share(from.rows * from.columns, kernels_.lanes);
+    kernels_.dropout({from.data + part.first, to + part.first, part.last - part.first,
+                      static_cast<std::uint64_t>(first * from.columns + part.first), head_.seed, head_.dropout});
 }
 
 template class CrossEntropyHead<float>;

@@ -19,12 +19,13 @@ struct Head {
     LinearCrossEntropyGradients<T> gradients;
     double dropout;      // of y, probability
     std::uint64_t seed;  // of its mask
+    Compute compute;
 };
 
 template <class T>
 class CrossEntropyHead final : public OutputGradient<T> {
 public:
-    explicit CrossEntropyHead(const Head<T>& head) : head_(head) {}
+    explicit CrossEntropyHead(const Head<T>& head);
 
     double flops(Index rows) const override;
     void reserve(Arena& arena, Index rows, int threads) override;
@@ -37,6 +38,7 @@ private:
     void drop(const Matrix<const T>& from, Index first, T* to, const Worker& worker) const;
 
     const Head<T> head_;
+    const Kernels<T>& kernels_;
     std::optional<LinearCrossEntropyPass<T>> pass_;
     Arena::Slot<T> dropped_;  // rows of y after dropout
 };

@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "dispatch/dispatch.hpp"
-
 namespace rnncore {
 namespace {
 
@@ -26,9 +24,8 @@ Arena::Slot<T> reserve_rows(Arena& arena, Index rows, Index columns) {
 }  // namespace
 
 template <class T>
-void linear_cross_entropy(const LinearCrossEntropy<T>& s) {
+void linear_cross_entropy(const Kernels<T>& k, const LinearCrossEntropy<T>& s) {
     constexpr Index kRows = 64;  // at a time and thread: enough for the product to run at full speed
-    const Kernels<T>& k = kernels<T>();
     const Index classes = s.weight.rows;
     const int threads = threads_for(2.0 * static_cast<double>(s.x.rows) * static_cast<double>(classes) *
                                     static_cast<double>(s.x.columns));
@@ -115,8 +112,8 @@ void LinearCrossEntropyPass<T>::add_block(const Arena& arena, const LinearCrossE
     worker.barrier();
 }
 
-#define RNNCORE_INSTANTIATE(T)                                        \
-    template void linear_cross_entropy(const LinearCrossEntropy<T>&); \
+#define RNNCORE_INSTANTIATE(T)                                                           \
+    template void linear_cross_entropy(const Kernels<T>&, const LinearCrossEntropy<T>&); \
     template class LinearCrossEntropyPass<T>;
 
 RNNCORE_INSTANTIATE(float)

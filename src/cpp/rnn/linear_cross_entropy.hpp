@@ -16,7 +16,7 @@ struct LinearCrossEntropy {
 };
 
 template <class T>
-void linear_cross_entropy(const LinearCrossEntropy<T>& s);
+void linear_cross_entropy(const Kernels<T>& kernels, const LinearCrossEntropy<T>& s);
 
 // Where the gradients of the sum of the losses times `scale` go.
 template <class T>

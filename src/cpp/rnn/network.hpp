@@ -32,6 +32,7 @@ struct NetworkOptions {
     bool bias = true;
     bool bidirectional = false;
     double dropout = 0;  // probability, on the output of each layer but the last, in training
+    Compute compute = Compute::full;
 };
 
 class Network {
@@ -42,6 +43,7 @@ public:
     Nonlinearity nonlinearity() const { return nonlinearity_; }
     bool bias() const { return options_.bias; }
     double dropout() const { return options_.dropout; }
+    Compute compute() const { return options_.compute; }
     Index layers() const { return options_.layers; }
     Index directions() const { return options_.bidirectional ? 2 : 1; }
     Index hidden() const { return options_.hidden; }

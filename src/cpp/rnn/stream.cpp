@@ -20,7 +20,7 @@ Stream<T>::Stream(const Network& network, const T* params, Index batch)
     };
     const Index layers = network_.layers(), h = network_.hidden(), columns = network_.gate_columns();
     std::vector<PackedForward<T>> packed;
-    for (Index layer = 0; layer < layers; ++layer) packed.emplace_back(arena_, network_, layer, false);
+    for (Index layer = 0; layer < layers; ++layer) packed.emplace_back(arena_, kernels<T>(), network_, layer, false);
     for (Index i = 0; i < network_.states(); ++i) state_[i] = reserve(batch, layers * h);
     previous_ = reserve(batch, h);
     sums_ = reserve(batch, columns);

@@ -2,38 +2,37 @@
 
 #include <algorithm>
 
-#include "dispatch/dispatch.hpp"
-
 namespace rnncore {
 namespace {
 
 // columns of W^T are the rows of W [n, k]
 template <class T>
-const T* pack_transposed(const T* weight, Index k, Index n, T* packed) {
-    kernels<T>().pack({weight, 1, k, k, n, packed});
+const T* pack_transposed(const Kernels<T>& kernels, const T* weight, Index k, Index n, T* packed) {
+    kernels.pack({weight, 1, k, k, n, packed});
     return packed;
 }
 
 template <class T>
-const T* pack_plain(const T* weight, Index k, Index n, T* packed) {
-    kernels<T>().pack({weight, n, 1, k, n, packed});
+const T* pack_plain(const Kernels<T>& kernels, const T* weight, Index k, Index n, T* packed) {
+    kernels.pack({weight, n, 1, k, n, packed});
     return packed;
 }
 
 template <class T>
-Arena::Slot<T> reserve_packed(Arena& arena, Index k, Index n) {
-    return arena.reserve<T>(static_cast<std::size_t>(packed_size(kernels<T>(), k, n)));
+Arena::Slot<T> reserve_packed(Arena& arena, const Kernels<T>& kernels, Index k, Index n) {
+    return arena.reserve<T>(static_cast<std::size_t>(packed_size(kernels, k, n)));
 }
 
 }  // namespace
 
 template <class T>
-PackedForward<T>::PackedForward(Arena& arena, const Network& network, Index layer, bool one_hot)
-    : network_(&network), layer_(layer), one_hot_(one_hot) {
+PackedForward<T>::PackedForward(Arena& arena, const Kernels<T>& kernels, const Network& network, Index layer,
+                                bool one_hot)
+    : kernels_(&kernels), network_(&network), layer_(layer), one_hot_(one_hot) {
     const Index h = network.hidden();
-    if (!one_hot) input_ = reserve_packed<T>(arena, network.input(layer), network.gate_columns());
-    fused_ = reserve_packed<T>(arena, h, network.fused_columns());
-    if (network.has_extra()) extra_ = reserve_packed<T>(arena, h, h);
+    if (!one_hot) input_ = reserve_packed<T>(arena, kernels, network.input(layer), network.gate_columns());
+    fused_ = reserve_packed<T>(arena, kernels, h, network.fused_columns());
+    if (network.has_extra()) extra_ = reserve_packed<T>(arena, kernels, h, h);
     bias_ = arena.reserve<T>(static_cast<std::size_t>(network.gate_columns()));
     bias_extra_ = arena.reserve<T>(static_cast<std::size_t>(h));
 }
@@ -44,9 +43,12 @@ ForwardWeights<T> PackedForward<T>::fill(const Arena& arena, const T* params, In
     const ParameterOffsets at = net.offsets(layer_, direction);
     const Index h = net.hidden(), fused = net.fused_columns(), columns = net.gate_columns();
     ForwardWeights<T> w{};
-    if (!one_hot_) w.input = pack_transposed(params + at.weight_ih, net.input(layer_), columns, input_.in(arena));
-    w.fused = pack_transposed(params + at.weight_hh, h, fused, fused_.in(arena));
-    if (net.has_extra()) w.extra = pack_transposed(params + at.weight_hh + fused * h, h, h, extra_.in(arena));
+    w.kernels = kernels_;
+    if (!one_hot_)
+        w.input = pack_transposed(*kernels_, params + at.weight_ih, net.input(layer_), columns, input_.in(arena));
+    w.fused = pack_transposed(*kernels_, params + at.weight_hh, h, fused, fused_.in(arena));
+    if (net.has_extra())
+        w.extra = pack_transposed(*kernels_, params + at.weight_hh + fused * h, h, h, extra_.in(arena));
 
     T* bias = bias_.in(arena);
     T* bias_extra = bias_extra_.in(arena);
@@ -66,12 +68,13 @@ ForwardWeights<T> PackedForward<T>::fill(const Arena& arena, const T* params, In
 }
 
 template <class T>
-PackedBackward<T>::PackedBackward(Arena& arena, const Network& network, Index layer, bool wants_dx)
-    : network_(&network), layer_(layer), wants_dx_(wants_dx) {
+PackedBackward<T>::PackedBackward(Arena& arena, const Kernels<T>& kernels, const Network& network, Index layer,
+                                  bool wants_dx)
+    : kernels_(&kernels), network_(&network), layer_(layer), wants_dx_(wants_dx) {
     const Index h = network.hidden();
-    if (wants_dx) input_ = reserve_packed<T>(arena, network.gate_columns(), network.input(layer));
-    fused_ = reserve_packed<T>(arena, network.fused_columns(), h);
-    if (network.has_extra()) extra_ = reserve_packed<T>(arena, h, h);
+    if (wants_dx) input_ = reserve_packed<T>(arena, kernels, network.gate_columns(), network.input(layer));
+    fused_ = reserve_packed<T>(arena, kernels, network.fused_columns(), h);
+    if (network.has_extra()) extra_ = reserve_packed<T>(arena, kernels, h, h);
 }
 
 template <class T>
@@ -80,9 +83,11 @@ BackwardWeights<T> PackedBackward<T>::fill(const Arena& arena, const T* params, 
     const ParameterOffsets at = net.offsets(layer_, direction);
     const Index h = net.hidden(), fused = net.fused_columns();
     BackwardWeights<T> w{};
-    if (wants_dx_) w.input = pack_plain(params + at.weight_ih, net.gate_columns(), net.input(layer_), input_.in(arena));
-    w.fused = pack_plain(params + at.weight_hh, fused, h, fused_.in(arena));
-    if (net.has_extra()) w.extra = pack_plain(params + at.weight_hh + fused * h, h, h, extra_.in(arena));
+    w.kernels = kernels_;
+    if (wants_dx_)
+        w.input = pack_plain(*kernels_, params + at.weight_ih, net.gate_columns(), net.input(layer_), input_.in(arena));
+    w.fused = pack_plain(*kernels_, params + at.weight_hh, fused, h, fused_.in(arena));
+    if (net.has_extra()) w.extra = pack_plain(*kernels_, params + at.weight_hh + fused * h, h, h, extra_.in(arena));
     return w;
 }
 

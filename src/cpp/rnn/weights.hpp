@@ -15,16 +15,18 @@ Index packed_size(const Kernels<T>& kernels, Index k, Index n) {
 // Forward: every product is rows [*, k] times W^T.
 template <class T>
 struct ForwardWeights {
-    const T* input;       // W_ih^T      [I, G*H]; null for one-hot inputs
-    const T* fused;       // W_hh^T      [H, fused columns]
-    const T* extra;       // W_hn^T      [H, H], GRU only
-    const T* bias;        // [G*H]       what the sums start from
-    const T* bias_extra;  // [H]         what W_hn h starts from (reset after)
+    const Kernels<T>* kernels;  // that the matrices are packed for
+    const T* input;             // W_ih^T      [I, G*H]; null for one-hot inputs
+    const T* fused;             // W_hh^T      [H, fused columns]
+    const T* extra;             // W_hn^T      [H, H], GRU only
+    const T* bias;              // [G*H]       what the sums start from
+    const T* bias_extra;        // [H]         what W_hn h starts from (reset after)
 };
 
 // Backward: every product is rows [*, k] times W.
 template <class T>
 struct BackwardWeights {
+    const Kernels<T>* kernels;
     const T* input;  // W_ih           [G*H, I]; null where no gradient of x is wanted
     const T* fused;  // W_hh           [fused columns, H]
     const T* extra;  // W_hn           [H, H], GRU only
@@ -35,10 +37,11 @@ struct BackwardWeights {
 template <class T>
 class PackedForward {
 public:
-    PackedForward(Arena& arena, const Network& network, Index layer, bool one_hot);
+    PackedForward(Arena& arena, const Kernels<T>& kernels, const Network& network, Index layer, bool one_hot);
     ForwardWeights<T> fill(const Arena& arena, const T* params, Index direction) const;
 
 private:
+    const Kernels<T>* kernels_;
     const Network* network_;
     Index layer_;
     bool one_hot_;
@@ -48,10 +51,11 @@ private:
 template <class T>
 class PackedBackward {
 public:
-    PackedBackward(Arena& arena, const Network& network, Index layer, bool wants_dx);
+    PackedBackward(Arena& arena, const Kernels<T>& kernels, const Network& network, Index layer, bool wants_dx);
     BackwardWeights<T> fill(const Arena& arena, const T* params, Index direction) const;
 
 private:
+    const Kernels<T>* kernels_;
     const Network* network_;
     Index layer_;
     bool wants_dx_;
