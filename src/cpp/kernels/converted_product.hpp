@@ -62,8 +62,7 @@ private:
                     for_steps<F>(k, [&](Index j, auto lanes) { store(row + j / F::steps, F::along(from + j, lanes)); });
                 }
             }
-            for_panels(converted,
-                       [&](const PanelGroup& panels) { multiply_panels(converted, panels, {first, count, 0}); });
+            multiply_panels(converted, {first, count, 0});
         });
     }
 

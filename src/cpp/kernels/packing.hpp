@@ -12,8 +12,8 @@ inline constexpr int kTileRows = kRegisters == 32 ? 12 : 6;
 inline constexpr int kPanelVectors = 2;
 template <class E>
 inline constexpr int kPanel = kPanelVectors * kLanes<E>;
-// Elements of k. A panel of this depth is 32 KB with 64-byte vectors: it stays in the L1 cache while the row tiles pass
-// over it.
+// Elements of k. A panel of this depth is 32 KB with 64-byte vectors: it stays in the L1 cache while the tiles of the
+// transposed product pass over it.
 template <class E>
 inline constexpr Index kDepth = 1024 / static_cast<Index>(sizeof(E));
 
@@ -111,11 +111,25 @@ void pack_rows(const typename F::Value* const* rows, Index first, Index k, Index
     }
 }
 
-// Columns [0, m) of a, up to kTileRows of them, side by side.
+// Elements of a packed tile, with the vector by which packing may overshoot it.
+template <class E>
+inline constexpr Index kTileElements = kDepth<E> * kTileRows + kLanes<E>;
+
+// Columns [0, m) of k rows of a, in tiles of kTileRows of them side by side; a tile every kTileElements.
 template <class F>
-[[gnu::always_inline]] inline void pack_tile(const typename F::Value* a, Index lda, Index k, Index m,
-                                             typename F::Element* packed) {
-    pack_across<F>([&](Index i) { return a + i * lda; }, k, m, m, packed);
+void pack_tiles(const typename F::Value* a, Index lda, Index k, Index m, typename F::Element* packed) {
+    for (Index i = 0; i < k; i += F::steps) {
+        const Index steps = k - i < F::steps ? k - i : F::steps;
+        auto* tile = packed;
+        for (Index first = 0; first < m; first += kTileRows, tile += kTileElements<typename F::Element>) {
+            const auto row = [&](Index j) { return a + (i + j) * lda + first; };
+            const Index columns = m - first;
+            if (columns >= kTileRows)
+                pack_across<F>(row, steps, kTileRows, kTileRows, tile + i / F::steps * kTileRows);
+            else
+                pack_across<F>(row, steps, columns, columns, tile + i / F::steps * columns);
+        }
+    }
 }
 
 }  // namespace rnncore::RNNCORE_ISA

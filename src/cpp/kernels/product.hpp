@@ -46,7 +46,8 @@ template <class E, int M, int P, int V, class Rows>
     }
 }
 
-// One register tile of a product: M rows by P panels of V vectors, all of them full.
+// One register tile of a product: M rows by P panels of V vectors. Where it is `partial`, the last vector has fewer
+// columns.
 template <class E>
 struct TileTask {
     const E* a;
@@ -58,11 +59,27 @@ struct TileTask {
     Index ldc;
     Index k;
     Init init;
+    int last_columns;  // of the last vector
 };
 
-template <class E, int M, int P, int V>
-[[gnu::noinline]] void product_tile(const TileTask<E>& t) {
+template <class T, bool partial, int V>
+[[gnu::always_inline]] inline Vec<T> load_columns(const T* row, int v, int last) {
+    return partial && v == V - 1 ? load_part(row + v * kLanes<T>, last) : load(row + v * kLanes<T>);
+}
+
+template <class T, bool partial, int V>
+[[gnu::always_inline]] inline void store_columns(T* row, int v, int last, Vec<T> value) {
+    if (partial && v == V - 1)
+        store_part(row + v * kLanes<T>, value, last);
+    else
+        store(row + v * kLanes<T>, value);
+}
+
+// The task is copied, here and below: the compiler then knows that no store into c changes it.
+template <class E, bool partial, int M, int P, int V>
+[[gnu::noinline]] void product_tile(const TileTask<E>& task) {
     using T = Sum<E>;
+    const TileTask<E> t = task;
     Vec<T> acc[M][P * V];
     const T* start = t.init == Init::bias ? t.bias : t.c;
     const Index stride = t.init == Init::bias ? 0 : t.ldc;
@@ -70,30 +87,80 @@ template <class E, int M, int P, int V>
     for (int m = 0; m < M; ++m) {
 #pragma GCC unroll 16
         for (int v = 0; v < P * V; ++v)
-            acc[m][v] = t.init == Init::zero ? Vec<T>{} : load(start + m * stride + v * kLanes<T>);
+            acc[m][v] = t.init == Init::zero ? Vec<T>{}
+                                             : load_columns<T, partial, P * V>(start + m * stride, v, t.last_columns);
     }
     multiply_tile<E, M, P, V>(StridedRows<E>{t.a, t.lda}, t.b, t.panel_stride, t.k, acc);
 #pragma GCC unroll 12
     for (int m = 0; m < M; ++m) {
 #pragma GCC unroll 16
-        for (int v = 0; v < P * V; ++v) store(t.c + m * t.ldc + v * kLanes<T>, acc[m][v]);
+        for (int v = 0; v < P * V; ++v) store_columns<T, partial, P * V>(t.c + m * t.ldc, v, t.last_columns, acc[m][v]);
+    }
+}
+
+// One register tile of a transposed product, whose sum is added to c.
+template <class E>
+struct OuterTile {
+    const E* a;  // [k, M] packed
+    const E* b;  // [k, V vectors] packed
+    Sum<E>* c;
+    Index ldc;
+    Index k;
+    int last_columns;
+};
+
+template <class E, bool partial, int M, int V>
+[[gnu::noinline]] void outer_tile(const OuterTile<E>& task) {
+    using T = Sum<E>;
+    const OuterTile<E> t = task;
+    Vec<T> acc[M][V];
+#pragma GCC unroll 12
+    for (int m = 0; m < M; ++m) {
+#pragma GCC unroll 2
+        for (int v = 0; v < V; ++v) acc[m][v] = Vec<T>{};
+    }
+    multiply_tile<E, M, 1, V>(PackedRows<E>{t.a}, t.b, 0, t.k, acc);
+#pragma GCC unroll 12
+    for (int m = 0; m < M; ++m) {
+        T* const row = t.c + m * t.ldc;
+#pragma GCC unroll 2
+        for (int v = 0; v < V; ++v) {
+            const Vec<T> before = load_columns<T, partial, V>(row, v, t.last_columns);
+            store_columns<T, partial, V>(row, v, t.last_columns, before + acc[m][v]);
+        }
     }
 }
 
 template <class E>
-using TileFunction = void (*)(const TileTask<E>&);
+using ProductTile = void (*)(const TileTask<E>&);
 
-template <class E, int P, int V, int... M>
-struct TileFunctions {
-    static constexpr TileFunction<E> by_rows[] = {product_tile<E, M, P, V>...};
+// The tiles of one panel, by rows - 1.
+template <class E, bool partial, int V, int... M>
+struct TilesOfRows {
+    static constexpr ProductTile<E> product[] = {product_tile<E, partial, M, 1, V>...};
+    static constexpr void (*outer[])(const OuterTile<E>&) = {outer_tile<E, partial, M, V>...};
 };
+template <class E, bool partial, int V, int rows = kTileRows>
+struct Tiles;
+template <class E, bool partial, int V>
+struct Tiles<E, partial, V, 6> : TilesOfRows<E, partial, V, 1, 2, 3, 4, 5, 6> {};
+template <class E, bool partial, int V>
+struct Tiles<E, partial, V, 12> : TilesOfRows<E, partial, V, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12> {};
 
-template <class E, int V>
-[[gnu::always_inline]] inline TileFunction<E> one_panel(Index rows) {
-    if constexpr (kTileRows == 12)
-        return TileFunctions<E, 1, V, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12>::by_rows[rows - 1];
+// Calls run(tiles) with those for a panel of so many columns.
+template <class E, class Run>
+[[gnu::always_inline]] inline void with_tiles(Index columns, const Run& run) {
+    if (columns == kPanel<E>)
+        run(Tiles<E, false, kPanelVectors>{});
+    else if (columns > kLanes<E>)
+        run(Tiles<E, true, kPanelVectors>{});
     else
-        return TileFunctions<E, 1, V, 1, 2, 3, 4, 5, 6>::by_rows[rows - 1];
+        run(Tiles<E, true, 1>{});
+}
+
+template <class E>
+[[gnu::always_inline]] inline int columns_of_last_vector(Index columns) {
+    return static_cast<int>((columns - 1) % kLanes<E> + 1);
 }
 
 // Few rows leave accumulators free; several panels at once then hide the latency of the products.
@@ -101,16 +168,15 @@ inline constexpr int kGroupedRows = 3;
 [[gnu::always_inline]] inline Index grouped_panels(Index rows) { return rows == 1 ? 4 : rows <= kGroupedRows ? 2 : 1; }
 
 template <class E>
-[[gnu::always_inline]] inline TileFunction<E> several_panels(Index rows) {
-    return rows == 1   ? product_tile<E, 1, 4, kPanelVectors>
-           : rows == 2 ? product_tile<E, 2, 2, kPanelVectors>
-                       : product_tile<E, 3, 2, kPanelVectors>;
+[[gnu::always_inline]] inline ProductTile<E> several_panels(Index rows) {
+    return rows == 1   ? product_tile<E, false, 1, 4, kPanelVectors>
+           : rows == 2 ? product_tile<E, false, 2, 2, kPanelVectors>
+                       : product_tile<E, false, 3, 2, kPanelVectors>;
 }
 
 // The rows of a block in tiles of nearly equal height: 20 rows are 10 + 10, not 12 + 8.
-template <class T, class E, class Function>
-[[gnu::always_inline]] inline void for_row_tiles(const RowBlock<T, E>& block, const Product<T, E>& p,
-                                                 const Function& run) {
+template <class T, class E, class Run>
+[[gnu::always_inline]] inline void for_row_tiles(const RowBlock<T, E>& block, const Product<T, E>& p, const Run& run) {
     const Index tiles = (block.rows + kTileRows - 1) / kTileRows;
     Index row = 0;
     for (Index i = 0; i < tiles; ++i) {
@@ -120,82 +186,79 @@ template <class T, class E, class Function>
     }
 }
 
-template <class T>
-void copy_rows(const T* from, Index ld_from, T* to, Index ld_to, Index rows, Index columns) {
-    for (Index r = 0; r < rows; ++r) {
-        for (Index j = 0; j < columns; ++j) to[r * ld_to + j] = from[r * ld_from + j];
-    }
-}
-
-// The last columns of c, fewer than the vectors hold: computed in a full tile of its own and copied.
-template <class E>
-[[gnu::noinline]] void edge_tile(TileFunction<E> run, TileTask<E> t, Index rows, Index columns) {
-    using T = Sum<E>;
-    T tile[kTileRows * kPanel<T>];
-    T bias[kPanel<T>] = {};
-    T* const c = t.c;
-    if (t.init == Init::keep) copy_rows<T>(c, t.ldc, tile, kPanel<T>, rows, columns);
-    if (t.init == Init::bias) copy_rows<T>(t.bias, 0, bias, 0, 1, columns);
-    const Index ldc = t.ldc;
-    t.c = tile;
-    t.ldc = kPanel<T>;
-    t.bias = bias;
-    run(t);
-    copy_rows<T>(tile, kPanel<T>, c, ldc, rows, columns);
-}
-
-// Columns of c that are computed together: one panel, or several where there are few rows.
-struct PanelGroup {
-    Index first, columns;
-    bool several;
+// Elements [first, first + count) of k, which stand at a[.., in_rows] of every row.
+struct Steps {
+    Index first, count, in_rows;
 };
 
-template <class T, class E, class Function>
-[[gnu::always_inline]] inline void for_panels(const Product<T, E>& p, const Function& run) {
+// Every panel of b, or several at once where there are few rows, with all row tiles.
+template <class T, class E>
+void multiply_panels(const Product<T, E>& p, const Steps& steps) {
     const bool single = p.block_count == 1 && p.blocks[0].rows <= kGroupedRows;
     const Index group = single ? grouped_panels(p.blocks[0].rows) : 1;
     for (Index first = 0; first < p.n;) {
         const Index rest = p.n - first;
         const bool several = group > 1 && rest >= group * kPanel<E>;
         const Index columns = several ? group * kPanel<E> : rest < kPanel<E> ? rest : kPanel<E>;
-        run(PanelGroup{first, columns, several});
+        const Index width = columns <= kLanes<E> ? kLanes<E> : kPanel<E>;
+        TileTask<E> task{};
+        task.lda = p.lda;
+        task.b = p.packed + first * p.k + steps.first * width;
+        task.panel_stride = kPanel<E> * p.k;
+        task.bias = p.init == Init::bias ? p.bias + first : nullptr;
+        task.ldc = p.ldc;
+        task.k = steps.count;
+        task.init = steps.first == 0 ? p.init : Init::keep;
+        task.last_columns = columns_of_last_vector<E>(columns);
+        const auto run = [&](auto tile_of) {
+            for (Index i = 0; i < p.block_count; ++i) {
+                for_row_tiles(p.blocks[i], p, [&](Index rows, const E* a, T* c) {
+                    task.a = a + steps.in_rows;
+                    task.c = c + first;
+                    tile_of(rows)(task);
+                });
+            }
+        };
+        if (several)
+            run([](Index rows) { return several_panels<E>(rows); });
+        else
+            with_tiles<E>(columns, [&](auto tiles) { run([=](Index rows) { return tiles.product[rows - 1]; }); });
         first += columns;
     }
 }
 
-// Elements [first, first + count) of k, which stand at a[.., in_rows] of every row.
-struct Steps {
-    Index first, count, in_rows;
-};
+// So much of a, with what passes beside it, stays in the L2 cache while the panels of b pass over it.
+inline constexpr Index kRowBytes = Index{256} << 10;
 
-template <class T, class E>
-[[gnu::always_inline]] inline void multiply_panels(const Product<T, E>& p, const PanelGroup& panels,
-                                                   const Steps& steps) {
-    const bool narrow = panels.columns <= kLanes<E>;
-    const Index width = narrow ? kLanes<E> : kPanel<E>;
-    for (Index i = 0; i < p.block_count; ++i) {
-        for_row_tiles(p.blocks[i], p, [&](Index rows, const E* a, T* c) {
-            const TileTask<E> task{a + steps.in_rows,
-                                   p.lda,
-                                   p.packed + panels.first * p.k + steps.first * width,
-                                   kPanel<E> * p.k,
-                                   p.init == Init::bias ? p.bias + panels.first : nullptr,
-                                   c + panels.first,
-                                   p.ldc,
-                                   steps.count,
-                                   steps.first == 0 ? p.init : Init::keep};
-            const TileFunction<E> run = panels.several ? several_panels<E>(rows)
-                                        : narrow       ? one_panel<E, 1>(rows)
-                                                       : one_panel<E, kPanelVectors>(rows);
-            if (panels.columns < width)
-                edge_tile<E>(run, task, rows, panels.columns);
-            else
-                run(task);
-        });
+template <class T>
+void product(const Product<T>& p) {
+    const Index fitting = kRowBytes / (static_cast<Index>(sizeof(T)) * (p.k > 0 ? p.k : 1));
+    const Index most = (fitting > 2 * kTileRows ? fitting : 2 * kTileRows) / kTileRows * kTileRows;
+    const Steps all{0, p.k, 0};
+    Product<T> part = p;
+    for (Index i = 0; i < p.block_count; i += part.block_count) {
+        const RowBlock<T>& block = p.blocks[i];
+        part.block_count = 1;
+        if (block.rows > most) {
+            for (Index row = 0; row < block.rows; row += most) {
+                const Index rest = block.rows - row;
+                const RowBlock<T> piece{block.a + row * p.lda, block.c + row * p.ldc, rest < most ? rest : most};
+                part.blocks = &piece;
+                multiply_panels(part, all);
+            }
+        } else {
+            Index rows = block.rows;
+            for (; i + part.block_count < p.block_count; ++part.block_count) {
+                rows += p.blocks[i + part.block_count].rows;
+                if (rows > most) break;
+            }
+            part.blocks = &block;
+            multiply_panels(part, all);
+        }
     }
 }
 
-// Calls run(first, count) for k in depths at which a panel stays in the cache; a k of 0 is one depth, which leaves the
+// Calls run(first, count) for k in depths at which a panel stays in the L1 cache; a k of 0 is one depth, which leaves the
 // initial values.
 template <class E, class Function>
 [[gnu::always_inline]] inline void for_depths(Index k, const Function& run) {
@@ -203,82 +266,41 @@ template <class E, class Function>
         run(first, k - first < kDepth<E> ? k - first : kDepth<E>);
 }
 
-template <class T>
-void product(const Product<T>& p) {
-    for_panels(p, [&](const PanelGroup& panels) {
-        for_depths<T>(p.k, [&](Index first, Index count) { multiply_panels(p, panels, {first, count, first}); });
-    });
-}
-
 // The transposed product packs b by panels and a by tiles, a block of k at a time.
 inline constexpr Index kOuterColumns = 512;
-
-// a panel set of b, a tile of a, and the vector by which packing may overshoot it
-template <class E>
-inline constexpr Index kOuterScratch = kDepth<E> * (kOuterColumns + kTileRows) + kLanes<E>;
+// Tiles of a that are packed at once, so that whole lines of the cache are read.
+inline constexpr int kOuterTiles = 4;
 
 template <class E>
-struct OuterTile {
-    const E* a;  // [k, M] packed
-    const E* b;  // [k, V vectors] packed
-    Sum<E>* c;
-    Index ldc, columns, k;
-};
-
-template <class E, int M, int V>
-[[gnu::noinline]] void outer_tile(const OuterTile<E>& t) {
-    using T = Sum<E>;
-    Vec<T> acc[M][V] = {};
-    multiply_tile<E, M, 1, V>(PackedRows<E>{t.a}, t.b, 0, t.k, acc);
-    for (int m = 0; m < M; ++m) {
-        T* row = t.c + m * t.ldc;
-        for (int v = 0; v < V; ++v) {
-            const Index rest = t.columns - v * kLanes<T>;
-            T* at = row + v * kLanes<T>;
-            if (rest >= kLanes<T>)
-                store(at, load(at) + acc[m][v]);
-            else if (rest > 0)
-                store_part(at, load_part(at, static_cast<int>(rest)) + acc[m][v], static_cast<int>(rest));
-        }
-    }
-}
-
-template <class E, int V, int... M>
-struct OuterFunctions {
-    static constexpr void (*by_rows[])(const OuterTile<E>&) = {outer_tile<E, M, V>...};
-};
-
-template <class E, int V>
-[[gnu::always_inline]] inline auto outer_function(Index rows) {
-    if constexpr (kTileRows == 12)
-        return OuterFunctions<E, V, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12>::by_rows[rows - 1];
-    else
-        return OuterFunctions<E, V, 1, 2, 3, 4, 5, 6>::by_rows[rows - 1];
-}
+inline constexpr Index kOuterScratch = kDepth<E> * kOuterColumns + kOuterTiles * kTileElements<E>;
 
 template <class F>
 void outer_product(const OuterProduct<typename F::Value>& p) {
     using E = typename F::Element;
     constexpr Index kSteps = kDepth<E> * F::steps;
     E* const panels = reinterpret_cast<E*>(p.scratch);
-    E* const tile = panels + kDepth<E> * kOuterColumns;
+    E* const tiles = panels + kDepth<E> * kOuterColumns;
     for (Index first = 0; first < p.n; first += kOuterColumns) {
         const Index width = p.n - first < kOuterColumns ? p.n - first : kOuterColumns;
         for (Index k0 = 0; k0 < p.k; k0 += kSteps) {
             const Index k = p.k - k0 < kSteps ? p.k - k0 : kSteps;
             const Index depth = elements<F>(k);
             pack_rows<F>(p.b + k0, first, k, width, panels);
-            for (Index row = 0; row < p.m; row += kTileRows) {
-                const Index rows = p.m - row < kTileRows ? p.m - row : kTileRows;
-                if (rows == kTileRows)
-                    pack_tile<F>(p.a + k0 * p.lda + row, p.lda, k, static_cast<Index>(kTileRows), tile);
-                else
-                    pack_tile<F>(p.a + k0 * p.lda + row, p.lda, k, rows, tile);
+            for (Index row = 0, i = 0; row < p.m; row += kTileRows, i = (i + 1) % kOuterTiles) {
+                const Index rest = p.m - row;
+                const Index rows = rest < kTileRows ? rest : kTileRows;
+                if (i == 0)
+                    pack_tiles<F>(p.a + k0 * p.lda + row, p.lda, k,
+                                  rest < kOuterTiles * kTileRows ? rest : kOuterTiles * kTileRows, tiles);
                 for (Index column = 0; column < width; column += kPanel<E>) {
                     const Index columns = width - column < kPanel<E> ? width - column : kPanel<E>;
-                    const OuterTile<E> task{
-                        tile, panels + column * depth, p.c + row * p.ldc + first + column, p.ldc, columns, depth};
-                    (columns > kLanes<E> ? outer_function<E, kPanelVectors>(rows) : outer_function<E, 1>(rows))(task);
+                    const OuterTile<E> task{tiles + i * kTileElements<E>,
+                                            panels + column * depth,
+                                            p.c + row * p.ldc + first + column,
+                                            p.ldc,
+                                            depth,
+                                            columns_of_last_vector<E>(columns)};
+                    with_tiles<E>(columns, [&](auto of_panel) { of_panel.outer[rows - 1](task); });
                 }
             }
         }
