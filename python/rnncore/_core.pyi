@@ -93,7 +93,9 @@ class Network:
         state: Sequence[Array] | None,
         lengths: Ids | None,
         seed: int,  # of the dropout masks
-    ) -> tuple[Array, tuple[Array, ...], Cache]: ...
+        memory_limit: int | None = None,  # bytes of the cache and what backward adds to it
+        needs_output: bool = True,  # False: None for y
+    ) -> tuple[Any, tuple[Array, ...], Cache]: ...
     def backward(
         self,
         params: Array,  # [P]

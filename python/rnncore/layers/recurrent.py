@@ -163,21 +163,46 @@ class Recurrent(Module, Generic[State]):
         return self._as_given(y, batched), self._pack(final, batched)
 
     def forward(
-        self, x: ArrayLike, state: State | None = None, lengths: ArrayLike | None = None
-    ) -> tuple[Array, State, Cache[Saved]]:
+        self,
+        x: ArrayLike,
+        state: State | None = None,
+        lengths: ArrayLike | None = None,
+        *,
+        memory_limit: int | None = None,
+        needs_output: bool = True,
+    ) -> tuple[Any, State, Cache[Saved]]:
         """Run the network for training: with dropout between layers, keeping what BPTT needs.
 
-        Parameters and errors are those of calling the layer.
+        Parameters and errors are those of calling the layer, and:
+
+        Parameters
+        ----------
+        memory_limit : int, optional
+            Bytes that the cache may take, counting what `backward` adds to it. Where all steps need
+            more, only the states at the beginnings of segments of time are kept, and `backward`
+            runs one segment after the other forward again (checkpointing; Chen, Xu, Zhang and
+            Guestrin 2016, arXiv 1604.06174): at least the memory of about 2 sqrt(T) steps, for a
+            third more work and the same bits. Not for bidirectional networks.
+        needs_output : bool
+            False: y is None, which `backward_cross_entropy` has no need of.
 
         Returns
         -------
         y : array [T,B,D*H], [B,T,D*H] or [T,D*H]
-            Outputs; read-only, because the cache shares them.
+            Outputs; read-only, because the cache may share them.
         state : h, or (h, c) for LSTM
             Final state.
         cache : Cache
             For `backward`. It refers to `x`: do not write into `x` before.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `memory_limit` is no positive number of bytes, or too small for any segment; the
+            message says how many are needed.
         """
+        if memory_limit is not None:
+            memory_limit = size("memory_limit", memory_limit)
         steps, batched = self._time_major(x)
         y, final, core = self._network.forward(
             self._flat_params,
@@ -185,10 +210,14 @@ class Recurrent(Module, Generic[State]):
             self._unpack("state", state, steps.shape[1], batched),
             self._lengths(lengths, batched),
             int(self.rng.integers(2**63)) if self.dropout > 0 else 0,
+            memory_limit,
+            flag("needs_output", needs_output),
         )
-        y.flags.writeable = False
-        y = self._as_given(y, batched)
-        saved = Saved(core, y.shape, steps.shape[1], batched)
+        shape = (*steps.shape[:2], self.num_directions * self.hidden_size)
+        if y is not None:
+            y.flags.writeable = False
+            y = self._as_given(y, batched)
+        saved = Saved(core, self._shape_as_given(shape, batched), steps.shape[1], batched)
         return y, self._pack(final, batched), Cache(self, self.version, saved)
 
     def backward(
@@ -342,6 +371,13 @@ class Recurrent(Module, Generic[State]):
         if not batched:
             return array[:, 0]
         return array.swapaxes(0, 1) if self.batch_first else array
+
+    def _shape_as_given(self, shape: tuple[int, ...], batched: bool) -> tuple[int, ...]:
+        """`_as_given` of a shape [T,B,...]."""
+        steps, batch, *rest = shape
+        if not batched:
+            return (steps, *rest)
+        return (batch, steps, *rest) if self.batch_first else shape
 
     def _lengths(self, lengths: ArrayLike | None, batched: bool) -> Ids | None:
         if lengths is None:

@@ -215,6 +215,8 @@ class LanguageModel(Trainable, Sampled):
         targets: IdsLike,
         state: Any = None,
         lengths: IdsLike | None = None,
+        *,
+        memory_limit: int | None = None,
     ) -> tuple[float, Any]:
         """Mean cross-entropy of a batch and the final state; adds its gradient to `grads`.
 
@@ -229,6 +231,9 @@ class LanguageModel(Trainable, Sampled):
             Initial state; None is zero.
         lengths : integers [B], optional
             Steps of each row; None is T for all. Targets past the end do not count.
+        memory_limit : int, optional
+            Bytes that back-propagation through time may take for what it reads of the steps, see
+            `RNN.forward`: long sequences train in the memory of some 2 sqrt(T) steps.
 
         Returns
         -------
@@ -245,7 +250,9 @@ class LanguageModel(Trainable, Sampled):
         ids, wanted = self._pair(inputs, targets, lengths)
         # 1. Forward up to the output layer, keeping what each backward pass needs.
         x, embedding_cache = self._embed(ids)
-        _, state, rnn_cache = self.rnn.forward(x, state, lengths)
+        _, state, rnn_cache = self.rnn.forward(
+            x, state, lengths, memory_limit=memory_limit, needs_output=False
+        )
         # 2. Backward in one sweep from the last step: the output layer with its loss, and the
         # recurrent layers.
         count = max(1, _count(wanted))

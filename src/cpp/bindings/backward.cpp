@@ -4,6 +4,7 @@
 #include "bindings/arrays.hpp"
 #include "bindings/interpreter.hpp"
 #include "bindings/network.hpp"
+#include "rnn/checkpoints.hpp"
 #include "rnn/head.hpp"
 
 namespace rnncore::bindings {
@@ -67,7 +68,10 @@ public:
         const bool spread = to_ && tape_.sequence.ragged();
         const Block rows = spread ? packed_rows<T>(tape_.sequence, width) : Block();
         if (spread) out.dx = static_cast<T*>(rows.data());
-        run_backward(tape_, params_, in, out);
+        if (tape_.checkpoints)
+            tape_.checkpoints->run_backward(params_, in, out);
+        else
+            run_backward(tape_, params_, in, out);
         if (spread) unpack_rows(tape_.sequence, out.dx, width, to_);
     }
 

@@ -10,6 +10,7 @@
 #include "bindings/compute.hpp"
 #include "bindings/interpreter.hpp"
 #include "bindings/register.hpp"
+#include "rnn/checkpoints.hpp"
 #include "rnn/forward.hpp"
 
 namespace rnncore::bindings {
@@ -69,7 +70,9 @@ struct Inputs {
 
 struct ForwardCall {
     py::object params, x, state, lengths;
-    std::optional<std::uint64_t> seed;  // given: training
+    std::optional<std::uint64_t> seed;        // given: training
+    std::optional<std::size_t> memory_limit;  // of training, bytes
+    bool needs_output = true;
 };
 
 // y as the caller sees it: the tape's own rows where they stand in that order, otherwise spread out.
@@ -100,9 +103,14 @@ py::tuple run(const PyNetwork& self, const ForwardCall& call) {
     tape->drops = tape->keeps && network.dropout() > 0;
     tape->seed = call.seed.value_or(0);
 
+    const Index steps =
+        call.memory_limit ? segment_steps<T>(network, tape->sequence, tape->drops, *call.memory_limit) : inputs.steps;
+    const bool checkpoints = steps < inputs.steps;
+
     NewStates<T> final_states(network, inputs.batch);
     std::optional<py::array_t<T>> y;
-    if (!tape->keeps && !tape->sequence.ragged()) y = new_array<T>({inputs.steps, inputs.batch, network.output()});
+    if (checkpoints ? call.needs_output : !tape->keeps && !tape->sequence.ragged())
+        y = new_array<T>({inputs.steps, inputs.batch, network.output()});
     T* const to = y ? y->mutable_data() : nullptr;
     without_gil([&] {
         PassInput<T> in;
@@ -111,13 +119,18 @@ py::tuple run(const PyNetwork& self, const ForwardCall& call) {
         else
             in.x = inputs.rows(tape->sequence, network.input(0));
         in.state = states.pointers();
-        prepare_tape(*tape, in, to);
-        run_forward(*tape, params, final_states.pointers);
+        if (checkpoints) {
+            tape->checkpoints = std::make_shared<Checkpoints<T>>(*tape, in.x, steps);
+            tape->checkpoints->run_forward(params, in.state, to, final_states.pointers);
+        } else {
+            prepare_tape(*tape, in, to);
+            run_forward(*tape, params, final_states.pointers);
+        }
     });
     const py::tuple final_state(final_states.arrays);
-    py::object output = output_array<T>(tape, y);
+    py::object output = call.needs_output ? output_array<T>(tape, y) : py::none();
     if (!tape->keeps) return py::make_tuple(output, final_state);
-    const std::size_t nbytes = tape->arena.size() + inputs.copy.size();
+    const std::size_t nbytes = tape->arena.size() + inputs.copy.size() + (checkpoints ? tape->checkpoints->bytes() : 0);
     py::object read = inputs.copy.data() ? py::object(py::none()) : py::object(inputs.x.owner);
     tape->input = std::move(inputs.copy);
     return py::make_tuple(output, final_state, PyCache{tape, std::move(read), nbytes});
@@ -167,18 +180,19 @@ void register_network(py::module_& module) {
         .def(
             "infer",
             [](const PyNetwork& self, py::object params, py::object x, py::object state, py::object lengths) {
-                const ForwardCall call{params, x, state, lengths, std::nullopt};
+                const ForwardCall call{params, x, state, lengths, std::nullopt, std::nullopt};
                 return self.by_dtype([&]<class T>() { return run<T>(self, call); });
             },
             py::arg("params"), py::arg("x"), py::arg("state") = py::none(), py::arg("lengths") = py::none())
         .def(
             "forward",
             [](const PyNetwork& self, py::object params, py::object x, py::object state, py::object lengths,
-               std::uint64_t seed) {
-                const ForwardCall call{params, x, state, lengths, seed};
+               std::uint64_t seed, std::optional<std::size_t> memory_limit, bool needs_output) {
+                const ForwardCall call{params, x, state, lengths, seed, memory_limit, needs_output};
                 return self.by_dtype([&]<class T>() { return run<T>(self, call); });
             },
-            py::arg("params"), py::arg("x"), py::arg("state"), py::arg("lengths"), py::arg("seed"))
+            py::arg("params"), py::arg("x"), py::arg("state"), py::arg("lengths"), py::arg("seed"),
+            py::arg("memory_limit") = py::none(), py::arg("needs_output") = true)
         .def("backward", backward, py::arg("params"), py::arg("grads"), py::arg("dy"), py::arg("cache"),
              py::arg("dstate"))
         .def("backward_cross_entropy", backward_cross_entropy, py::arg("params"), py::arg("grads"), py::arg("cache"),

@@ -41,6 +41,17 @@ Sequence::Sequence(Index steps, Index batch, const std::vector<Index>& lengths) 
     }
 }
 
+Sequence Sequence::piece(Index lo, Index hi) const {
+    Sequence result;
+    result.steps_ = hi - lo;
+    result.batch_ = batch_;
+    result.first_.assign(first_.begin() + lo, first_.begin() + hi + 1);
+    for (Index& row : result.first_) row -= first(lo);
+    for (const Index length : lengths_) result.lengths_.push_back(std::clamp<Index>(length - lo, 0, hi - lo));
+    result.order_ = order_;
+    return result;
+}
+
 template <class T>
 void pack_rows(const Sequence& sequence, Strided<const T> from, Index width, T* rows) {
     for (Index t = 0; t < sequence.steps(); ++t) {

@@ -14,6 +14,8 @@ public:
     Sequence(Index steps, Index batch);                                     // all of full length
     Sequence(Index steps, Index batch, const std::vector<Index>& lengths);  // each within [0, steps]
 
+    Sequence piece(Index lo, Index hi) const;  // steps [lo, hi) alone
+
     Index steps() const { return steps_; }
     Index batch() const { return batch_; }
     Index rows() const { return first_.back(); }                                // N

@@ -37,6 +37,9 @@ struct LayerTape {
 };
 
 template <class T>
+class Checkpoints;
+
+template <class T>
 struct Tape {
     Tape(const Network& n, Sequence s) : network(n), sequence(std::move(s)) {}
 
@@ -50,6 +53,7 @@ struct Tape {
     Index first_row = 0;                    // of a piece of a longer sequence: where it begins among the rows of all
     Arena arena;
     std::vector<LayerTape<T>> layers;
+    std::shared_ptr<Checkpoints<T>> checkpoints;  // instead of layers, where these would take too much memory
     T* y() const { return layers.back().y; }
 };
 
