@@ -16,10 +16,11 @@ from typing import Any
 import pytest
 
 from measure import Plan, run_alone
+from rnncore._bench.apart import Sides
 from rnncore._bench.layers import Case, inference_steps, training_steps
 from rnncore._bench.machine import threads
 from rnncore._bench.tables import Check, Column, Row, Table, verdict
-from rnncore._bench.timing import Step
+from rnncore._bench.timing import rate
 
 NEIGHBOURS = PROCESSORS = 2
 TARGET = 40  # percent of the quiet throughput
@@ -55,35 +56,25 @@ def neighbours() -> Iterator[None]:
             process.wait()
 
 
-def rate(step: Step, duration: float) -> float:
-    """Steps per second over a time of at least `duration` seconds."""
-    start, done = time.perf_counter(), 0
-    while (now := time.perf_counter()) < start + duration:
-        step()
-        done += 1
-    return done / (now - start)
-
-
-def rates(steps: dict[str, Step], plan: Plan) -> dict[str, tuple[float, float]]:
-    """Median rates of each step, quiet and beside neighbours, in turn."""
+def rates(sides: dict[str, Any], plan: Plan) -> dict[str, tuple[float, float]]:
+    """Median rates of each library, quiet and beside neighbours, in turn."""
     turns, duration = (3, 0.3) if plan.quick else (5, 0.7)
-    samples: dict[str, tuple[list[float], list[float]]] = {name: ([], []) for name in steps}
-    for step in steps.values():
-        step()
+    samples: dict[str, tuple[list[float], list[float]]] = {name: ([], []) for name in sides}
     for _ in range(turns):
-        for name, step in steps.items():
-            samples[name][0].append(rate(step, duration))
-        with neighbours():
-            for name, step in steps.items():
-                samples[name][1].append(rate(step, duration))
+        for busy, surroundings in enumerate((contextlib.nullcontext, neighbours)):
+            with surroundings():
+                for name, side in sides.items():
+                    time.sleep(0.06)  # the threads of the one before fall asleep
+                    samples[name][busy].append(side.rate(duration))
     return {n: (statistics.median(q), statistics.median(b)) for n, (q, b) in samples.items()}
 
 
 def rows(plan: Plan) -> Iterator[Row]:
-    with two_processors(), threads(PROCESSORS):
+    with two_processors(), Sides() as sides:
         for pass_, cases in CASES.items():
             for case in cases:
-                measured = rates(STEPS[pass_](case, PROCESSORS), plan)
+                built = sides.build(PROCESSORS, STEPS[pass_], case, PROCESSORS)
+                measured = rates(built, plan)
                 for name, (quiet, beside) in measured.items():
                     kept = 100 * beside / quiet
                     check = [Check("kept", kept, TARGET, unit="%")] if name == "rnncore" else []
@@ -129,4 +120,4 @@ def test_beside_neighbours(benchmark: Any) -> None:
 
 
 if __name__ == "__main__":
-    run_alone(__doc__, tables)
+    run_alone("bench_contention")

@@ -132,4 +132,4 @@ def test_function(benchmark: Any, name: str) -> None:
 
 
 if __name__ == "__main__":
-    run_alone(__doc__, tables)
+    run_alone("bench_kernels")

@@ -135,7 +135,7 @@ def rows(plan: Plan, count: int) -> Iterator[Row]:
     with threads(count):
         peak = peak_gflops()
         for case in models(plan):
-            timings = interleaved(steps(case, count), plan.effort(count))
+            timings = plan.compare(count, steps, case, count)
             yield {
                 **compared(case, timings),
                 "% of peak": 100 * case.gflop / timings["rnncore"].median / peak,
@@ -146,9 +146,10 @@ def bfloat16_rows(plan: Plan, count: int) -> Iterator[Row]:
     with threads(count):
         for case in models(plan):
             wanted = replace(case, target=BFLOAT16_TARGET)
-            sides = {**steps(case, count, bfloat16=True), "float32": rnncore_step(case)}
-            timings = interleaved(sides, plan.effort(count))
-            own = timings["float32"].median / timings["rnncore"].median
+            timings = plan.compare(count, steps, case, count, True)
+            types = {"bfloat16": rnncore_step(case, True), "float32": rnncore_step(case)}
+            own_timings = interleaved(types, plan.effort(count))
+            own = own_timings["float32"].median / own_timings["bfloat16"].median
             large = case.hidden_size >= 256 and case.batch >= 32
             more = [Check("own float32", own, OWN_BFLOAT16_TARGET)] if large else []
             yield {**compared(wanted, timings, *more), "over float32": own}
@@ -210,4 +211,4 @@ def test_training_step(benchmark: Any, case: Model) -> None:
 
 
 if __name__ == "__main__":
-    run_alone(__doc__, tables)
+    run_alone("bench_language_model")

@@ -56,7 +56,7 @@ def training_rows(plan: Plan, count: int) -> Iterator[Row]:
             ratios: dict[bool, list[float | None]] = {False: [], True: []}
             for shape in shapes(plan):
                 case = Case(cell, *shape)
-                timings = interleaved(training_steps(case, count), plan.effort(count))
+                timings = plan.compare(count, training_steps, case, count)
                 ours, peer = timings["rnncore"], timings.get("PyTorch")
                 ratio = None if peer is None else peer.median / ours.median
                 ratios[case.batch == 1].append(ratio)
@@ -85,7 +85,7 @@ def inference_rows(plan: Plan, count: int) -> Iterator[Row]:
             ratios: dict[bool, list[float | None]] = {False: [], True: []}
             for shape in shapes(plan):
                 case = Case(cell, *shape)
-                timings = interleaved(inference_steps(case, count), plan.effort(count))
+                timings = plan.compare(count, inference_steps, case, count)
                 ours = timings.pop("rnncore")
                 best = min((t.median for t in timings.values()), default=None)
                 ratio = None if best is None else best / ours.median
@@ -182,4 +182,4 @@ def test_layer(benchmark: Any, pass_: str, cell: str, shape: tuple[int, int, int
 
 
 if __name__ == "__main__":
-    run_alone(__doc__, tables)
+    run_alone("bench_layers")

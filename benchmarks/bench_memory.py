@@ -159,4 +159,4 @@ if __name__ == "__main__":
     if len(sys.argv) == 3:
         measure_here(*sys.argv[1:])
     else:
-        run_alone(__doc__, tables)
+        run_alone("bench_memory")

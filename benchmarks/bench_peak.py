@@ -77,4 +77,4 @@ def test_reading(benchmark: Any, kibibytes: int) -> None:
 
 
 if __name__ == "__main__":
-    run_alone(__doc__, tables)
+    run_alone("bench_peak")

@@ -15,7 +15,7 @@ from rnncore._bench import pytorch
 from rnncore._bench.layers import GATES, Case, training_steps
 from rnncore._bench.machine import threads
 from rnncore._bench.tables import Check, Column, Row, Table, verdict
-from rnncore._bench.timing import Step, interleaved
+from rnncore._bench.timing import Step
 
 SHAPES = ((35, 20, 200, 200), (50, 50, 128, 128), (64, 64, 256, 256))
 TARGET = 0.6  # at most, of the padded time
@@ -55,7 +55,11 @@ def torch_step(case: Case, num_threads: int) -> dict[str, Step]:
         y, _ = rnn.pad_packed_sequence(packed, total_length=case.num_steps)
         y.backward(dy)
 
-    return {"packed": pytorch.on_threads(num_threads, step)}
+    return {"PyTorch": pytorch.on_threads(num_threads, step)}
+
+
+def ragged_steps(case: Case, num_threads: int) -> dict[str, Step]:
+    return {"rnncore": rnncore_step(case), **torch_step(case, num_threads)}
 
 
 def rows(plan: Plan, count: int) -> Iterator[Row]:
@@ -63,25 +67,25 @@ def rows(plan: Plan, count: int) -> Iterator[Row]:
         for cell in GATES:
             for shape in SHAPES[1:2] if plan.quick else SHAPES:
                 case = Case(cell, *shape)
-                sides = {
-                    **training_steps(case, count),
-                    "ragged": rnncore_step(case),
-                    **torch_step(case, count),
-                }
-                timings = interleaved(sides, plan.effort(count))
-                ms = {name: 1e3 * timing.median for name, timing in timings.items()}
-                share = ms["ragged"] / ms["rnncore"]
+                padded, ragged = (
+                    {name: 1e3 * timing.median for name, timing in timings.items()}
+                    for timings in (
+                        plan.compare(count, training_steps, case, count),
+                        plan.compare(count, ragged_steps, case, count),
+                    )
+                )
+                share = ragged["rnncore"] / padded["rnncore"]
                 row: dict[str, Any] = {
                     "T,B,I,H": case.name,
-                    "padded ms": ms["rnncore"],
-                    "ragged ms": ms["ragged"],
+                    "padded ms": padded["rnncore"],
+                    "ragged ms": ragged["rnncore"],
                     "of padded": share,
                 }
-                if "packed" in ms:
-                    row["PyTorch padded ms"] = ms["PyTorch"]
-                    row["packed ms"] = ms["packed"]
-                    row["packed of padded"] = ms["packed"] / ms["PyTorch"]
-                    row["ratio"] = min(ms["packed"], ms["PyTorch"]) / ms["ragged"]
+                if "PyTorch" in ragged:
+                    row["PyTorch padded ms"] = padded["PyTorch"]
+                    row["packed ms"] = ragged["PyTorch"]
+                    row["packed of padded"] = ragged["PyTorch"] / padded["PyTorch"]
+                    row["ratio"] = min(padded["PyTorch"], ragged["PyTorch"]) / ragged["rnncore"]
                 yield row | verdict(Check("share", share, TARGET, at_most=True, unit=""))
 
 
@@ -114,8 +118,8 @@ def test_ragged(benchmark: Any, cell: str, shape: tuple[int, int, int, int]) -> 
     benchmark.group = f"ragged {shape}"
     case = Case(cell, *shape)
     with threads(1):
-        beside(benchmark, {"rnncore": rnncore_step(case), **torch_step(case, 1)})
+        beside(benchmark, ragged_steps(case, 1))
 
 
 if __name__ == "__main__":
-    run_alone(__doc__, tables)
+    run_alone("bench_ragged")

@@ -75,4 +75,4 @@ def test_sampling(benchmark: Any, case: Sampling, weights: str) -> None:
 
 
 if __name__ == "__main__":
-    run_alone(__doc__, tables)
+    run_alone("bench_sampling")

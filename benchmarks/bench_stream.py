@@ -145,4 +145,4 @@ def test_stream_step(benchmark: Any, cell: str, size: int) -> None:
 
 
 if __name__ == "__main__":
-    run_alone(__doc__, tables)
+    run_alone("bench_stream")

@@ -1,14 +1,19 @@
 """How the benchmarks run: how long, on how many threads, alone or under pytest-benchmark."""
 
 import argparse
+import importlib
+import os
 import statistics
+import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import rnncore as rc
+from rnncore._bench.apart import Build, Sides, compared
+from rnncore._bench.machine import processor_seconds
 from rnncore._bench.tables import Table, show
-from rnncore._bench.timing import PAUSE, Effort, Step, seconds
+from rnncore._bench.timing import Effort, Step, Timing, seconds
 
 
 @dataclass(frozen=True)
@@ -17,13 +22,16 @@ class Plan:
 
     quick: bool = False
     threads: tuple[int, ...] = (1,)
+    sides: Sides = field(default_factory=Sides)
 
     def effort(self, threads: int = 1, budget: float = 1.5) -> Effort:
         """How long to measure a row of a table."""
-        pause = PAUSE if threads > 1 else 0.0
-        if self.quick:
-            return Effort(rounds=7, least_rounds=3, budget=budget / 5, pause=pause)
-        return Effort(rounds=25, least_rounds=7, budget=budget, pause=pause)
+        effort = Effort(7, 3, budget / 5) if self.quick else Effort(25, 7, budget)
+        return replace(effort, rounds=15).among_threads() if threads > 1 else effort
+
+    def compare(self, threads: int, build: Build, *arguments: Any) -> dict[str, Timing]:
+        """Times of the steps that a function builds for a number of threads."""
+        return compared(self.sides, threads, self.effort(threads), build, *arguments)
 
     @classmethod
     def of(cls, quick: bool) -> "Plan":
@@ -34,14 +42,32 @@ class Plan:
 Tables = Callable[[Plan], Iterable[Table]]
 
 
-def run_alone(description: str | None, tables: Tables) -> None:
-    """Print the tables of one module: what `python benchmarks/bench_x.py` does."""
-    parser = argparse.ArgumentParser(description=description)
+def measured(table: Table, plan: Plan) -> Table:
+    """Print a table as it is measured; its notes say how much other programs have disturbed it."""
+    start, before = time.monotonic(), processor_seconds(plan.sides.pids)
+    finished = show(table)
+    notes = [finished.notes] if finished.notes else []
+    after = processor_seconds(plan.sides.pids)
+    if before and after:
+        busy, own = (now - then for now, then in zip(after, before, strict=True))
+        share = max(0.0, busy - own) / ((time.monotonic() - start) * (os.cpu_count() or 1))
+        notes.append(f"Other programs took {share:.0%} of the processors meanwhile.")
+    print(*notes, sep="\n")
+    return replace(finished, notes=" ".join(notes))
+
+
+def run_alone(name: str) -> None:
+    """Print the tables of one module: what `python benchmarks/bench_x.py` does.
+
+    The module is imported, for the processes of other libraries cannot find what is in `__main__`.
+    """
+    module = importlib.import_module(name)
+    parser = argparse.ArgumentParser(description=module.__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer rounds and the smaller shapes")
-    for table in tables(Plan.of(parser.parse_args().quick)):
-        finished = show(table)
-        if finished.notes:
-            print(finished.notes)
+    plan = Plan.of(parser.parse_args().quick)
+    with plan.sides:
+        for table in module.tables(plan):
+            measured(table, plan)
 
 
 def threads_text(count: int) -> str:

@@ -5,9 +5,7 @@ The modules that are not named are left out of the file.
 
 import argparse
 import datetime
-import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import bench_contention
@@ -20,9 +18,9 @@ import bench_ragged
 import bench_sampling
 import bench_stream
 import charts
-from measure import Plan, Tables
+from measure import Plan, Tables, measured
 from rnncore._bench.machine import description
-from rnncore._bench.tables import Table, markdown, show
+from rnncore._bench.tables import Table, markdown
 
 ROOT = Path(__file__).resolve().parent.parent
 MODULES: dict[str, Tables] = {
@@ -47,36 +45,18 @@ missed stays in its table.
 """
 
 
-def processor_seconds() -> tuple[float, float]:
-    """Busy seconds of all processors, and those of this process and its children so far."""
-    first = Path("/proc/stat").read_text("utf-8").split("\n", 1)[0].split()
-    user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, first[1:9])
-    busy = (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
-    return busy, sum(os.times()[:4])
-
-
-def measured(name: str, plan: Plan) -> Iterator[Table]:
-    """The finished tables of a module, printed meanwhile."""
-    for table in MODULES[name](plan):
-        yield show(table)
-
-
 def report(names: list[str], plan: Plan) -> str:
     """BENCHMARKS.md: the machine, then every module's tables; the charts are written beside."""
-    start, before = time.monotonic(), processor_seconds() if os.path.exists("/proc/stat") else None
+    start = time.monotonic()
     parts: list[str] = []
     finished: list[Table] = []
     for name in names:
-        tables = list(measured(name, plan))
+        tables = [measured(table, plan) for table in MODULES[name](plan)]
         finished += tables
         parts += [f"## {name.replace('_', ' ').capitalize()}", *map(markdown, tables)]
     elapsed = time.monotonic() - start
     facts = description() | {"date": f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC"}
     facts["duration"] = f"{elapsed / 60:.0f} minutes{', --quick' if plan.quick else ''}"
-    if before is not None:
-        busy, own = (now - then for now, then in zip(processor_seconds(), before, strict=True))
-        share = max(0.0, busy - own) / (elapsed * (os.cpu_count() or 1))
-        facts["other programs"] = f"took {share:.0%} of the processors meanwhile"
     machine = "\n".join(["| | |", "|---|---|", *(f"| {k} | {v} |" for k, v in facts.items())])
     pictures = charts.write(finished, ROOT / "benchmarks" / "charts")
     images = [f"![{title}](benchmarks/charts/{path.name})" for title, path in pictures.items()]
@@ -94,7 +74,9 @@ def main() -> None:
     unknown = set(given.modules) - set(MODULES)
     if unknown:
         parser.error(f"unknown module {sorted(unknown)}; expected {', '.join(MODULES)}")
-    text = report(given.modules or list(MODULES), Plan.of(given.quick))
+    plan = Plan.of(given.quick)
+    with plan.sides:
+        text = report(given.modules or list(MODULES), plan)
     given.out.write_text(text, encoding="utf-8")
     print(f"\nwrote {given.out}")
 

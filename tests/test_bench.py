@@ -1,6 +1,7 @@
 """The command ``rnncore bench`` and its measuring. Times are not looked at, only what is timed."""
 
 import os
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,10 +9,11 @@ import numpy as np
 import pytest
 
 import rnncore as rc
-from rnncore._bench import onnx, pytorch
+from rnncore._bench import peers, pytorch
+from rnncore._bench.apart import Sides, compared
 from rnncore._bench.ceilings import peak_gflops, read_gigabytes
 from rnncore._bench.layers import GATES, Case, inference_steps, training_steps
-from rnncore._bench.machine import threads
+from rnncore._bench.machine import processor_seconds, threads
 from rnncore._bench.sampling import Sampling
 from rnncore._bench.tables import Check, Column, Table, geometric_mean, markdown, show, verdict
 from rnncore._bench.timing import Effort, Timing, interleaved
@@ -22,8 +24,8 @@ ONCE = Effort(rounds=1, least_rounds=1, budget=0, sample=0)
 
 @pytest.fixture
 def _no_peers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pytorch, "torch", lambda: None)
-    monkeypatch.setattr(onnx, "_modules", lambda: None)
+    monkeypatch.setattr(peers, "_left_out", {"torch", "onnxruntime"})
+    monkeypatch.setattr(peers, "LIBRARIES", {"rnncore": "rnncore"})
 
 
 @pytest.fixture(autouse=True)
@@ -125,6 +127,47 @@ def test_steps_are_measured_in_turn() -> None:
     timings = interleaved(steps, Effort(rounds=4, least_rounds=4, budget=0, sample=0))
     assert "".join(calls) == "aabb" + "ab" * 4
     assert all(timing.median >= 0 for timing in timings.values())
+
+
+def test_several_threads_are_measured_in_a_process_for_each_library() -> None:
+    case = Case("LSTM", 3, 2, 4, 5)
+    with Sides() as sides:
+        timings = compared(sides, 2, ONCE, inference_steps, case, 2)
+        assert list(timings) == list(inference_steps(case, 2))
+        assert all(timing.median > 0 for timing in timings.values())
+        pids = sides.pids
+        assert len(set(pids)) == len(timings)
+        # a library that has no such step is left out
+        assert "ONNX Runtime" not in compared(sides, 2, ONCE, training_steps, case, 2)
+        assert sides.pids == pids
+    assert sides.pids == []
+    for pid in pids:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+
+@pytest.mark.usefixtures("_no_peers")
+def test_an_error_in_the_process_of_a_library_is_told() -> None:
+    case = Case("LSTM", 3, 2, 4, 0)  # no units
+    with Sides() as sides, pytest.raises(RuntimeError, match="hidden_size: expected at least 1"):
+        compared(sides, 2, ONCE, inference_steps, case, 2)
+
+
+def test_processor_time_of_this_program() -> None:
+    before = processor_seconds()
+    if before is None:
+        pytest.skip("reads /proc")
+    end = time.process_time() + 0.2
+    while time.process_time() < end:
+        pass
+    after = processor_seconds()
+    assert after is not None
+    busy, own = (now - then for now, then in zip(after, before, strict=True))
+    assert own >= 0.15  # the clock ticks a hundred times a second
+    assert busy >= 0.15
+    child = processor_seconds([os.getpid()])  # as if there were another like this one
+    assert child is not None
+    assert child[1] >= after[1] + 0.15
 
 
 def test_the_budget_ends_the_rounds_but_not_the_least_of_them() -> None:

@@ -6,12 +6,12 @@ import contextlib
 import importlib.metadata
 import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import rnncore
 
-__all__ = ["caches", "description", "processor", "threads", "version"]
+__all__ = ["caches", "description", "processor", "processor_seconds", "threads", "version"]
 
 #: Distributions that are measured or measured with.
 _PEERS = {"PyTorch": "torch", "ONNX Runtime": "onnxruntime", "NumPy": "numpy"}
@@ -61,6 +61,27 @@ def description() -> dict[str, str]:
         "rnncore": f"{rnncore.__version__}, {rnncore.isa()}",
         **{name: number or "not installed" for name, number in installed.items()},
     }
+
+
+def processor_seconds(children: Iterable[int] = ()) -> tuple[float, float] | None:
+    """Return the busy seconds of all processors and those of this program; None where unknown.
+
+    Parameters
+    ----------
+    children : processes of this program that have not ended
+        Those that have ended are known.
+    """
+    ticks = os.sysconf("SC_CLK_TCK")
+    try:
+        total = Path("/proc/stat").read_text("utf-8").split("\n", 1)[0].split()
+        stats = [Path(f"/proc/{pid}/stat").read_text("utf-8") for pid in children]
+    except OSError:
+        return None
+    user, nice, system, _idle, _wait, irq, softirq, steal = map(int, total[1:9])
+    busy = (user + nice + system + irq + softirq + steal) / ticks
+    # user and system time, counted from behind the name, which may hold anything
+    own = sum(sum(map(int, stat.rpartition(")")[2].split()[11:13])) for stat in stats) / ticks
+    return busy, own + sum(os.times()[:4])
 
 
 @contextlib.contextmanager

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rnncore._bench import peers
 from rnncore._bench.timing import Step
 
 __all__ = ["inference_step"]
@@ -19,26 +19,16 @@ _GATE_ORDER = {"LSTM": (0, 3, 1, 2), "GRU": (1, 0, 2), "RNN": (0,)}
 _OPSET, _IR_VERSION = 14, 8  # old enough for every runtime of today
 
 
-@functools.cache
-def _modules() -> Any:
-    try:
-        import onnx
-        import onnxruntime
-    except ImportError:
-        return None
-    return onnx, onnxruntime
-
-
 def inference_step(cell: str, layer: Any, x: NDArray[Any], num_threads: int) -> dict[str, Step]:
     """Return the forward pass of a graph of one node with the parameters of a layer of ours."""
-    if _modules() is None:
+    if peers.module("onnxruntime") is None or peers.module("onnx") is None:
         return {}
     session, feed = _session(cell, layer, num_threads), {"x": x}
     return {NAME: lambda: session.run(None, feed)[0]}
 
 
 def _session(cell: str, layer: Any, num_threads: int) -> Any:
-    onnx, onnxruntime = _modules()
+    onnx, onnxruntime = peers.module("onnx"), peers.module("onnxruntime")
     parameters = {
         "W": _reordered(cell, layer.params["weight_ih_l0"])[np.newaxis],
         "R": _reordered(cell, layer.params["weight_hh_l0"])[np.newaxis],

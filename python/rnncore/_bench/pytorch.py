@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 from numpy.typing import NDArray
 
+from rnncore._bench import peers
 from rnncore._bench.timing import Step
 
 __all__ = ["inference_step", "module", "sampling_steps", "torch", "training_step"]
@@ -14,14 +14,9 @@ __all__ = ["inference_step", "module", "sampling_steps", "torch", "training_step
 NAME = "PyTorch"
 
 
-@functools.cache
 def torch() -> Any:
     """Return the module torch, or None where it is not installed."""
-    try:
-        import torch
-    except ImportError:
-        return None
-    return torch
+    return peers.module("torch")
 
 
 def module(cell: str, layer: Any) -> Any:
@@ -34,9 +29,11 @@ def module(cell: str, layer: Any) -> Any:
 def on_threads(num_threads: int, step: Step) -> Step:
     """Return a step that runs on so many threads of PyTorch, whose number is the process's."""
 
+    library = torch()
+
     def run() -> object:
-        if torch().get_num_threads() != num_threads:
-            torch().set_num_threads(num_threads)
+        if library.get_num_threads() != num_threads:
+            library.set_num_threads(num_threads)
         return step()
 
     return run
@@ -89,29 +86,30 @@ def sampling_steps(
 
     One-hot input is a row of the unit matrix: looking it up costs less than building it.
     """
-    if torch() is None:
+    library = torch()
+    if library is None:
         return {}
-    nn, functional = torch().nn, torch().nn.functional
-    one_hot = torch().eye(vocab_size)
+    nn, functional = library.nn, library.nn.functional
+    one_hot = library.eye(vocab_size)
     lstm = nn.LSTM(vocab_size, hidden_size, num_layers)
     widths = [vocab_size] + [hidden_size] * (num_layers - 1)
     cells = [nn.LSTMCell(width, hidden_size) for width in widths]
     output = nn.Linear(hidden_size, vocab_size)
 
     def draw(y: Any) -> Any:
-        return torch().multinomial(functional.softmax(output(y), -1), 1)
+        return library.multinomial(functional.softmax(output(y), -1), 1)
 
     def with_module() -> None:
-        token, state = torch().ones((1, 1), dtype=torch().int64), None
-        with torch().inference_mode():
+        token, state = library.ones((1, 1), dtype=library.int64), None
+        with library.inference_mode():
             for _ in range(length):
                 y, state = lstm(one_hot[token], state)
                 token = draw(y[0])
 
     def with_cells() -> None:
-        token = torch().ones((1, 1), dtype=torch().int64)
+        token = library.ones((1, 1), dtype=library.int64)
         states: list[Any] = [None] * num_layers
-        with torch().inference_mode():
+        with library.inference_mode():
             for _ in range(length):
                 y = one_hot[token[0]]
                 for i, cell in enumerate(cells):

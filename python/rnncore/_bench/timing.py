@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import math
 import statistics
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-__all__ = ["PAUSE", "Effort", "Step", "Timing", "best_seconds", "interleaved", "seconds"]
+__all__ = [
+    "Effort",
+    "Sampler",
+    "Step",
+    "Timing",
+    "best_seconds",
+    "interleaved",
+    "rate",
+    "sampled",
+    "seconds",
+]
 
 Step = Callable[[], object]
 
-#: Seconds after which the threads of other libraries have fallen asleep: those of ONNX Runtime stay
-#: awake for some 50 ms after their work, at the expense of whoever is measured next.
-PAUSE = 0.06
+#: repeats, settle -> seconds of one call
+Sampler = Callable[[int, float], float]
 
 
 @dataclass(frozen=True)
@@ -31,8 +41,9 @@ class Effort:
         least rounds allow it.
     sample : float
         Seconds; a shorter step is repeated within one sample until it takes as long.
-    pause : float
-        Seconds before each sample, in which the waiting threads of another library fall asleep.
+    pause, settle : float
+        Seconds before each sample: of sleep, in which the threads of the library measured before
+        fall asleep too, and of the step itself, not counted.
     """
 
     rounds: int = 15
@@ -40,6 +51,15 @@ class Effort:
     budget: float = 2.0
     sample: float = 0.01
     pause: float = 0.0
+    settle: float = 0.0
+
+    def among_threads(self) -> Effort:
+        """Return the same for several threads, which need time to fall asleep and to wake up.
+
+        Those of ONNX Runtime stay awake for some 50 ms after their work, at the expense of whoever
+        is measured next.
+        """
+        return replace(self, pause=0.06, settle=0.01, sample=2 * self.sample)
 
 
 @dataclass(frozen=True)
@@ -58,12 +78,27 @@ class Timing:
         return cls(median, (high - low) / 2)
 
 
-def seconds(step: Step, repeats: int = 1) -> float:
-    """Return the seconds of one call, the mean of `repeats` calls in a row."""
+def seconds(step: Step, repeats: int = 1, settle: float = 0.0) -> float:
+    """Return the seconds of one call, the mean of `repeats` calls in a row.
+
+    Before them, the step runs for `settle` seconds, in which threads wake up and find processors.
+    """
+    end = time.perf_counter() + settle
+    while time.perf_counter() < end:
+        step()
     start = time.perf_counter()
     for _ in range(repeats):
         step()
     return (time.perf_counter() - start) / repeats
+
+
+def rate(step: Step, duration: float) -> float:
+    """Return calls per second over a time of at least `duration` seconds."""
+    start, done = time.perf_counter(), 0
+    while (now := time.perf_counter()) < start + duration:
+        step()
+        done += 1
+    return done / (now - start)
 
 
 def best_seconds(step: Step, budget: float = 0.1) -> float:
@@ -89,12 +124,17 @@ def interleaved(steps: Mapping[str, Step], effort: Effort | None = None) -> dict
     timings : dict of name -> Timing
         In the order of `steps`.
     """
+    return sampled({n: functools.partial(seconds, step) for n, step in steps.items()}, effort)
+
+
+def sampled(samplers: Mapping[str, Sampler], effort: Effort | None = None) -> dict[str, Timing]:
+    """Measure as `interleaved`, given functions that return the seconds of a step themselves."""
     effort = Effort() if effort is None else effort
     repeats = {}
-    for name, step in steps.items():  # takes memory, chooses algorithms, warms caches
-        step()
-        repeats[name] = max(1, math.ceil(effort.sample / max(seconds(step), 1e-9)))
-    samples: dict[str, list[float]] = {name: [] for name in steps}
+    for name, sample in samplers.items():  # takes memory, chooses algorithms, warms caches
+        sample(1, 0)
+        repeats[name] = max(1, math.ceil(effort.sample / max(sample(1, 0), 1e-9)))
+    samples: dict[str, list[float]] = {name: [] for name in samplers}
     gc.collect()
     enabled = gc.isenabled()
     gc.disable()
@@ -103,10 +143,10 @@ def interleaved(steps: Mapping[str, Step], effort: Effort | None = None) -> dict
         for done in range(effort.rounds):
             if spent > effort.budget and done >= effort.least_rounds:
                 break
-            for name, step in steps.items():
+            for name, sample in samplers.items():
                 if effort.pause:
                     time.sleep(effort.pause)
-                samples[name].append(seconds(step, repeats[name]))
+                samples[name].append(sample(repeats[name], effort.settle))
                 spent += samples[name][-1] * repeats[name]
     finally:
         if enabled:

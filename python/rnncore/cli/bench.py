@@ -7,12 +7,13 @@ from collections.abc import Iterator
 
 import rnncore
 from rnncore._bench import layers
+from rnncore._bench.apart import Build, Sides, compared
 from rnncore._bench.ceilings import peak_gflops
 from rnncore._bench.layers import Case
 from rnncore._bench.machine import description, threads
 from rnncore._bench.sampling import Sampling
 from rnncore._bench.tables import Column, Row, Table, show
-from rnncore._bench.timing import PAUSE, Effort, interleaved
+from rnncore._bench.timing import Effort, interleaved
 from rnncore._check import real
 
 __all__ = ["HELP", "add_options", "run"]
@@ -22,7 +23,10 @@ HELP = "measure this machine, beside PyTorch and ONNX Runtime where they are ins
 _SHAPES = ((35, 20, 200, 200), (64, 64, 256, 256), (100, 1, 256, 256))
 _SAMPLING = (Sampling(2, 128), Sampling(2, 256))
 _OURS, _THEIRS = 500, 20  # characters of one call
-_PASSES = ("training", "inference")
+_PASSES: dict[str, Build] = {
+    "training": layers.training_steps,
+    "inference": layers.inference_steps,
+}
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -48,19 +52,19 @@ def run(given: argparse.Namespace) -> int:
     width = max(map(len, facts))
     for name, value in facts.items():
         print(f"{name:{width}}  {value}")
+    effort = Effort(9, 3, budget)
     counts = sorted({1, rnncore.get_num_threads()})
     for count in counts:
-        effort = Effort(9, 3, budget, pause=0.0 if count == 1 else PAUSE)
-        with threads(count):
+        with threads(count), Sides() as sides:
             peak = peak_gflops()
             print(f"\n{count} thread{'s' * (count > 1)}: peak of multiply-adds {peak:.0f} GFLOP/s")
-            show(_layers(count, effort, peak))
+            show(_layers(count, sides, effort if count == 1 else effort.among_threads(), peak))
     with threads(1):
-        show(_sampling(Effort(9, 3, budget)))
+        show(_sampling(effort))
     return 0
 
 
-def _layers(count: int, effort: Effort, peak: float) -> Table:
+def _layers(count: int, sides: Sides, effort: Effort, peak: float) -> Table:
     columns = (
         Column("T,B,I,H"),
         Column("rnncore ms", ".2f"),
@@ -71,19 +75,16 @@ def _layers(count: int, effort: Effort, peak: float) -> Table:
         Column("% of peak", ".0f"),
     )
     title = "A layer: training (forward and backward), inference"
-    return Table(f"layers-{count}", title, columns, _layer_rows(count, effort, peak))
+    return Table(f"layers-{count}", title, columns, _layer_rows(count, sides, effort, peak))
 
 
-def _layer_rows(count: int, effort: Effort, peak: float) -> Iterator[Row]:
+def _layer_rows(count: int, sides: Sides, effort: Effort, peak: float) -> Iterator[Row]:
     for pass_ in _PASSES:
         for cell in layers.GATES:
             for shape in _SHAPES:
                 case = Case(cell, *shape)
-                if pass_ == "training":
-                    steps, gflop = layers.training_steps(case, count), case.training_gflop
-                else:
-                    steps, gflop = layers.inference_steps(case, count), case.forward_gflop
-                timings = interleaved(steps, effort)
+                gflop = case.training_gflop if pass_ == "training" else case.forward_gflop
+                timings = compared(sides, count, effort, _PASSES[pass_], case, count)
                 ours = timings.pop("rnncore").median
                 peers = {f"{name} ms": 1e3 * t.median for name, t in timings.items()}
                 yield {

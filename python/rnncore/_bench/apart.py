@@ -1,0 +1,164 @@
+"""Libraries measured in turn, each in a process of its own.
+
+With several threads, libraries in one process disturb each other: PyTorch and rnncore would share
+one OpenMP runtime, whose threads wait as whoever was imported first has asked for.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import pickle
+import subprocess
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any, Self
+
+import rnncore
+from rnncore._bench import peers
+from rnncore._bench.timing import Effort, Step, Timing, interleaved, rate, sampled, seconds
+
+__all__ = ["Build", "Sides", "compared", "serve"]
+
+#: What builds the steps of all libraries: a function at the top of a module that can be imported.
+Build = Callable[..., Mapping[str, Step]]
+
+
+class Sides:
+    """One process for each library that is installed, started when it is first needed."""
+
+    def __init__(self) -> None:
+        self._processes: dict[str, _Process] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for process in self._processes.values():
+            process.end()
+        self._processes.clear()
+
+    @property
+    def pids(self) -> list[int]:
+        """Numbers of the processes."""
+        return [process.pid for process in self._processes.values()]
+
+    def build(self, num_threads: int, build: Build, *arguments: Any) -> dict[str, _Process]:
+        """Let each library build its step; return the processes of those that have one.
+
+        Parameters
+        ----------
+        num_threads : int
+            Threads of rnncore; the function sets those of the others.
+        build : function
+            Returns the steps by library.
+        *arguments
+            Of the function.
+        """
+        built = {}
+        for library, module in peers.LIBRARIES.items():
+            if library not in self._processes:
+                if importlib.util.find_spec(module) is None:
+                    continue
+                self._processes[library] = _Process(module)
+            process = self._processes[library]
+            if process.ask("build", library, num_threads, build, arguments):
+                built[library] = process
+        return built
+
+
+def compared(
+    sides: Sides, num_threads: int, effort: Effort, build: Build, *arguments: Any
+) -> dict[str, Timing]:
+    """Measure what a function builds: on one thread here, on several in a process for each library.
+
+    Returns
+    -------
+    timings : dict of library -> Timing
+    """
+    if num_threads == 1:
+        return interleaved(build(*arguments), effort)
+    processes = sides.build(num_threads, build, *arguments)
+    return sampled({library: process.seconds for library, process in processes.items()}, effort)
+
+
+class _Process:
+    """A process that builds a step and runs it when asked."""
+
+    def __init__(self, module: str) -> None:
+        code = (
+            f"import sys; sys.path[:] = {sys.path!r}; import {module}; "
+            f"from rnncore._bench.apart import serve; serve({module!r})"
+        )
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+
+    @property
+    def pid(self) -> int:
+        """Number of the process."""
+        return self._process.pid
+
+    def ask(self, *request: Any) -> Any:
+        """Return the answer to a request; RuntimeError with the other side's traceback."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        pickle.dump(request, self._process.stdin)
+        self._process.stdin.flush()
+        failed, answer = pickle.load(self._process.stdout)
+        if failed:
+            raise RuntimeError(answer)
+        return answer
+
+    def seconds(self, repeats: int, settle: float) -> float:
+        """Return the mean seconds of `repeats` calls, as `timing.seconds`."""
+        return float(self.ask("seconds", repeats, settle))
+
+    def rate(self, duration: float) -> float:
+        """Return calls per second over a time, as `timing.rate`."""
+        return float(self.ask("rate", duration))
+
+    def end(self) -> None:
+        """End the process."""
+        self._process.kill()
+        self._process.communicate()
+
+
+_MEASURES: dict[str, Callable[..., float]] = {"seconds": seconds, "rate": rate}
+
+
+def serve(module: str) -> None:
+    """Answer requests from standard input until it ends."""
+    peers.leave_out_others(module)
+    requests = sys.stdin.buffer
+    # What a library prints must not get between the answers.
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    step: Step | None = None
+    while True:
+        try:
+            name, *arguments = pickle.load(requests)
+        except EOFError:
+            return
+        failed = False
+        answer: Any = None
+        try:
+            if name == "build":
+                library, num_threads, build, given = arguments
+                rnncore.set_num_threads(num_threads)
+                step = None  # frees what the last one held
+                step = build(*given).get(library)
+                answer = step is not None
+            elif step is not None:
+                answer = _MEASURES[name](step, *arguments)
+        except Exception:
+            failed, answer = True, traceback.format_exc()
+        pickle.dump((failed, answer), answers)
+        answers.flush()
