@@ -12,6 +12,7 @@ import bench_contention
 import bench_kernels
 import bench_language_model
 import bench_layers
+import bench_long_sequences
 import bench_memory
 import bench_peak
 import bench_ragged
@@ -33,6 +34,7 @@ MODULES: dict[str, Tables] = {
     "ragged": bench_ragged.tables,
     "contention": bench_contention.tables,
     "memory": bench_memory.tables,
+    "long_sequences": bench_long_sequences.tables,
 }
 INTRODUCTION = """\
 # Benchmarks
