@@ -1,6 +1,8 @@
 """The same bits for any number of threads; forks after a parallel region; many Python threads."""
 
+import ctypes
 import os
+import platform
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -346,3 +348,30 @@ def test_fork_after_a_parallel_region(program: str) -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=180, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+# --- beside other programs ----------------------------------------------------------------------
+
+
+def time_slice(tid: int) -> int:
+    """Nanoseconds of a thread's time slice (Linux 6.12 and newer); 0 where it is not known."""
+    number = {"x86_64": 315, "aarch64": 275}.get(platform.machine(), 0)  # sched_getattr
+    if sys.platform != "linux" or not number:
+        return 0
+    attributes = ctypes.create_string_buffer(48)  # struct sched_attr in its first form
+    if ctypes.CDLL(None).syscall(number, tid, attributes, 48, 0) != 0:
+        return 0
+    return int.from_bytes(attributes.raw[24:32], "little")
+
+
+def test_the_callers_time_slice_is_given_back() -> None:
+    """The kernel's own threads keep the short one, with which they wait for each other less."""
+    before = time_slice(0)
+    if not before:
+        pytest.skip("this system does not tell time slices")
+    layer = rc.LSTM(64, 128, rng=0)
+    with threads(2):
+        layer(np.zeros((50, 40, 64), np.float32))
+    assert time_slice(0) == before
+    slices = {time_slice(int(tid)) for tid in os.listdir("/proc/self/task")}
+    assert min(slices) == 100_000

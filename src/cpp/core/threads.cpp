@@ -16,6 +16,8 @@
 #include <string>
 #include <thread>
 
+#include "core/time_slice.hpp"
+
 namespace rnncore {
 
 std::atomic<bool (*)()> interrupt_requested{nullptr};
@@ -131,7 +133,7 @@ void Team::barrier() {
         generation_.notify_all();
         return;
     }
-    constexpr int kLooksAwake = 400;  // 5 to 15 microseconds: waking a sleeper costs as much
+    constexpr int kLooksAwake = 4000;  // some 60 to 150 microseconds, about the shortest time slice
     for (int i = 0; i < kLooksAwake; ++i) {
         if (generation_.load(std::memory_order_acquire) != generation) return;
         relax();
@@ -156,10 +158,15 @@ void run_parallel(int threads, const std::function<void(int, Team&)>& work) {
         work(0, team);
     } else {
 #if defined(_OPENMP)
+        const ShortTimeSlice slice;
 #pragma omp parallel num_threads(threads)
         {
             team.size_.store(omp_get_num_threads(), std::memory_order_relaxed);  // the same from every thread
             const FlushSubnormals flush;
+            if (omp_get_thread_num() > 0) {
+                // for good: a thread that sleeps between two regions has to be woken by the next as soon as can be
+                thread_local const ShortTimeSlice slice;
+            }
             work(omp_get_thread_num(), team);
         }
 #endif

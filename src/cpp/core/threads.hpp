@@ -24,7 +24,7 @@ class Team {
 public:
     int size() const { return size_.load(std::memory_order_relaxed); }  // may be less than was asked for
 
-    // Waits for the others: some microseconds awake, then asleep. OpenMP's own barrier would stay awake for milliseconds,
+    // Waits for the others: a tenth of a millisecond awake, then asleep. OpenMP's own barrier would stay awake for milliseconds,
     // and where another program needs the processor it is just the thread waited for that does not get it.
     void barrier();
 
