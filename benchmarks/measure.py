@@ -27,7 +27,7 @@ class Plan:
     def effort(self, threads: int = 1, budget: float = 1.5) -> Effort:
         """How long to measure a row of a table."""
         effort = Effort(7, 3, budget / 5) if self.quick else Effort(25, 7, budget)
-        return replace(effort, rounds=15).among_threads() if threads > 1 else effort
+        return replace(effort, rounds=11).among_threads() if threads > 1 else effort
 
     def compare(self, threads: int, build: Build, *arguments: Any) -> dict[str, Timing]:
         """Times of the steps that a function builds for a number of threads."""

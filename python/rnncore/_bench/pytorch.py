@@ -28,7 +28,6 @@ def module(cell: str, layer: Any) -> Any:
 
 def on_threads(num_threads: int, step: Step) -> Step:
     """Return a step that runs on so many threads of PyTorch, whose number is the process's."""
-
     library = torch()
 
     def run() -> object:
