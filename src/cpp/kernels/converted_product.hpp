@@ -5,9 +5,10 @@
 
 namespace rnncore::RNNCORE_ISA {
 
-// Rows that are put into another format at a time, a depth of them in 64 KB: enough for a panel of b to be read from far
-// away without waiting.
+// Rows that are put into another format at a time: enough for a panel of b to be read from far away without waiting. They
+// stay in the L2 cache, to as great a depth as they find room: every further depth reads c again.
 inline constexpr Index kConvertedRows = 64;
+inline constexpr Index kConvertedBytes = Index{128} << 10;
 
 // Some rows of a product, a depth at a time in the format F; blocks whose rows follow each other or not.
 template <class F>
@@ -25,7 +26,7 @@ public:
         for (Index i = 0, first = 0; i < groups; ++i) {
             const Index next = rows_ * (i + 1) / groups;
             take(next - first);
-            multiply();
+            multiply(next - first);
             first = next;
         }
     }
@@ -45,33 +46,47 @@ private:
         }
     }
 
-    void multiply() {
+    // Elements of k of so many rows that are converted at once: equal parts of all, in whole vectors.
+    static Index depth_of(Index rows, Index k) {
+        constexpr Index lanes = kLanes<E>;
+        const Index most = kElements / rows / lanes * lanes;
+        const Index parts = k > most ? (k + most - 1) / most : 1;
+        return ((k + parts - 1) / parts + lanes - 1) / lanes * lanes;
+    }
+
+    void multiply(Index rows) {
         const Product<T>& p = product_;
+        const Index all = elements<F>(p.k), depth = depth_of(rows, all);
         RowBlock<T, E> blocks[kConvertedRows];
-        const Product<T, E> converted{
-            blocks, count_,           (kDepth<E>), p.ldc, reinterpret_cast<const E*>(p.packed),
-            p.bias, elements<F>(p.k), p.n,         p.init};
-        for_depths<E>(converted.k, [&](Index first, Index count) {
+        const Product<T, E> converted{blocks, count_, depth, p.ldc, reinterpret_cast<const E*>(p.packed), p.bias, all,
+                                      p.n,    p.init};
+        // a k of 0 has one depth too, which leaves the initial values
+        Index first = 0;
+        do {
+            const Index count = all - first < depth ? all - first : depth;
             const Index k0 = first * F::steps;
-            const Index k = p.k - k0 < kDepth<E> * F::steps ? p.k - k0 : kDepth<E> * F::steps;
+            const Index k = p.k - k0 < count * F::steps ? p.k - k0 : count * F::steps;
             E* row = rows_of_a_;
             for (Index i = 0; i < count_; ++i) {
                 blocks[i] = {row, parts_[i].c, parts_[i].rows};
-                for (Index r = 0; r < parts_[i].rows; ++r, row += kDepth<E>) {
+                for (Index r = 0; r < parts_[i].rows; ++r, row += depth) {
                     const T* const from = parts_[i].a + r * p.lda + k0;
                     for_steps<F>(k, [&](Index j, auto lanes) { store(row + j / F::steps, F::along(from + j, lanes)); });
                 }
             }
             multiply_panels(converted, {first, count, 0});
-        });
+            first += count;
+        } while (first < all);
     }
+
+    static constexpr Index kElements = kConvertedBytes / static_cast<Index>(sizeof(E));
 
     const Product<T>& product_;
     Index rows_ = 0;
     Index block_ = 0, row_ = 0;  // the first row that has not been taken
     Index count_ = 0;
     RowBlock<T> parts_[kConvertedRows];
-    E rows_of_a_[kConvertedRows * kDepth<E>];
+    E rows_of_a_[kElements];
 };
 
 template <class F>

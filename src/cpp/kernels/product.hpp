@@ -258,14 +258,6 @@ void product(const Product<T>& p) {
     }
 }
 
-// Calls run(first, count) for k in depths at which a panel stays in the L1 cache; a k of 0 is one depth, which leaves the
-// initial values.
-template <class E, class Function>
-[[gnu::always_inline]] inline void for_depths(Index k, const Function& run) {
-    for (Index first = 0; first == 0 || first < k; first += kDepth<E>)
-        run(first, k - first < kDepth<E> ? k - first : kDepth<E>);
-}
-
 // The transposed product packs b by panels and a by tiles, a block of k at a time.
 inline constexpr Index kOuterColumns = 512;
 // Tiles of a that are packed at once, so that whole lines of the cache are read.
