@@ -58,8 +58,8 @@ private:
         const Product<T>& p = product_;
         const Index all = elements<F>(p.k), depth = depth_of(rows, all);
         RowBlock<T, E> blocks[kConvertedRows];
-        const Product<T, E> converted{blocks, count_, depth, p.ldc, reinterpret_cast<const E*>(p.packed), p.bias, all,
-                                      p.n,    p.init};
+        const Product<T, E> converted{blocks, count_, depth, p.ldc, reinterpret_cast<const E*>(p.packed),
+                                      p.bias, all,    p.n,   p.init};
         // a k of 0 has one depth too, which leaves the initial values
         Index first = 0;
         do {

@@ -57,10 +57,21 @@ struct TileTask {
     const Sum<E>* bias;
     Sum<E>* c;
     Index ldc;
+    const Sum<E>* next_c;  // of the tile that follows: fetched meanwhile
     Index k;
     Init init;
     int last_columns;  // of the last vector
 };
+
+// The lines of a tile of c, which may be far away, on their way to the cache while another tile is computed.
+template <class T, int M, int V>
+[[gnu::always_inline]] inline void fetch_tile(const T* c, Index ldc) {
+#pragma GCC unroll 12
+    for (int m = 0; m < M; ++m) {
+#pragma GCC unroll 16
+        for (int v = 0; v < V; ++v) __builtin_prefetch(c + m * ldc + v * kLanes<T>, 1);
+    }
+}
 
 template <class T, bool partial, int V>
 [[gnu::always_inline]] inline Vec<T> load_columns(const T* row, int v, int last) {
@@ -90,6 +101,7 @@ template <class E, bool partial, int M, int P, int V>
             acc[m][v] = t.init == Init::zero ? Vec<T>{}
                                              : load_columns<T, partial, P * V>(start + m * stride, v, t.last_columns);
     }
+    fetch_tile<T, M, P * V>(t.next_c, t.ldc);
     multiply_tile<E, M, P, V>(StridedRows<E>{t.a, t.lda}, t.b, t.panel_stride, t.k, acc);
 #pragma GCC unroll 12
     for (int m = 0; m < M; ++m) {
@@ -119,6 +131,7 @@ template <class E, bool partial, int M, int V>
 #pragma GCC unroll 2
         for (int v = 0; v < V; ++v) acc[m][v] = Vec<T>{};
     }
+    fetch_tile<T, M, V>(t.c, t.ldc);
     multiply_tile<E, M, 1, V>(PackedRows<E>{t.a}, t.b, 0, t.k, acc);
 #pragma GCC unroll 12
     for (int m = 0; m < M; ++m) {
@@ -181,7 +194,7 @@ template <class T, class E, class Run>
     Index row = 0;
     for (Index i = 0; i < tiles; ++i) {
         const Index next = block.rows * (i + 1) / tiles;
-        run(next - row, block.a + row * p.lda, block.c + row * p.ldc);
+        run(next - row, block.a + row * p.lda, block.c + row * p.ldc, i + 1 < tiles ? block.c + next * p.ldc : nullptr);
         row = next;
     }
 }
@@ -212,9 +225,12 @@ void multiply_panels(const Product<T, E>& p, const Steps& steps) {
         task.last_columns = columns_of_last_vector<E>(columns);
         const auto run = [&](auto tile_of) {
             for (Index i = 0; i < p.block_count; ++i) {
-                for_row_tiles(p.blocks[i], p, [&](Index rows, const E* a, T* c) {
+                // the first tile of the next block, or else of the next panel
+                const T* const after = i + 1 < p.block_count ? p.blocks[i + 1].c : p.blocks[0].c + columns;
+                for_row_tiles(p.blocks[i], p, [&](Index rows, const E* a, T* c, const T* next) {
                     task.a = a + steps.in_rows;
                     task.c = c + first;
+                    task.next_c = (next ? next : after) + first;
                     tile_of(rows)(task);
                 });
             }
@@ -299,14 +315,28 @@ void outer_product(const OuterProduct<typename F::Value>& p) {
     }
 }
 
-// A sum over rows is one chain per column, whatever columns stand beside it.
+// A sum over rows is one chain per column, whatever columns stand beside it; several vectors of them at once read the
+// lines of a row that follow each other.
+template <class T, int V, class L>
+[[gnu::always_inline]] inline void add_sums_of_vectors(const T* a, Index rows, Index lda, L lanes, T* sums) {
+    Vec<T> sum[V] = {};
+    for (Index r = 0; r < rows; ++r) {
+#pragma GCC unroll 4
+        for (int v = 0; v < V; ++v) sum[v] += lanes.load(a + r * lda + v * kLanes<T>);
+    }
+#pragma GCC unroll 4
+    for (int v = 0; v < V; ++v) lanes.store(sums + v * kLanes<T>, lanes.load(sums + v * kLanes<T>) + sum[v]);
+}
+
 template <class T>
 void add_column_sums(const T* a, Index rows, Index columns, Index lda, T* sums) {
-    for_lanes<T>(columns, [&](Index i, auto lanes) {
-        Vec<T> sum{};
-        for (Index r = 0; r < rows; ++r) sum += lanes.load(a + r * lda + i);
-        lanes.store(sums + i, lanes.load(sums + i) + sum);
-    });
+    constexpr int kVectors = 4;
+    constexpr Index kTogether = kVectors * kLanes<T>;
+    Index i = 0;
+    for (; i + kTogether <= columns; i += kTogether)
+        add_sums_of_vectors<T, kVectors>(a + i, rows, lda, AllLanes{}, sums + i);
+    for_lanes<T>(columns - i,
+                 [&](Index j, auto lanes) { add_sums_of_vectors<T, 1>(a + i + j, rows, lda, lanes, sums + i + j); });
 }
 
 }  // namespace rnncore::RNNCORE_ISA
