@@ -121,11 +121,20 @@ class Network:
         ...
 
 class Stream:
-    """One step at a time with weights packed once; unidirectional networks."""
+    """A network that goes on where it stopped, with weights packed once; unidirectional networks.
 
-    def __init__(self, network: Network, params: Array, batch_size: int) -> None: ...
-    def step(self, x: Array | Ids) -> Array:  # [B,I] or ids [B] -> [B,H], a new array
-        ...
+    weights: "full", or of float32 "bfloat16" or "int8".
+    """
+
+    def __init__(
+        self, network: Network, params: Array, batch_size: int, weights: str = "full"
+    ) -> None: ...
+    def step(self, x: Array | Ids, out: Array | None = None) -> Array:
+        """x [B,I] or ids [B] -> `out` or a new array [B,H]; B = 1: also [I] or [] -> [H]."""
+
+    def run(self, x: Array | Ids, out: Array | None = None) -> Array:
+        """x [T,B,I] or ids [T,B] -> `out` or a new array [T,B,H]; B = 1: also without B."""
+
     @property
     def state(self) -> tuple[Array, ...]:  # copies, each [L,B,H]
         ...
@@ -143,7 +152,11 @@ class Sampler:
         embedding: Array | None,  # [V,E]; None: ids are one-hot inputs
         weight: Array,  # [V,H]
         bias: Array | None,  # [V]
+        weights: str = "full",  # or of float32 "bfloat16" or "int8"
     ) -> None: ...
+    def score(self, ids: Ids) -> NDArray[np.float64]:
+        """Feed ids [N]; the log-probability of each but the first given all before, [N-1]."""
+
     def feed(self, ids: Ids) -> None:
         """Run the prompt (at least one token in all before `draw`)."""
 
@@ -254,6 +267,9 @@ def kernel_product(a: Array, b: Array, compute: str | None = None) -> Array:
 
 def kernel_product_transposed(a: Array, b: Array, compute: str | None = None) -> Array:
     """a [K,M], b [K,N] -> a.T @ b [M,N]."""
+
+def kernel_stored_product(a: Array, b: Array, weights: str) -> Array:
+    """a [M,K], b [N,K] -> a @ b.T with b stored as `Stream` stores its weights."""
 
 def kernel_map(name: str, x: Array) -> Array:
     """name: "exp", "tanh", "sigmoid"; elementwise on [N]."""

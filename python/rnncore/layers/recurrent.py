@@ -332,20 +332,25 @@ class Recurrent(Module, Generic[State]):
         )
         return float(losses.sum()), None if dx is None else self._as_given(dx, saved.batched)
 
-    def stream(self, batch_size: int = 1) -> Stream[State]:
-        """Return a `Stream` that runs this network one step at a time.
+    def stream(self, batch_size: int = 1, weights: str | None = None) -> Stream[State]:
+        """Return a `Stream`, which runs this network step by step or in pieces.
 
         Parameters
         ----------
         batch_size : int
             Number of independent sequences B.
+        weights : {"float32", "bfloat16", "int8"} or None
+            How it stores the weight matrices, see `Stream`; None: as they are.
 
         Raises
         ------
-        ValueError
-            If the network is bidirectional: its reverse direction needs the whole sequence.
+        TypeError, ValueError
+            If an argument is not as above, or the network is bidirectional: its reverse direction
+            needs the whole sequence.
+        MemoryError
+            If the packed weights and states do not fit in memory.
         """
-        return Stream(self, batch_size)
+        return Stream(self, batch_size, weights)
 
     # --- layouts: the kernel sees time first and a batch, [T,B,...] and [L*D,B,H] ----------------
     def _time_major(self, x: ArrayLike) -> tuple[Array, bool]:

@@ -5,10 +5,13 @@
 #include "bindings/arrays.hpp"
 #include "bindings/compute.hpp"
 #include "bindings/interpreter.hpp"
+#include "bindings/network.hpp"
 #include "bindings/register.hpp"
+#include "core/floating_point.hpp"
 #include "core/threads.hpp"
 #include "dispatch/dispatch.hpp"
 #include "rnn/linear.hpp"
+#include "rnn/stored.hpp"
 
 namespace rnncore::bindings {
 namespace {
@@ -40,6 +43,33 @@ py::object kernel_product_transposed(py::object a, py::object b, const ComputeNa
             const Rows<T> a_rows(a_view), b_rows(b_view);
             std::fill_n(to, size, T(0));
             add_transposed_product<T>(k, a_rows.matrix(), b_rows.matrix(), to);
+        });
+        return c;
+    });
+}
+
+// a [M,K], b [N,K] -> a b^T with b in a storage
+py::object kernel_stored_product(py::object a, py::object b, const std::string& weights) {
+    const Storage storage = storage_named(weights);
+    return by_dtype(a, "a", [&]<class T>() -> py::object {
+        const auto a_view = view<T>(a, "a", {{"M"}, {"K"}});
+        const Index m = a_view.shape[0], k = a_view.shape[1];
+        const auto b_view = view<T>(b, "b", {{"N"}, {"K", k}});
+        const Index n = b_view.shape[0];
+        check<T>(storage, k);
+        auto c = new_array<T>({m, n});
+        T* const to = c.mutable_data();
+        without_gil([&] {
+            const FlushSubnormals flush;
+            const auto& kernel = kernels<T>().storages[static_cast<int>(storage)];
+            const Contiguous<T> a_values(a_view), b_values(b_view);
+            Arena arena;
+            const StoredMatrix<T> stored(arena, kernel, k, n);
+            const auto scratch = arena.reserve<char>(static_cast<std::size_t>(kernel.scratch_bytes(k)));
+            arena.take();
+            stored.fill(arena, kernel, b_values.data(), k);
+            kernel.product(
+                {a_values.data(), k, to, n, m, stored.in(arena), k, n, nullptr, Init::zero, scratch.in(arena)});
         });
         return c;
     });
@@ -98,6 +128,7 @@ void register_kernels(py::module_& module) {
     module.def("kernel_product", kernel_product, py::arg("a"), py::arg("b"), py::arg("compute") = py::none());
     module.def("kernel_product_transposed", kernel_product_transposed, py::arg("a"), py::arg("b"),
                py::arg("compute") = py::none());
+    module.def("kernel_stored_product", kernel_stored_product, py::arg("a"), py::arg("b"), py::arg("weights"));
     module.def("kernel_map", kernel_map, py::arg("name"), py::arg("x"));
     module.def("kernel_multiply_adds", kernel_multiply_adds, py::arg("dtype"), py::arg("n"));
     module.def("kernel_repeated_sum", kernel_repeated_sum, py::arg("x"), py::arg("rounds"));

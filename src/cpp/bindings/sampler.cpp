@@ -1,6 +1,7 @@
 // Sampler: a whole language model, one sequence.
 #include "rnn/sampler.hpp"
 
+#include <algorithm>
 #include <memory>
 #include <mutex>
 #include <utility>
@@ -22,7 +23,7 @@ struct ModelArrays {
 };
 
 template <class T>
-SamplerPointer<T> make_sampler(const Network& network, const ModelArrays& model) {
+SamplerPointer<T> make_sampler(const Network& network, const ModelArrays& model, Storage storage) {
     const Dimension inputs{"input_size", network.input(0)};
     const bool one_hot = model.embedding.is_none();
     const auto weight =
@@ -36,27 +37,38 @@ SamplerPointer<T> make_sampler(const Network& network, const ModelArrays& model)
         const Contiguous<T> params_values(params), bias_values(bias);
         const Rows<T> weight_rows(weight);
         LanguageModelWeights<T> weights{params_values.data(), {}, weight_rows.matrix(), bias_values.data()};
-        if (one_hot) return std::make_unique<Sampler<T>>(network, weights);
+        if (one_hot) return std::make_unique<Sampler<T>>(network, weights, storage);
         const Rows<T> embedding_rows(embedding);
         weights.embedding = embedding_rows.matrix();
-        return std::make_unique<Sampler<T>>(network, weights);
+        return std::make_unique<Sampler<T>>(network, weights, storage);
     });
 }
 
 // Several Python threads may hold one sampler: their calls follow each other.
 class PySampler {
 public:
-    PySampler(const PyNetwork& network, const ModelArrays& model) {
-        network.by_dtype([&]<class T>() { sampler_ = make_sampler<T>(network.network, model); });
+    PySampler(const PyNetwork& network, const ModelArrays& model, Storage storage) {
+        network.by_dtype([&]<class T>() { sampler_ = make_sampler<T>(network.network, model, storage); });
     }
 
     void feed(py::object given) {
-        const Ids tokens = ids(given, "ids", {{"N"}});
-        tokens.require_below("ids", {"V", std::visit([](const auto& s) { return s->classes(); }, sampler_)});
+        const Ids tokens = checked(given);
         without_gil([&] {
             const std::lock_guard lock(mutex_);
             std::visit([&](auto& s) { s->feed(tokens.values.data(), tokens.shape[0]); }, sampler_);
         });
+    }
+
+    py::array_t<double> score(py::object given) {
+        const Ids tokens = checked(given);
+        const Index count = tokens.shape[0];
+        auto scores = new_array<double>({std::max<Index>(count - 1, 0)});
+        double* const to = scores.mutable_data();
+        without_gil([&] {
+            const std::lock_guard lock(mutex_);
+            std::visit([&](auto& s) { s->score(tokens.values.data(), count, to); }, sampler_);
+        });
+        return scores;
     }
 
     py::array_t<std::int64_t> draw(Index count, const DrawOptions& options, std::uint64_t seed, std::uint64_t counter) {
@@ -71,6 +83,12 @@ public:
     }
 
 private:
+    Ids checked(py::object given) const {
+        Ids tokens = ids(given, "ids", {{"N"}});
+        tokens.require_below("ids", {"V", std::visit([](const auto& s) { return s->classes(); }, sampler_)});
+        return tokens;
+    }
+
     std::variant<SamplerPointer<float>, SamplerPointer<double>> sampler_;
     std::mutex mutex_;
 };
@@ -80,11 +98,14 @@ private:
 void register_sampler(py::module_& module) {
     py::class_<PySampler>(module, "Sampler")
         .def(py::init([](const PyNetwork& network, py::object params, py::object embedding, py::object weight,
-                         py::object bias) {
-                 return std::make_unique<PySampler>(network, ModelArrays{params, embedding, weight, bias});
+                         py::object bias, const std::string& weights) {
+                 return std::make_unique<PySampler>(network, ModelArrays{params, embedding, weight, bias},
+                                                    storage_named(weights));
              }),
-             py::arg("network"), py::arg("params"), py::arg("embedding"), py::arg("weight"), py::arg("bias"))
+             py::arg("network"), py::arg("params"), py::arg("embedding"), py::arg("weight"), py::arg("bias"),
+             py::arg("weights") = "full")
         .def("feed", &PySampler::feed, py::arg("ids"))
+        .def("score", &PySampler::score, py::arg("ids"))
         .def(
             "draw",
             [](PySampler& self, Index count, double temperature, Index top_k, double top_p, std::uint64_t seed,

@@ -1,9 +1,11 @@
-// Stream: a network that takes one step at a time.
+// Stream: a network that goes on where it stopped.
 #include "rnn/stream.hpp"
 
 #include <algorithm>
+#include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <variant>
 
 #include "bindings/arrays.hpp"
@@ -14,19 +16,106 @@
 namespace rnncore::bindings {
 namespace {
 
+// Inputs and outputs [T,B,*] of a call: one step goes without T, and a single sequence may go without B.
+struct Layout {
+    bool time, batched;
+    Index steps, batch;
+
+    // `last`: the size behind T and B, none where negative
+    Shape shape(Dimension last) const {
+        Shape expected;
+        if (time) expected.push_back(steps < 0 ? Dimension{"T"} : Dimension{"T", steps});
+        if (batched) expected.push_back({"B", batch});
+        if (last.size >= 0) expected.push_back(last);
+        return expected;
+    }
+
+    bool fits(const py::array& array, Index last) const {
+        py::ssize_t rank = 0;
+        const auto next_is = [&](Index size) { return rank < array.ndim() && array.shape(rank++) == size; };
+        if (time && !(steps < 0 ? rank++ < array.ndim() : next_is(steps))) return false;
+        return (!batched || next_is(batch)) && (last < 0 || next_is(last)) && rank == array.ndim();
+    }
+};
+
+// The elements of an array that is laid out just so, or null. It takes no memory, which Views and Shapes do: a step in
+// real time is to take none. Whatever gives null is told, or mended, by them.
+template <class T>
+T* elements(py::handle given, const Layout& layout, Index last) {
+    if (!py::array_t<T, py::array::c_style>::check_(given)) return nullptr;
+    const auto array = py::reinterpret_borrow<py::array>(given);
+    void* const data = const_cast<void*>(array.data());
+    return layout.fits(array, last) && reinterpret_cast<std::uintptr_t>(data) % alignof(T) == 0 ? static_cast<T*>(data)
+                                                                                                : nullptr;
+}
+
+template <class T>
+struct StreamInput {
+    StreamInput(const Stream<T>& stream, py::handle given, bool time) {
+        const Index width = stream.network().input(0);
+        const bool holds_ids = holds_integers(given);
+        const bool array = py::isinstance<py::array>(given);
+        const py::ssize_t rank = array ? py::reinterpret_borrow<py::array>(given).ndim() : 0;
+        const bool single = array && stream.batch() == 1 && rank == (time ? 1 : 0) + (holds_ids ? 0 : 1);
+        layout = {time, !single, -1, stream.batch()};
+        if (holds_ids)
+            take_ids(given, width);
+        else
+            take_rows(given, width);
+        layout.steps = time ? py::reinterpret_borrow<py::array>(given).shape(0) : 1;
+    }
+
+    Layout layout;
+    const T* x = nullptr;               // [steps,B,I], or
+    const std::int64_t* ids = nullptr;  // [steps,B]
+
+private:
+    void take_ids(py::handle given, Index width) {
+        ids = elements<std::int64_t>(given, layout, -1);
+        const auto outside = [&](std::int64_t id) { return id < 0 || id >= width; };
+        if (ids && std::none_of(ids, ids + py::reinterpret_borrow<py::array>(given).size(), outside)) return;
+        copied_ids_ = bindings::ids(given, "x", layout.shape({"", -1}));
+        copied_ids_->require_below("x", {"I", width});
+        ids = copied_ids_->values.data();
+    }
+
+    void take_rows(py::handle given, Index width) {
+        x = elements<T>(given, layout, width);
+        if (x) return;
+        copy_.emplace(view<T>(given, "x", layout.shape({"I", width})));
+        x = copy_->data();
+    }
+
+    std::optional<Ids> copied_ids_;
+    std::optional<Contiguous<T>> copy_;
+};
+
+bool overlap(const void* a, std::size_t a_bytes, const void* b, std::size_t b_bytes) {
+    const std::less<const char*> before;
+    const auto *first = static_cast<const char*>(a), *second = static_cast<const char*>(b);
+    return a_bytes > 0 && b_bytes > 0 && before(first, second + b_bytes) && before(second, first + a_bytes);
+}
+
 // Several Python threads may hold one stream: their calls follow each other.
 class PyStream {
 public:
-    PyStream(const PyNetwork& network, py::object params, Index batch) {
+    PyStream(const PyNetwork& network, py::object params, Index batch, const std::string& weights) {
         network.by_dtype([&]<class T>() {
             const View<T> values = parameter_view<T>(network, params);
             const T* const from = parameters(network, values);
-            stream_ = without_gil([&] { return std::make_unique<Stream<T>>(network.network, from, batch); });
+            StreamOptions<T> options;
+            options.batch = batch;
+            options.storage = storage_named(weights);
+            stream_ = without_gil([&] { return std::make_unique<Stream<T>>(network.network, from, options); });
         });
     }
 
-    py::object step(py::object x) {
-        return std::visit([&](auto& stream) { return step_with(*stream, x); }, stream_);
+    py::object step(py::object x, py::object out) {
+        return std::visit([&](auto& stream) { return advance(*stream, x, out, false); }, stream_);
+    }
+
+    py::object run(py::object x, py::object out) {
+        return std::visit([&](auto& stream) { return advance(*stream, x, out, true); }, stream_);
     }
 
     py::tuple state() {
@@ -51,20 +140,45 @@ private:
     }
 
     template <class T>
-    py::object step_with(Stream<T>& stream, py::object x) {
-        const Network& network = stream.network();
-        const Index size = stream.batch() * network.hidden();
-        auto y = new_array<T>({stream.batch(), network.hidden()});
-        T* const to = y.mutable_data();
-        if (holds_integers(x)) {
-            const Ids given = ids(x, "x", {{"B", stream.batch()}});
-            given.require_below("x", {"I", network.input(0)});
-            alone([&] { std::copy_n(stream.step_ids(given.values.data()), size, to); });
+    py::object advance(Stream<T>& stream, const py::object& x, const py::object& out, bool time) {
+        const Index width = stream.network().input(0), hidden = stream.network().hidden();
+        const StreamInput<T> in(stream, x, time);
+        const Index rows = in.layout.steps * stream.batch();
+        py::object result = out;
+        T* y = nullptr;
+        if (out.is_none()) {
+            std::vector<Index> shape;
+            for (const Dimension& d : in.layout.shape({"H", hidden})) shape.push_back(d.size);
+            auto array = new_array<T>(shape);
+            y = array.mutable_data();
+            result = std::move(array);
         } else {
-            const View<T> given = view<T>(x, "x", {{"B", stream.batch()}, {"I", network.input(0)}});
-            alone([&] { std::copy_n(stream.step(Contiguous<T>(given).data()), size, to); });
+            y = elements<T>(out, in.layout, hidden);
+            if (!y || !py::reinterpret_borrow<py::array>(out).writeable())
+                y = writeable<T>(out, "out", in.layout.shape({"H", hidden}));
+            const auto bytes = [&](Index columns) { return static_cast<std::size_t>(rows * columns) * sizeof(T); };
+            if (in.x && overlap(y, bytes(hidden), in.x, bytes(width)))
+                throw py::value_error("out: expected memory of its own, got some that x stands in");
         }
-        return y;
+        const auto some = [&](Index first, Index steps) {
+            const Index before = first * stream.batch();
+            if (in.ids)
+                stream.advance_ids(in.ids + before, steps, y + before * hidden);
+            else
+                stream.advance(in.x + before * width, steps, y + before * hidden);
+        };
+        alone([&] {
+            if (!time) return some(0, 1);
+            run_parallel(1, [&](int thread, Team& team) {
+                for (Index first = 0; first < in.layout.steps && !team.stopped();) {
+                    const Index steps = std::min(stream.most_steps(), in.layout.steps - first);
+                    some(first, steps);
+                    first += steps;
+                    team.poll(thread);
+                }
+            });
+        });
+        return result;
     }
 
     template <class T>
@@ -97,9 +211,10 @@ private:
 
 void register_stream(py::module_& module) {
     py::class_<PyStream>(module, "Stream")
-        .def(py::init<const PyNetwork&, py::object, Index>(), py::arg("network"), py::arg("params"),
-             py::arg("batch_size"))
-        .def("step", &PyStream::step, py::arg("x"))
+        .def(py::init<const PyNetwork&, py::object, Index, const std::string&>(), py::arg("network"), py::arg("params"),
+             py::arg("batch_size"), py::arg("weights") = "full")
+        .def("step", &PyStream::step, py::arg("x"), py::arg("out") = py::none())
+        .def("run", &PyStream::run, py::arg("x"), py::arg("out") = py::none())
         .def_property("state", &PyStream::state, &PyStream::set_state)
         .def("reset", &PyStream::reset);
 }

@@ -7,11 +7,36 @@
 #include "kernels/optimisers.hpp"
 #include "kernels/product.hpp"
 #include "kernels/random.hpp"
+#include "kernels/steps.hpp"
 
 #define RNNCORE_TEXT_OF(x) #x
 #define RNNCORE_TEXT(x) RNNCORE_TEXT_OF(x)
 
 namespace rnncore::RNNCORE_ISA {
+
+template <class S>
+inline constexpr StorageKernels<typename S::Value> kStorage = {
+    .packed_bytes = packed_bytes<S>,
+    .scratch_bytes = few_rows_scratch<S>,
+    .pack = pack_storage<S>,
+    .product = few_rows<S>,
+    .look_up = look_up<S>,
+    .rnn_steps = {run_steps<S, RnnStep<S, Nonlinearity::tanh>>, run_steps<S, RnnStep<S, Nonlinearity::relu>>,
+                  run_steps<S, RnnStep<S, Nonlinearity::sigmoid>>, run_steps<S, RnnStep<S, Nonlinearity::identity>>},
+    .lstm_steps = run_steps<S, LstmStep<S>>,
+    .gru_after_steps = run_steps<S, GruAfterStep<S>>,
+    .gru_before_steps = run_steps<S, GruBeforeStep<S>>,
+};
+
+template <class T>
+struct StoragesOf {
+    static constexpr StorageKernels<T> all[kStorages] = {kStorage<FullStorage<T>>};
+};
+template <>
+struct StoragesOf<float> {
+    static constexpr StorageKernels<float> all[kStorages] = {kStorage<FullStorage<float>>, kStorage<Bfloat16Storage>,
+                                                             kStorage<Int8Storage>};
+};
 
 template <class T>
 inline constexpr Kernels<T> kKernels = {
@@ -47,6 +72,7 @@ inline constexpr Kernels<T> kKernels = {
     .clip = clip<T>,
     .squared_norm = squared_norm<T>,
     .dropout = dropout<T>,
+    .storages = {StoragesOf<T>::all[0], StoragesOf<T>::all[1], StoragesOf<T>::all[2]},
     .sgd = sgd<T>,
     .rmsprop = rmsprop<T>,
     .adam = adam<T>,

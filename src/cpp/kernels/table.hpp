@@ -61,6 +61,50 @@ struct OuterProduct {
     T* scratch;  // [outer_scratch]
 };
 
+// How the weights of products with few rows are stored: as they are, as bfloat16 numbers, or as int8 numbers with a scale
+// for each row of W. Of double matrices: as they are.
+enum class Storage { full, bfloat16, int8 };
+inline constexpr int kStorages = 3;
+
+// W [n, k] -> packed [packed_bytes(k, n)]
+template <class T>
+struct StoragePacking {
+    const T* weight;
+    Index stride;  // of its rows
+    Index k, n;
+    void* packed;
+};
+
+// c = init + a W^T for a few rows. The bits of a row do not depend on the other rows.
+template <class T>
+struct FewRows {
+    const T* a;  // [rows, k]
+    Index lda;
+    T* c;  // [rows, n]
+    Index ldc;
+    Index rows;
+    const void* packed;  // W
+    Index k, n;
+    const T* bias;  // [n] for Init::bias
+    Init init;
+    void* scratch;  // [scratch_bytes(k)]
+};
+
+// The steps of one layer one after the other, the input's part of the sums being there for all of them.
+template <class T>
+struct LayerSteps {
+    Index steps, rows, hidden;
+    T* sums;                  // [steps, rows, G*H] overwritten
+    T* extra;                 // [rows, H] GRU only, overwritten
+    const void* recurrent;    // W_hh; of a GRU: W_hr and W_hz
+    const void* recurrent_n;  // W_hn, GRU only
+    const T* bias_n;          // [H] b_hn (reset after)
+    const T* h0;              // [rows, H] state before the first step
+    T* h;                     // [steps, rows, H] out
+    T* c;                     // [rows, H] LSTM only, in and out
+    void* scratch;            // [scratch_bytes(hidden)]
+};
+
 // One step of one direction, pointwise part. ld_* are row strides; the other arrays have rows of `hidden` elements.
 template <class T>
 struct CellForward {
@@ -125,6 +169,20 @@ struct Update {
     bool zero_grad;
 };
 
+// What a stream needs of weights in one storage.
+template <class T>
+struct StorageKernels {
+    Index (*packed_bytes)(Index k, Index n);
+    Index (*scratch_bytes)(Index k);
+    void (*pack)(const StoragePacking<T>&);
+    void (*product)(const FewRows<T>&);
+    void (*look_up)(const FewRows<T>&, Index index);  // c [n] = bias + W[:, index]
+    void (*rnn_steps[4])(const LayerSteps<T>&);       // in the order of enum class Nonlinearity
+    void (*lstm_steps)(const LayerSteps<T>&);
+    void (*gru_after_steps)(const LayerSteps<T>&);
+    void (*gru_before_steps)(const LayerSteps<T>&);
+};
+
 template <class T>
 struct Kernels {
     int lanes;
@@ -162,6 +220,8 @@ struct Kernels {
     double (*squared_norm)(const T* x, Index n);
 
     void (*dropout)(const Dropout<T>&);
+
+    StorageKernels<T> storages[kStorages];  // in the order of enum class Storage; of double: the first only
 
     void (*sgd)(const Update<T>&);
     void (*rmsprop)(const Update<T>&);

@@ -5,6 +5,7 @@
 #include "reference/elementwise.hpp"
 #include "reference/optimisers.hpp"
 #include "reference/products.hpp"
+#include "reference/stored.hpp"
 
 namespace rnncore::reference {
 
@@ -42,6 +43,7 @@ constexpr Kernels<T> kernels = {
     .clip = clip<T>,
     .squared_norm = squared_norm<T>,
     .dropout = dropout<T>,
+    .storages = {storage<T, Storage::full>, storage<T, Storage::bfloat16>, storage<T, Storage::int8>},
     .sgd = sgd<T>,
     .rmsprop = rmsprop<T>,
     .adam = adam<T>,

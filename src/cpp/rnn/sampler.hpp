@@ -1,5 +1,5 @@
-// A language model writes one sequence: [embedding] -> network -> output product -> draw -> back to the embedding. Weights
-// are packed once; nothing is allocated per token.
+// A language model reads and writes one sequence: [embedding] -> network -> output product -> draw -> back to the
+// embedding. Weights are packed once; nothing is allocated per token.
 #pragma once
 
 #include <cstdint>
@@ -23,12 +23,15 @@ template <class T>
 class Sampler {
 public:
     // Copies the weights. Invalid for a bidirectional network.
-    Sampler(const Network& network, const LanguageModelWeights<T>& model);
+    Sampler(const Network& network, const LanguageModelWeights<T>& model, Storage storage);
 
-    Index classes() const { return output_.columns(); }
+    Index classes() const { return output_.n; }
 
     // Runs the network over ids [count], each within [0, V).
     void feed(const std::int64_t* ids, Index count);
+
+    // The same; scores[i] [count - 1] is the log-probability of ids[i + 1] given all that was fed before it.
+    void score(const std::int64_t* ids, Index count, double* scores);
 
     struct Random {
         std::uint64_t seed;
@@ -38,15 +41,19 @@ public:
     void draw(const DrawOptions& options, const Random& random, std::int64_t* tokens, Index count);
 
 private:
-    void step(std::int64_t id);
+    // Calls after(first, steps) when ids[first .. first + steps) have been read; `hidden` as y of Stream::advance_ids.
+    template <class After>
+    void read(const std::int64_t* ids, Index count, T* hidden, const After& after);
+    void multiply_output(const T* hidden);  // logits = W h + b
 
     Stream<T> stream_;
+    const StorageKernels<T>* kernels_;
     Arena arena_;
-    Arena::Slot<T> embedding_, bias_, logits_;
-    PackedMatrix<T> output_;
+    StoredMatrix<T> output_;
+    Arena::Slot<T> bias_, logits_, hidden_;
+    Arena::Slot<char> scratch_;
     Drawer drawer_;
-    bool one_hot_, has_bias_;
-    const T* hidden_ = nullptr;  // [H] of the last token
+    bool fed_ = false;
 };
 
 }  // namespace rnncore

@@ -4,42 +4,121 @@
 
 #include "core/floating_point.hpp"
 #include "dispatch/dispatch.hpp"
-#include "rnn/cells.hpp"
+#include "rnn/weights.hpp"
 
 namespace rnncore {
+namespace {
+
+std::size_t count(Index a, Index b) {
+    return checked_product(static_cast<std::size_t>(a), static_cast<std::size_t>(b));
+}
+
+// Steps that share a pass over W_ih: while their sums fill a part of the L1 cache, and enough rows to share it.
+template <class T>
+Index steps_at_once(Index batch, Index columns) {
+    constexpr Index kBytes = 16384, kRows = 12, kMost = 64;
+    const Index in_cache = kBytes / static_cast<Index>(sizeof(T)) / columns / batch;
+    return std::clamp<Index>(std::max(in_cache, kRows / batch), 1, kMost);
+}
+
+// Whether the products of all rows of the embedding with W_ih take no more memory than both.
+bool worth_folding(Index rows, Index width, Index columns) {
+    return static_cast<double>(rows) * static_cast<double>(columns) <=
+           static_cast<double>(width) * static_cast<double>(rows + columns);
+}
 
 template <class T>
-Stream<T>::Stream(const Network& network, const T* params, Index batch)
-    : network_(network), kernels_(&active_table()), batch_(batch) {
+auto steps_of(const Network& network, const StorageKernels<T>& kernels) {
+    switch (network.cell()) {
+        case CellKind::lstm:
+            return kernels.lstm_steps;
+        case CellKind::gru_after:
+            return kernels.gru_after_steps;
+        case CellKind::gru_before:
+            return kernels.gru_before_steps;
+        case CellKind::rnn:
+            break;
+    }
+    return kernels.rnn_steps[static_cast<int>(network.nonlinearity())];
+}
+
+}  // namespace
+
+template <class T>
+Stream<T>::Stream(const Network& network, const T* params, const StreamOptions<T>& options)
+    : network_(network),
+      table_(&active_table()),
+      kernels_(&rnncore::kernels<T>().storages[static_cast<int>(options.storage)]),
+      batch_(options.batch) {
     if (network_.directions() != 1)
         throw Invalid("stream: a bidirectional network needs the whole sequence; expected bidirectional=False");
-    if (batch < 1) throw Invalid("batch_size: expected a positive integer, got " + std::to_string(batch));
-    const auto reserve = [&](Index n, Index columns) {
-        return arena_.template reserve<T>(
-            checked_product(static_cast<std::size_t>(n), static_cast<std::size_t>(columns)));
-    };
-    const Index layers = network_.layers(), h = network_.hidden(), columns = network_.gate_columns();
-    std::vector<PackedForward<T>> packed;
-    for (Index layer = 0; layer < layers; ++layer) packed.emplace_back(arena_, kernels<T>(), network_, layer, false);
-    for (Index i = 0; i < network_.states(); ++i) state_[i] = reserve(batch, layers * h);
-    previous_ = reserve(batch, h);
-    sums_ = reserve(batch, columns);
-    extra_ = reserve(batch, h);
-    table_ = reserve(network_.input(0), columns);
+    if (batch_ < 1) throw Invalid("batch_size: expected a positive integer, got " + std::to_string(batch_));
+    check<T>(options.storage, std::max(network_.input(0), network_.hidden()));
+    most_steps_ = steps_at_once<T>(batch_, network_.gate_columns());
+    reserve(options);
     arena_.take(Use::result);
-    for (const PackedForward<T>& p : packed) weights_.push_back(p.fill(arena_, params, 0));
-
-    const T* weight = params + network_.offsets(0, 0).weight_ih;
-    T* table = table_.in(arena_);
-    const Index inputs = network_.input(0);
-    constexpr Index kTogether = 16;  // inputs: a cache line of W_ih
-    for (Index first = 0; first < inputs; first += kTogether) {
-        for (Index j = 0; j < columns; ++j) {
-            for (Index i = first; i < std::min(first + kTogether, inputs); ++i)
-                table[i * columns + j] = weight[j * inputs + i] + weights_[0].bias[j];
-        }
-    }
+    fill(params, options.embedding);
     reset();
+}
+
+template <class T>
+void Stream<T>::reserve(const StreamOptions<T>& options) {
+    const Index h = network_.hidden(), columns = network_.gate_columns(), fused = network_.fused_columns();
+    const Matrix<const T>& embedding = options.embedding;
+    if (embedding.data)
+        ids_are_ = worth_folding(embedding.rows, embedding.columns, columns) ? IdsAre::rows_of_sums
+                                                                             : IdsAre::rows_of_embedding;
+    const Index rows = static_cast<Index>(count(batch_, most_steps_));
+    for (Index i = 0; i < network_.layers(); ++i) {
+        Layer layer;
+        if (i > 0 || ids_are_ != IdsAre::rows_of_sums)
+            layer.input = StoredMatrix<T>(arena_, *kernels_, network_.input(i), columns);
+        layer.recurrent = StoredMatrix<T>(arena_, *kernels_, h, fused);
+        if (network_.has_extra()) layer.recurrent_n = StoredMatrix<T>(arena_, *kernels_, h, h);
+        layer.bias = arena_.reserve<T>(count(1, columns));
+        layer.bias_n = arena_.reserve<T>(count(1, h));
+        layers_.push_back(layer);
+    }
+    if (ids_are_ == IdsAre::rows_of_sums) rows_ = arena_.reserve<T>(count(embedding.rows, columns));
+    if (ids_are_ == IdsAre::rows_of_embedding) {
+        rows_ = arena_.reserve<T>(count(embedding.rows, embedding.columns));
+        embedded_ = arena_.reserve<T>(count(rows, embedding.columns));
+    }
+    for (Index i = 0; i < network_.states(); ++i) state_[i] = arena_.reserve<T>(count(batch_, network_.layers() * h));
+    sums_ = arena_.reserve<T>(count(rows, columns));
+    outputs_ = arena_.reserve<T>(count(rows, h));
+    extra_ = arena_.reserve<T>(count(batch_, h));
+    scratch_ = arena_.reserve<char>(static_cast<std::size_t>(kernels_->scratch_bytes(std::max(network_.input(0), h))));
+}
+
+template <class T>
+void Stream<T>::fill(const T* params, const Matrix<const T>& embedding) {
+    const Index h = network_.hidden(), fused = network_.fused_columns();
+    for (Index i = 0; i < network_.layers(); ++i) {
+        const Layer& layer = layers_[static_cast<std::size_t>(i)];
+        const ParameterOffsets at = network_.offsets(i, 0);
+        if (layer.input.n) layer.input.fill(arena_, *kernels_, params + at.weight_ih, network_.input(i));
+        layer.recurrent.fill(arena_, *kernels_, params + at.weight_hh, h);
+        if (network_.has_extra()) layer.recurrent_n.fill(arena_, *kernels_, params + at.weight_hh + fused * h, h);
+        fill_biases(network_, params, at, layer.bias.in(arena_), layer.bias_n.in(arena_));
+    }
+    T* const rows = rows_.in(arena_);
+    if (ids_are_ == IdsAre::rows_of_embedding) {
+        for (Index v = 0; v < embedding.rows; ++v)
+            std::copy_n(embedding.row(v), embedding.columns, rows + v * embedding.columns);
+    }
+    if (ids_are_ == IdsAre::rows_of_sums) {
+        const Index columns = network_.gate_columns(), width = network_.input(0);
+        Arena arena;
+        const auto weight = PackedMatrix<T>::transpose_of(
+            arena, kernels<T>(), {params + network_.offsets(0, 0).weight_ih, columns, width, width});
+        arena.take();
+        run_parallel(1, [&](int thread, Team& team) {
+            weight.fill(arena, {thread, team});
+            weight.multiply(arena, embedding, layers_[0].bias.in(arena_), {rows, embedding.rows, columns, columns},
+                            {0, columns});
+        });
+    }
 }
 
 template <class T>
@@ -50,60 +129,76 @@ void Stream<T>::reset() {
 
 template <class T>
 void Stream<T>::require_same_kernels() const {
-    if (&active_table() != kernels_)
-        throw Invalid("stream: its weights are packed for the instruction set " + std::string(kernels_->name) +
-                      ", but " + active_table().name + " was selected since");
+    if (&active_table() != table_)
+        throw Invalid("stream: its weights are packed for the instruction set " + std::string(table_->name) + ", but " +
+                      active_table().name + " was selected since");
 }
 
 template <class T>
-const T* Stream<T>::step(const T* x) {
+void Stream<T>::advance(const T* x, Index steps, T* y) {
     require_same_kernels();
     const FlushSubnormals flush;
-    const Index width = network_.input(0), columns = network_.gate_columns();
-    const RowBlock<T> block{x, sums_.in(arena_), batch_};
-    kernels<T>().product({&block, 1, width, columns, weights_[0].input, weights_[0].bias, width, columns, Init::bias});
-    return run();
+    multiply_input(layers_[0], x, steps * batch_);
+    run_layers(steps, y);
 }
 
 template <class T>
-const T* Stream<T>::step_ids(const std::int64_t* ids) {
+void Stream<T>::advance_ids(const std::int64_t* ids, Index steps, T* y) {
     require_same_kernels();
     const FlushSubnormals flush;
-    const Index columns = network_.gate_columns();
-    for (Index b = 0; b < batch_; ++b)
-        std::copy_n(table_.in(arena_) + ids[b] * columns, columns, sums_.in(arena_) + b * columns);
-    return run();
+    const Index columns = network_.gate_columns(), width = network_.input(0), rows = steps * batch_;
+    const Layer& first = layers_[0];
+    switch (ids_are_) {
+        case IdsAre::one_hot:
+            for (Index r = 0; r < rows; ++r)
+                kernels_->look_up({nullptr, 0, sums_.in(arena_) + r * columns, columns, 1, first.input.in(arena_),
+                                   width, columns, first.bias.in(arena_), Init::bias, nullptr},
+                                  ids[r]);
+            break;
+        case IdsAre::rows_of_sums:
+            for (Index r = 0; r < rows; ++r)
+                std::copy_n(rows_.in(arena_) + ids[r] * columns, columns, sums_.in(arena_) + r * columns);
+            break;
+        case IdsAre::rows_of_embedding:
+            for (Index r = 0; r < rows; ++r)
+                std::copy_n(rows_.in(arena_) + ids[r] * width, width, embedded_.in(arena_) + r * width);
+            multiply_input(first, embedded_.in(arena_), rows);
+            break;
+    }
+    run_layers(steps, y);
 }
 
 template <class T>
-const T* Stream<T>::run() {
-    const Index h = network_.hidden(), columns = network_.gate_columns(), size = batch_ * h;
-    T* h_row = nullptr;
-    for (Index layer = 0; layer < network_.layers(); ++layer) {
-        const ForwardWeights<T>& w = weights_[static_cast<std::size_t>(layer)];
-        if (layer > 0) {
-            const RowBlock<T> block{h_row, sums_.in(arena_), batch_};
-            kernels<T>().product({&block, 1, h, columns, w.input, w.bias, h, columns, Init::bias});
-        }
-        h_row = state(0) + layer * size;
-        std::copy_n(h_row, size, previous_.in(arena_));
-        // an Elman network's sums stand in its output
-        if (!network_.has_gates()) std::copy_n(sums_.in(arena_), size, h_row);
-        CellForward<T> s{};
+void Stream<T>::multiply_input(const Layer& layer, const T* x, Index rows) {
+    const Index columns = network_.gate_columns(), width = layer.input.k;
+    kernels_->product({x, width, sums_.in(arena_), columns, rows, layer.input.in(arena_), width, columns,
+                       layer.bias.in(arena_), Init::bias, scratch_.in(arena_)});
+}
+
+template <class T>
+void Stream<T>::run_layers(Index steps, T* y) {
+    const Index h = network_.hidden(), size = batch_ * h;
+    const auto run_steps = steps_of(network_, *kernels_);
+    for (Index i = 0; i < network_.layers(); ++i) {
+        const Layer& layer = layers_[static_cast<std::size_t>(i)];
+        T* const below = outputs_.in(arena_);
+        if (i > 0) multiply_input(layer, below, steps * batch_);
+        LayerSteps<T> s{};
+        s.steps = steps;
         s.rows = batch_;
         s.hidden = h;
-        s.gates = sums_.in(arena_);
-        s.ld_gates = columns;
+        s.sums = sums_.in(arena_);
         s.extra = extra_.in(arena_);
-        s.h_prev = previous_.in(arena_);
-        s.ld_h_prev = h;
-        s.h = h_row;
-        s.ld_h = h;
-        if (network_.has_cell_state()) s.c = state(1) + layer * size;
-        s.c_prev = s.c;
-        forward_step(network_, w, s);
+        s.recurrent = layer.recurrent.in(arena_);
+        if (network_.has_extra()) s.recurrent_n = layer.recurrent_n.in(arena_);
+        s.bias_n = layer.bias_n.in(arena_);
+        s.h0 = state(0) + i * size;
+        s.h = i + 1 == network_.layers() && y ? y : below;
+        if (network_.has_cell_state()) s.c = state(1) + i * size;
+        s.scratch = scratch_.in(arena_);
+        run_steps(s);
+        std::copy_n(s.h + (steps - 1) * size, size, state(0) + i * size);
     }
-    return h_row;
 }
 
 template class Stream<float>;

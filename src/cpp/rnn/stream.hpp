@@ -1,39 +1,66 @@
-// One step at a time with weights packed once: for streaming and sampling. Nothing is allocated per step.
+// A network that goes on where it stopped, with weights packed once: for streaming and sampling. Nothing is allocated
+// after it is made. Steps that are given together go through the network together, a layer at a time.
 #pragma once
 
 #include <cstdint>
 #include <vector>
 
 #include "core/memory.hpp"
+#include "core/threads.hpp"
+#include "rnn/matrix.hpp"
 #include "rnn/network.hpp"
-#include "rnn/weights.hpp"
+#include "rnn/stored.hpp"
 
 namespace rnncore {
 
 template <class T>
+struct StreamOptions {
+    Index batch = 1;
+    Storage storage = Storage::full;
+    Matrix<const T> embedding{};  // [V, I]: what ids stand for; without data they are one-hot inputs
+};
+
+template <class T>
 class Stream {
 public:
-    Stream(const Network& network, const T* params, Index batch);  // Invalid for a bidirectional network
+    // Invalid for a bidirectional network.
+    Stream(const Network& network, const T* params, const StreamOptions<T>& options);
 
     const Network& network() const { return network_; }
     Index batch() const { return batch_; }
+    Index most_steps() const { return most_steps_; }  // that one call takes
 
-    const T* step(const T* x);                   // x [B,I] -> h of the last layer [B,H], valid until the next step
-    const T* step_ids(const std::int64_t* ids);  // [B], each within [0, I)
-    T* state(Index which) { return state_[which].in(arena_); }  // [L,B,H]
-    void reset();                                               // to zero
+    // The next `steps` steps, at most most_steps(): x [steps,B,I] -> y [steps,B,H], null: only the state is wanted.
+    void advance(const T* x, Index steps, T* y);
+    void advance_ids(const std::int64_t* ids, Index steps, T* y);  // [steps,B], each within [0, I) or [0, V)
+
+    T* state(Index which) { return state_[which].in(arena_); }                                     // [L,B,H]
+    const T* hidden() { return state(0) + (network_.layers() - 1) * batch_ * network_.hidden(); }  // [B,H]
+    void reset();                                                                                  // to zero
 
 private:
+    struct Layer {
+        StoredMatrix<T> input, recurrent, recurrent_n;
+        Arena::Slot<T> bias, bias_n;
+    };
+
+    void reserve(const StreamOptions<T>& options);
+    void fill(const T* params, const Matrix<const T>& embedding);
     void require_same_kernels() const;
-    const T* run();  // the sums of the first layer are in place
+    void multiply_input(const Layer& layer, const T* x, Index rows);  // sums = W_ih x + b
+    void run_layers(Index steps, T* y);                               // the sums of the first layer are in place
 
     const Network network_;
-    const KernelTable* kernels_;  // that the weights are packed for
-    Index batch_;
+    const KernelTable* table_;  // that the weights are packed for
+    const StorageKernels<T>* kernels_;
+    Index batch_, most_steps_;
     Arena arena_;
-    std::vector<ForwardWeights<T>> weights_;
-    Arena::Slot<T> state_[2], previous_, sums_, extra_;
-    Arena::Slot<T> table_;  // [I, G*H] W_ih^T + bias, for one-hot inputs
+    std::vector<Layer> layers_;
+    Arena::Slot<T> state_[2], sums_, outputs_, extra_;
+    Arena::Slot<char> scratch_;
+    // Ids with an embedding: its rows, or what the first layer's sums start from for each id, embedding W_ih^T + b.
+    enum class IdsAre { one_hot, rows_of_embedding, rows_of_sums } ids_are_ = IdsAre::one_hot;
+    Arena::Slot<T> rows_, embedded_;
 };
 
 }  // namespace rnncore

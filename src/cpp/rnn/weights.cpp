@@ -26,6 +26,20 @@ Arena::Slot<T> reserve_packed(Arena& arena, const Kernels<T>& kernels, Index k, 
 }  // namespace
 
 template <class T>
+void fill_biases(const Network& net, const T* params, const ParameterOffsets& at, T* bias, T* bias_extra) {
+    const Index h = net.hidden(), fused = net.fused_columns(), columns = net.gate_columns();
+    std::fill_n(bias, columns, T(0));
+    std::fill_n(bias_extra, h, T(0));
+    if (!net.bias()) return;
+    std::copy_n(params + at.bias_ih, columns, bias);
+    // Reset after the product: b_hn belongs to the product, inside the brackets r * (W_hn h + b_hn).
+    const bool separate = net.cell() == CellKind::gru_after;
+    const T* bias_hh = params + at.bias_hh;
+    for (Index i = 0; i < (separate ? fused : columns); ++i) bias[i] += bias_hh[i];
+    if (separate) std::copy_n(bias_hh + fused, h, bias_extra);
+}
+
+template <class T>
 PackedForward<T>::PackedForward(Arena& arena, const Kernels<T>& kernels, const Network& network, Index layer,
                                 bool one_hot)
     : kernels_(&kernels), network_(&network), layer_(layer), one_hot_(one_hot) {
@@ -50,20 +64,9 @@ ForwardWeights<T> PackedForward<T>::fill(const Arena& arena, const T* params, In
     if (net.has_extra())
         w.extra = pack_transposed(*kernels_, params + at.weight_hh + fused * h, h, h, extra_.in(arena));
 
-    T* bias = bias_.in(arena);
-    T* bias_extra = bias_extra_.in(arena);
-    std::fill_n(bias, columns, T(0));
-    std::fill_n(bias_extra, h, T(0));
-    if (net.bias()) {
-        std::copy_n(params + at.bias_ih, columns, bias);
-        // Reset after the product: b_hn belongs to the product, inside the brackets r * (W_hn h + b_hn).
-        const bool separate = net.cell() == CellKind::gru_after;
-        const T* bias_hh = params + at.bias_hh;
-        for (Index i = 0; i < (separate ? fused : columns); ++i) bias[i] += bias_hh[i];
-        if (separate) std::copy_n(bias_hh + fused, h, bias_extra);
-    }
-    w.bias = bias;
-    w.bias_extra = bias_extra;
+    fill_biases(net, params, at, bias_.in(arena), bias_extra_.in(arena));
+    w.bias = bias_.in(arena);
+    w.bias_extra = bias_extra_.in(arena);
     return w;
 }
 
@@ -91,6 +94,8 @@ BackwardWeights<T> PackedBackward<T>::fill(const Arena& arena, const T* params, 
     return w;
 }
 
+template void fill_biases<float>(const Network&, const float*, const ParameterOffsets&, float*, float*);
+template void fill_biases<double>(const Network&, const double*, const ParameterOffsets&, double*, double*);
 template class PackedForward<float>;
 template class PackedForward<double>;
 template class PackedBackward<float>;

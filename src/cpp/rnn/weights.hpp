@@ -32,6 +32,10 @@ struct BackwardWeights {
     const T* extra;  // W_hn           [H, H], GRU only
 };
 
+// What the sums start from: bias [G*H], and bias_extra [H] for the product with W_hn (reset after).
+template <class T>
+void fill_biases(const Network& network, const T* params, const ParameterOffsets& at, T* bias, T* bias_extra);
+
 // Takes memory for, and fills, the packed weights. reserve before Arena::take; fill may be divided among threads by
 // direction: each object is filled by one of them.
 template <class T>

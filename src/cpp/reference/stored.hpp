@@ -1,0 +1,133 @@
+// Products with weights in a storage, and the steps of a stream, element by element.
+#pragma once
+
+#include <algorithm>
+#include <bit>
+#include <cfloat>
+#include <cmath>
+#include <cstdint>
+
+#include "kernels/table.hpp"
+#include "reference/cells.hpp"
+#include "reference/products.hpp"
+
+namespace rnncore::reference {
+
+// x [n] = q * scale with q in [-127, 127]; in single precision, and up to the next of 16 bits, which is part of the format
+template <class T>
+float scale_of_row(const T* x, Index n) {
+    float greatest = 0;
+    for (Index i = 0; i < n; ++i) {
+        const auto magnitude = static_cast<float>(std::fabs(x[i]));
+        if (!(magnitude <= greatest)) greatest = magnitude;
+        if (std::isnan(greatest)) break;
+    }
+    if (greatest < 127 * FLT_MIN) return 1;
+    const auto bits = std::bit_cast<std::uint32_t>(greatest / 127);
+    return std::bit_cast<float>((bits + 0xFF) & ~0xFFu);
+}
+
+template <class T>
+double quantized(T x, float scale) {
+    return std::nearbyint(static_cast<float>(x) / scale);
+}
+
+// A row of W: its scale, then its k elements divided by it.
+template <class T, Storage S>
+Index packed_bytes(Index k, Index n) {
+    return n * (k + 1) * static_cast<Index>(sizeof(T));
+}
+
+inline Index no_scratch(Index) { return 0; }
+
+template <class T, Storage S>
+void pack_storage(const StoragePacking<T>& p) {
+    for (Index n = 0; n < p.n; ++n) {
+        const T* from = p.weight + n * p.stride;
+        T* row = static_cast<T*>(p.packed) + n * (p.k + 1);
+        row[0] = S == Storage::int8 ? static_cast<T>(scale_of_row(from, p.k)) : T(1);
+        for (Index k = 0; k < p.k; ++k) {
+            row[k + 1] = S == Storage::full       ? from[k]
+                         : S == Storage::bfloat16 ? static_cast<T>(rounded(static_cast<float>(from[k])))
+                                                  : static_cast<T>(quantized(from[k], static_cast<float>(row[0])));
+        }
+    }
+}
+
+// c[m, n] = init + sum over k of a[m, k] W[n, k]
+template <class T, Storage S>
+void few_rows(const FewRows<T>& p) {
+    for (Index m = 0; m < p.rows; ++m) {
+        const T* a = p.a + m * p.lda;
+        const float scale = S == Storage::int8 ? scale_of_row(a, p.k) : 1.0f;
+        for (Index n = 0; n < p.n; ++n) {
+            const T* row = static_cast<const T*>(p.packed) + n * (p.k + 1);
+            T& c = p.c[m * p.ldc + n];
+            double sum = 0;
+            for (Index k = 0; k < p.k; ++k)
+                sum += (S == Storage::int8 ? quantized(a[k], scale) : double(a[k])) * double(row[k + 1]);
+            const double init = p.init == Init::zero ? 0.0 : p.init == Init::bias ? double(p.bias[n]) : double(c);
+            c = static_cast<T>(init + sum * double(row[0]) * double(scale));
+        }
+    }
+}
+
+template <class T, Storage S>
+void look_up(const FewRows<T>& p, Index index) {
+    for (Index n = 0; n < p.n; ++n) {
+        const T* row = static_cast<const T*>(p.packed) + n * (p.k + 1);
+        p.c[n] = static_cast<T>(double(p.bias[n]) + double(row[0]) * double(row[index + 1]));
+    }
+}
+
+enum class StreamCell { rnn, lstm, gru_after, gru_before };
+
+template <class T, Storage S, StreamCell C, Nonlinearity F = Nonlinearity::tanh>
+void run_steps(const LayerSteps<T>& l) {
+    const Index h = l.hidden, gates = C == StreamCell::rnn ? 1 : C == StreamCell::lstm ? 4 : 3;
+    const Index fused = gates == 3 ? 2 * h : gates * h;
+    for (Index t = 0; t < l.steps; ++t) {
+        CellForward<T> s{};
+        s.rows = l.rows;
+        s.hidden = s.ld_h_prev = s.ld_h = h;
+        s.gates = l.sums + t * l.rows * gates * h;
+        s.ld_gates = gates * h;
+        s.extra = l.extra;
+        s.h_prev = t == 0 ? l.h0 : l.h + (t - 1) * l.rows * h;
+        s.h = l.h + t * l.rows * h;
+        s.c_prev = s.c = l.c;
+        few_rows<T, S>({s.h_prev, h, s.gates, s.ld_gates, l.rows, l.recurrent, h, fused, nullptr, Init::keep, nullptr});
+        if constexpr (C == StreamCell::rnn) {
+            std::copy_n(s.gates, l.rows * h, s.h);
+            rnn_forward<F>(s);
+        } else if constexpr (C == StreamCell::lstm) {
+            lstm_forward(s);
+        } else if constexpr (C == StreamCell::gru_after) {
+            few_rows<T, S>({s.h_prev, h, s.extra, h, l.rows, l.recurrent_n, h, h, l.bias_n, Init::bias, nullptr});
+            gru_after_forward(s);
+        } else {
+            gru_before_gates(s);
+            few_rows<T, S>(
+                {s.extra, h, s.gates + 2 * h, s.ld_gates, l.rows, l.recurrent_n, h, h, nullptr, Init::keep, nullptr});
+            gru_before_output(s);
+        }
+    }
+}
+
+template <class T, Storage S>
+constexpr StorageKernels<T> storage = {
+    .packed_bytes = packed_bytes<T, S>,
+    .scratch_bytes = no_scratch,
+    .pack = pack_storage<T, S>,
+    .product = few_rows<T, S>,
+    .look_up = look_up<T, S>,
+    .rnn_steps = {run_steps<T, S, StreamCell::rnn, Nonlinearity::tanh>,
+                  run_steps<T, S, StreamCell::rnn, Nonlinearity::relu>,
+                  run_steps<T, S, StreamCell::rnn, Nonlinearity::sigmoid>,
+                  run_steps<T, S, StreamCell::rnn, Nonlinearity::identity>},
+    .lstm_steps = run_steps<T, S, StreamCell::lstm>,
+    .gru_after_steps = run_steps<T, S, StreamCell::gru_after>,
+    .gru_before_steps = run_steps<T, S, StreamCell::gru_before>,
+};
+
+}  // namespace rnncore::reference
