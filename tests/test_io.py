@@ -216,7 +216,7 @@ def linear(**options: Any) -> dict[str, str]:
         ({"rnncore": "{"}, "metadata are no JSON"),
         ({"rnncore": "1"}, "no 'version'"),
         ({"rnncore": "{}"}, "no 'version'"),
-        (described(version=2), "expected version 1 .*got version 2"),
+        (described(version=3), "expected version 1 or 2 .*got version 3"),
         (described(version="one"), "version 'one'"),
         (described(), "no 'class'"),
         (described(**{"class": "Linear"}), "no 'config'"),

@@ -58,8 +58,11 @@ class Sampled(ABC):
     tokenizer: CharTokenizer | None
 
     @abstractmethod
-    def sampler(self) -> _core.Sampler:
-        """Return the kernel's sampler of one sequence, with the present parameters."""
+    def sampler(self, weights: str | None = None) -> _core.Sampler:
+        """Return the kernel's sampler of one sequence, with the present parameters.
+
+        `weights` is how it stores the matrices; None is the model's own choice.
+        """
 
     def encode(self, tokens: str | IdsLike, name: str = "tokens") -> NDArray[np.int64]:
         """Return the ids [N] of a text, or ids checked to be integers [N]; errors name `name`.
@@ -93,6 +96,7 @@ class Sampled(ABC):
         top_k: int = ...,
         top_p: float = ...,
         rng: np.random.Generator | int | None = ...,
+        weights: str | None = ...,
     ) -> str: ...
     @overload
     def sample(
@@ -103,6 +107,7 @@ class Sampled(ABC):
         top_k: int = ...,
         top_p: float = ...,
         rng: np.random.Generator | int | None = ...,
+        weights: str | None = ...,
     ) -> NDArray[np.int64]: ...
     def sample(
         self,
@@ -112,6 +117,7 @@ class Sampled(ABC):
         top_k: int = 0,
         top_p: float = 1.0,
         rng: np.random.Generator | int | None = None,
+        weights: str | None = None,
     ) -> str | NDArray[np.int64]:
         """Continue a prompt by ``length`` tokens, drawn one after the other in the kernel.
 
@@ -125,6 +131,10 @@ class Sampled(ABC):
             See `Sampling`.
         rng : numpy Generator, int or None
             The same seed draws the same tokens.
+        weights : {"float32", "bfloat16", "int8"} or None
+            How the matrices are stored while the model reads and writes, see
+            `rnncore.layers.Stream`: fewer bits are faster, at other probabilities. None is the
+            model's own choice.
 
         Returns
         -------
@@ -141,7 +151,7 @@ class Sampled(ABC):
         """
         count = size("length", length, 0)
         _memory.require(8 * count, f"length: {count} tokens")
-        ids = self._primed(prompt, Sampling(temperature, top_k, top_p), rng)(count, 0)
+        ids = self._primed(prompt, Sampling(temperature, top_k, top_p), rng, weights)(count, 0)
         if isinstance(prompt, str) and self.tokenizer is not None:
             return prompt + self.tokenizer.decode(ids)
         return ids
@@ -155,6 +165,7 @@ class Sampled(ABC):
         top_k: int = ...,
         top_p: float = ...,
         rng: np.random.Generator | int | None = ...,
+        weights: str | None = ...,
     ) -> Iterator[str]: ...
     @overload
     def generate(
@@ -165,6 +176,7 @@ class Sampled(ABC):
         top_k: int = ...,
         top_p: float = ...,
         rng: np.random.Generator | int | None = ...,
+        weights: str | None = ...,
     ) -> Iterator[int]: ...
     def generate(
         self,
@@ -174,6 +186,7 @@ class Sampled(ABC):
         top_k: int = 0,
         top_p: float = 1.0,
         rng: np.random.Generator | int | None = None,
+        weights: str | None = None,
     ) -> Iterator[str] | Iterator[int]:
         """Yield each new token, text or id, as soon as it is drawn: generator form of `sample`.
 
@@ -181,7 +194,7 @@ class Sampled(ABC):
         repeated. Later changes of the parameters have no effect.
         """
         count = size("length", length, 0)
-        draw = self._primed(prompt, Sampling(temperature, top_k, top_p), rng)
+        draw = self._primed(prompt, Sampling(temperature, top_k, top_p), rng, weights)
         pieces = (draw(1, i) for i in range(count))
         if isinstance(prompt, str) and self.tokenizer is not None:
             return map(self.tokenizer.decode, pieces)
@@ -192,6 +205,7 @@ class Sampled(ABC):
         prompt: str | IdsLike,
         sampling: Sampling,
         rng: np.random.Generator | int | None,
+        weights: str | None,
     ) -> Callable[[int, int], NDArray[np.int64]]:
         """Read the prompt; return the function (count, counter) -> ids that continues it.
 
@@ -201,7 +215,7 @@ class Sampled(ABC):
         ids = self.encode(prompt, "prompt")
         if not ids.size:
             raise ValueError("prompt: expected at least one token, got none")
-        sampler = self.sampler()
+        sampler = self.sampler(weights)
         sampler.feed(ids)
         top_k = min(sampling.top_k, self.vocab_size)
         seed = int(generator(rng).integers(2**63))

@@ -4,6 +4,9 @@ The metadata of the file have one entry ``rnncore``, a JSON object with ``versio
 format), ``class`` (name of the layer or model), ``config`` (its constructor's arguments) and
 ``vocabulary``. One entry, because the order of several is random and equal models are to be equal
 files.
+
+Where the configuration has ``weights`` of "bfloat16" or "int8" (and the version is 2), the matrices
+are stored in that form, see `rnncore._narrow`.
 """
 
 from __future__ import annotations
@@ -21,11 +24,13 @@ import rnncore
 from rnncore import _memory
 from rnncore._check import Array, describe
 from rnncore._files import as_path, replacing, require_regular
+from rnncore._narrow import narrowed, widened
 from rnncore.layers import Module
 
 __all__ = ["load", "save"]
 
-_VERSION = 1
+#: Versions of the format: 2 has narrow weights, which readers of 1 do not know.
+_VERSION, _VERSION_NARROW = 1, 2
 
 
 def save(model: Module, path: str | os.PathLike[str]) -> None:
@@ -46,19 +51,24 @@ def save(model: Module, path: str | os.PathLike[str]) -> None:
     ------
     TypeError
         If `model` is no model or layer.
+    ValueError
+        If its ``weights`` are to be narrow and a matrix is not finite.
     OSError
         If the file cannot be written; nothing is changed or left behind.
     """
     if not isinstance(model, Module):
         raise TypeError(f"model: expected a model or layer, got {describe(model)}")
+    config = model.config()
+    weights = config.get("weights")
     description = {
-        "version": _VERSION,
+        "version": _VERSION if weights is None else _VERSION_NARROW,
         "class": _class_name(type(model)),
-        "config": model.config(),
+        "config": config,
         "vocabulary": model.vocabulary(),
     }
     _memory.require(2 * model.flat_params.nbytes, f"the file image of {model!r}")
-    content = safetensors.numpy.save(dict(model.params), {"rnncore": json.dumps(description)})
+    arrays = dict(model.params) if weights is None else narrowed(model.params, weights)
+    content = safetensors.numpy.save(arrays, {"rnncore": json.dumps(description)})
     with replacing(path) as file:
         file.write(content)
 
@@ -76,7 +86,8 @@ def load(path: str | os.PathLike[str]) -> Any:
     Returns
     -------
     model : model or layer
-        Of the class that was saved, with the same parameters, configuration and vocabulary.
+        Of the class that was saved, with the same parameters, configuration and vocabulary. Where
+        its ``weights`` were narrow, the parameters are the rounded ones.
 
     Raises
     ------
@@ -92,6 +103,8 @@ def load(path: str | os.PathLike[str]) -> Any:
     try:
         kind = _find_class(description["class"])
         model = kind.from_config(description["config"], description["vocabulary"])
+        if description["version"] == _VERSION_NARROW:
+            arrays = widened(arrays, description["config"]["weights"])
         model.load_state_dict(arrays)
     except KeyError as error:
         raise ValueError(f"{path}: damaged rnncore file: no {error} in its metadata") from None
@@ -132,10 +145,10 @@ def _description(path: Path, metadata: dict[str, str]) -> dict[str, Any]:
         raise ValueError(f"{path}: damaged rnncore file: metadata are no JSON: {error}") from None
     if not isinstance(description, dict) or "version" not in description:
         raise ValueError(f"{path}: damaged rnncore file: no 'version' in its metadata")
-    if description["version"] != _VERSION:
+    if description["version"] not in (_VERSION, _VERSION_NARROW):
         raise ValueError(
-            f"{path}: expected version {_VERSION} of the file format, got version "
-            f"{description['version']!r}; a newer rnncore may read it"
+            f"{path}: expected version {_VERSION} or {_VERSION_NARROW} of the file format, got "
+            f"version {description['version']!r}; a newer rnncore may read it"
         )
     return description
 

@@ -1,4 +1,4 @@
-"""The command ``rnncore``: train, sample, score, info, bench.
+"""The command ``rnncore``: train, sample, score, quantize, info, bench.
 
 Results go to standard output. An error is one line on standard error and exit status 2; Ctrl-C is
 exit status 130.
@@ -12,12 +12,19 @@ from collections.abc import Sequence
 from io import StringIO
 
 import rnncore
-from rnncore.cli import bench, info, sample, score, train
+from rnncore.cli import bench, info, quantize, sample, score, train
 from rnncore.cli.parser import Parser
 
 __all__ = ["main"]
 
-_COMMANDS = {"train": train, "sample": sample, "score": score, "info": info, "bench": bench}
+_COMMANDS = {
+    "train": train,
+    "sample": sample,
+    "score": score,
+    "quantize": quantize,
+    "info": info,
+    "bench": bench,
+}
 _INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 
 

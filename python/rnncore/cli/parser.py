@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, NoReturn
 
-__all__ = ["OptionGroup", "Parser", "dataclass_defaults", "keywords"]
+__all__ = ["OptionGroup", "Parser", "add_weights", "dataclass_defaults", "keywords"]
 
 
 class Parser(argparse.ArgumentParser):
@@ -16,6 +16,16 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raise ValueError instead of printing the usage and leaving the process."""
         raise ValueError(f"{message}; see {self.prog} --help")
+
+
+def add_weights(parser: argparse.ArgumentParser) -> None:
+    """Add the option ``--weights`` of the commands that run a model without training it."""
+    parser.add_argument(
+        "--weights",
+        metavar="FORM",
+        help="float32, bfloat16 or int8: fewer bits are faster and less exact (default: as the "
+        "file says)",
+    )
 
 
 class OptionGroup:

@@ -6,6 +6,7 @@ import argparse
 import sys
 
 from rnncore.cli.files import load_language_model
+from rnncore.cli.parser import add_weights
 
 __all__ = ["HELP", "add_options", "run"]
 
@@ -46,13 +47,20 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seed", type=int, metavar="N", help="same text every time (default: another each time)"
     )
+    add_weights(parser)
 
 
 def run(given: argparse.Namespace) -> int:
     """Run the command; return the exit status."""
     model = load_language_model(given.model)
     pieces = model.generate(
-        given.prompt, given.length, given.temperature, given.top_k, given.top_p, given.seed
+        given.prompt,
+        given.length,
+        given.temperature,
+        given.top_k,
+        given.top_p,
+        given.seed,
+        given.weights,
     )
     sys.stdout.write(given.prompt)
     for piece in pieces:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnncore.cli.files import load_language_model, read_text
+from rnncore.cli.parser import add_weights
 from rnncore.models import LanguageModel
 from rnncore.progress import perplexity
 
@@ -36,11 +37,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="the model remembers the lines before; without it each line stands alone",
     )
+    add_weights(parser)
 
 
 def run(given: argparse.Namespace) -> int:
     """Run the command; return the exit status."""
     model = load_language_model(given.model)
+    if given.weights is not None:
+        model.weights = given.weights
     lines = _standard_input() if given.file is None else StringIO(read_text(given.file))
     total, count, num_lines = 0.0, 0, 0
     for scores in (_contiguous if given.contiguous else _separate)(model, lines):

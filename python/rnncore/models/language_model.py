@@ -11,6 +11,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from rnncore import _core
 from rnncore._check import Array, Ids, check_shape, choice, describe, ids_array, instance, size
+from rnncore._narrow import storage
 from rnncore.data import IGNORED, Batches, IdsLike
 from rnncore.decode import Sampled
 from rnncore.layers import GRU, LSTM, RNN, Dropout, Embedding, Linear
@@ -64,7 +65,9 @@ class LanguageModel(Trainable, Sampled):
         Type of the parameters.
     compute : "bfloat16" or None
         What the operands of the products of recurrent and output layers are rounded to, see `RNN`.
-        Sampling reads the weights as they are.
+        Sampling does without.
+    weights : {"bfloat16", "int8"} or None
+        See `weights`.
     rng : numpy Generator, int or None
         Source of the initial parameters and of dropout.
     **cell_options
@@ -99,10 +102,12 @@ class LanguageModel(Trainable, Sampled):
         initialization: Initialization | None = None,
         dtype: DTypeLike = np.float32,
         compute: str | None = None,
+        weights: str | None = None,
         rng: np.random.Generator | int | None = None,
         **cell_options: Any,
     ) -> None:
         super().__init__(dtype, rng)
+        self.weights = weights
         self.vocab_size = size("vocab_size", vocab_size)
         if tokenizer is not None:
             instance("tokenizer", tokenizer, CharTokenizer)
@@ -155,6 +160,7 @@ class LanguageModel(Trainable, Sampled):
             "dropout": self.rnn.dropout,
             "dtype": self.dtype.name,
             **({} if self.rnn.compute is None else {"compute": self.rnn.compute}),
+            **({} if self.weights is None else {"weights": self.weights}),
             **self._cell_options,
         }
 
@@ -268,13 +274,16 @@ class LanguageModel(Trainable, Sampled):
         return loss / count, state
 
     # --- scoring ---------------------------------------------------------------------------------
-    def score(self, tokens: str | IdsLike) -> NDArray[np.float64]:
+    def score(self, tokens: str | IdsLike, weights: str | None = None) -> NDArray[np.float64]:
         """Log-probability of every token but the first, given all tokens before it.
 
         Parameters
         ----------
         tokens : str, or integers [N]
             Text needs a tokenizer. Any length fits in memory: the text is read in pieces.
+        weights : {"float32", "bfloat16", "int8"} or None
+            How the matrices are stored, see `rnncore.layers.Stream`; None is the model's own
+            choice, `weights`. Narrow ones take one step after the other, as sampling does.
 
         Returns
         -------
@@ -285,9 +294,11 @@ class LanguageModel(Trainable, Sampled):
         ------
         TypeError, ValueError
             When tokens are not integers [N], an id lies outside [0, V), a character is not in the
-            vocabulary, or the model has no vocabulary for text.
+            vocabulary, the model has no vocabulary for text, or `weights` is not as above.
         """
         ids = self.encode(tokens)
+        if self._storage(weights) != "full":
+            return self.sampler(weights).score(ids)
         scores = np.zeros(max(0, len(ids) - 1))
         state: Any = None
         for start in range(0, len(scores), _SCORED_AT_ONCE):
@@ -296,7 +307,7 @@ class LanguageModel(Trainable, Sampled):
             scores[piece] = -self._token_losses(y, ids[1:][piece])
         return scores
 
-    def perplexity(self, tokens: str | IdsLike) -> float:
+    def perplexity(self, tokens: str | IdsLike, weights: str | None = None) -> float:
         """Perplexity of a text: exp of the mean negative log-probability, see `score`.
 
         Raises
@@ -304,19 +315,46 @@ class LanguageModel(Trainable, Sampled):
         ValueError
             When there are fewer than two tokens; otherwise as `score`.
         """
-        scores = self.score(tokens)
+        scores = self.score(tokens, weights)
         if not scores.size:
             raise ValueError("tokens: expected at least 2 for a perplexity, got fewer")
         return perplexity(-float(scores.mean()))
 
-    def sampler(self) -> _core.Sampler:
-        """Return the kernel's sampler of one sequence, with the present parameters."""
+    @property
+    def weights(self) -> str | None:
+        """How files, `score`, `sample` and `generate` hold the matrices; None: as they are.
+
+        "bfloat16" or "int8" make the file smaller and sampling faster, see
+        `rnncore.layers.Stream`. The parameters themselves keep their dtype and every other method
+        uses them as they are; those of a model read from such a file are the rounded ones.
+
+        >>> model = LanguageModel(vocab_size=100, hidden_size=32, rng=0)
+        >>> model.weights = "int8"
+        >>> len(model.sample([1], 10))
+        10
+        """
+        return self._weights
+
+    @weights.setter
+    def weights(self, value: str | None) -> None:
+        self._weights = None if storage(value, self.dtype) == "full" else value
+
+    def _storage(self, weights: str | None) -> str:
+        """The kernel's name of what is asked for, or else of the model's choice."""
+        return storage(self.weights if weights is None else weights, self.dtype)
+
+    def sampler(self, weights: str | None = None) -> _core.Sampler:
+        """Return the kernel's sampler of one sequence, with the present parameters.
+
+        `weights` is how it stores the matrices; None is the model's own choice.
+        """
         return _core.Sampler(
             self.rnn.network,
             self.rnn.flat_params,
             None if self.embedding is None else self.embedding.params["weight"],
             self.output.params["weight"],
             self.output.params.get("bias"),
+            self._storage(weights),
         )
 
     # --- training on text ------------------------------------------------------------------------
