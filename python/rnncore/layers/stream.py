@@ -117,7 +117,7 @@ class Stream(Generic[State]):
 
         Examples
         --------
-        >>> import rnncore as rc
+        >>> import numpy as np, rnncore as rc
         >>> stream = rc.GRU(3, 8, rng=0).stream()
         >>> stream.run(np.zeros((100, 3), np.float32)).shape
         (100, 8)

@@ -1,0 +1,277 @@
+"""Language models with bfloat16 or int8 weights: scores, samples, files, and the commands."""
+
+import copy
+import json
+import pickle
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import safetensors.numpy
+
+import rnncore as rc
+from commands import write_model, write_text
+from language_models import MODELS, make_model
+from refusal import refuses
+from rnncore import _narrow
+from rnncore.cli import main
+
+NARROW = ("bfloat16", "int8")
+IDS = np.random.default_rng(0).integers(0, 7, 300)
+
+
+def rounded(model: rc.LanguageModel, weights: str) -> rc.LanguageModel:
+    """The model with the parameters that the narrow form stands for."""
+    other = copy.deepcopy(model)
+    other.load_state_dict(_narrow.widened(_narrow.narrowed(model.params, weights), weights))
+    return other
+
+
+# --- scoring and sampling ------------------------------------------------------------------------
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", MODELS)
+def test_the_sampler_scores_as_the_model_does(name: str, dtype: Any) -> None:
+    model = make_model(name, dtype)
+    scores = model.sampler().score(IDS)
+    np.testing.assert_allclose(scores, model.score(IDS), rtol=0, atol=1e-5)
+    # in pieces: what was fed before counts, and the first token of a piece has no score
+    sampler = model.sampler()
+    sampler.feed(IDS[:100])
+    np.testing.assert_allclose(sampler.score(IDS[100:]), scores[100:], rtol=0, atol=1e-6)
+    assert sampler.score(IDS[:0]).shape == sampler.score(IDS[:1]).shape == (0,)
+
+
+@pytest.mark.parametrize("weights", NARROW)
+@pytest.mark.parametrize("name", MODELS)
+def test_narrow_scores(isa: str, name: str, weights: str) -> None:
+    model = make_model(name)
+    model.flat_params *= 2  # far from uniform
+    scores = model.score(IDS, weights)
+    # bfloat16 weights leave everything else in float32, so that only roundings differ; int8 rounds
+    # the states too, by 1/254 of their greatest, and six of them make a logit.
+    limit = 1e-5 if weights == "bfloat16" else 3e-2
+    if model.embedding is None:
+        np.testing.assert_allclose(scores, rounded(model, weights).score(IDS), rtol=0, atol=limit)
+    # with an embedding the first product may be folded from the parameters as they are
+    np.testing.assert_allclose(scores, model.score(IDS), rtol=0, atol=0.1)
+    assert np.max(np.abs(scores - model.score(IDS))) > 1e-5  # it is not float32 that ran
+    # the model's own choice
+    model.weights = weights
+    np.testing.assert_array_equal(model.score(IDS), scores)
+    assert model.perplexity(IDS) == pytest.approx(np.exp(-scores.mean()))
+    np.testing.assert_array_equal(model.score(IDS, "float32"), make_float(model).score(IDS))
+
+
+def make_float(model: rc.LanguageModel) -> rc.LanguageModel:
+    other = copy.deepcopy(model)
+    other.weights = None
+    return other
+
+
+@pytest.mark.parametrize(("vocabulary", "width"), [(5, 30), (200, 2)], ids=["folded", "rows"])
+@pytest.mark.parametrize("weights", ["float32", *NARROW])
+def test_embeddings_folded_and_not(vocabulary: int, width: int, weights: str) -> None:
+    """V*G*H against E*(V + G*H): 240 and 1590, 9600 and 496."""
+    model = rc.LanguageModel(
+        vocabulary, "gru", embedding_size=width, hidden_size=16, num_layers=1, rng=0
+    )
+    ids = np.random.default_rng(1).integers(0, vocabulary, 200)
+    scores = model.sampler(weights).score(ids)
+    limit = {"float32": 1e-5, "bfloat16": 1e-2, "int8": 5e-2}[weights]
+    np.testing.assert_allclose(scores, model.score(ids), rtol=0, atol=limit)
+
+
+@pytest.mark.parametrize("weights", NARROW)
+def test_samples_come_from_the_narrow_distribution(weights: str) -> None:
+    model = make_model("lstm")
+    model.flat_params *= 4
+    drawn = model.sample([1, 4, 2], 60, temperature=0, weights=weights)
+    ids = np.array([1, 4, 2, *drawn])
+    chosen = model.score(ids, weights)[2:]
+    for place, token in enumerate(drawn):
+        others = [t for t in range(7) if t != token]
+        for other in others[:2]:
+            changed = [*ids[: place + 3], other]
+            assert model.score(changed, weights)[-1] <= chosen[place]
+    options: dict[str, Any] = {"rng": 3, "weights": weights}
+    pieces = list(model.generate([1], 40, **options))
+    np.testing.assert_array_equal(model.sample([1], 40, **options), pieces)
+
+
+def test_threads_change_no_bit() -> None:
+    model, before = make_model("gru before embedded"), rc.get_num_threads()
+    try:
+        results = []
+        for threads in (1, 2, 3, 5):
+            rc.set_num_threads(threads)
+            results.append([model.score(IDS, weights).tobytes() for weights in NARROW])
+        assert all(result == results[0] for result in results)
+    finally:
+        rc.set_num_threads(before)
+
+
+# --- files ---------------------------------------------------------------------------------------
+@pytest.mark.parametrize("weights", NARROW)
+@pytest.mark.parametrize("name", MODELS)
+def test_files(tmp_path: Path, name: str, weights: str) -> None:
+    model = make_model(name, hidden_size=40)
+    full, path, again = tmp_path / "full", tmp_path / "narrow", tmp_path / "again"
+    rc.save(model, full)
+    model.weights = weights
+    rc.save(model, path)
+    read = rc.load(path)
+    assert read.weights == weights
+    for parameter, value in rounded(model, weights).params.items():
+        np.testing.assert_array_equal(read.params[parameter], value)
+    # Rounding what is rounded changes no bit: equal files, and, without an embedding, whose
+    # product with the first weights is made from the parameters as they are, equal scores.
+    rc.save(read, again)
+    assert again.read_bytes() == path.read_bytes()
+    if model.embedding is None and name != "gru":  # one-hot rows of these are looked up
+        np.testing.assert_array_equal(read.score(IDS), model.score(IDS))
+    np.testing.assert_allclose(read.score(IDS), model.score(IDS), rtol=0, atol=0.1)
+    share = path.stat().st_size / full.stat().st_size
+    assert share < {"bfloat16": 0.7, "int8": 0.55}[weights]  # biases, scales and a header remain
+
+
+def test_forms_in_files(tmp_path: Path) -> None:
+    model = make_model("lstm embedded")
+    for weights, dtype in (("bfloat16", np.uint16), ("int8", np.int8)):
+        model.weights = weights
+        rc.save(model, tmp_path / "model")
+        arrays = safetensors.numpy.load_file(tmp_path / "model")
+        for name, value in model.params.items():
+            assert arrays[name].dtype == (dtype if value.ndim == 2 else np.float32)
+            assert (name + ".scale" in arrays) == (weights == "int8" and value.ndim == 2)
+
+
+def test_the_choice_is_copied_and_pickled() -> None:
+    model = make_model("lstm", weights="int8")
+    for other in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        assert other.weights == "int8"
+        np.testing.assert_array_equal(other.flat_params, model.flat_params)
+    model.weights = "float32"
+    assert model.weights is None
+    assert "weights" not in model.config()
+
+
+def test_bad_choices(tmp_path: Path) -> None:
+    for weights, error in (("int4", ValueError), (8, TypeError), ("float64", ValueError)):
+        with pytest.raises(error, match=r"^weights: "):
+            make_model("lstm", weights=weights)
+        model = make_model("lstm")
+        for call in (
+            lambda m=model, w=weights: m.score(IDS, w),
+            lambda m=model, w=weights: m.sample([1], 1, weights=w),
+            lambda m=model, w=weights: setattr(m, "weights", w),
+        ):
+            refuses(model, call, error, "weights", repr(weights))
+    with pytest.raises(ValueError, match=r"weights: expected .*'float64'"):
+        make_model("lstm", np.float64, weights="int8")
+    path = tmp_path / "model"
+    for bad in (np.nan, np.inf):
+        model = make_model("lstm", weights="int8")
+        rc.save(model, path)
+        before = path.read_bytes()
+        model.params["output.weight"][2, 1] = bad
+        with pytest.raises(ValueError, match=r"output\.weight: expected finite numbers"):
+            rc.save(model, path)
+        assert path.read_bytes() == before
+
+
+def test_damaged_files(tmp_path: Path) -> None:
+    path = tmp_path / "model"
+    rc.save(make_model("lstm", weights="int8"), path)
+    arrays = safetensors.numpy.load_file(path)
+    with safetensors.safe_open(path, framework="np") as content:
+        metadata = content.metadata()
+    description = json.loads(metadata["rnncore"])
+
+    def damaged(message: str, arrays: dict[str, Any], **changes: Any) -> None:
+        changed = {"rnncore": json.dumps({**description, **changes})}
+        safetensors.numpy.save_file(arrays, path, changed)
+        with pytest.raises(ValueError, match=f"damaged.*{message}"):
+            rc.load(path)
+
+    without = {name: a for name, a in arrays.items() if name != "output.weight.scale"}
+    damaged(r"output\.weight\.scale", without)
+    damaged("", {**arrays, "output.weight.scale": np.ones(3, np.float32)})
+    damaged("int8", arrays, version=1)
+    config = description["config"]
+    damaged("weights: expected", arrays, config={**config, "weights": "int4"})
+    damaged("bfloat16|float32", arrays, config={**config, "weights": "bfloat16"})
+    damaged("weights", arrays, config={k: v for k, v in config.items() if k != "weights"})
+
+
+# --- commands ------------------------------------------------------------------------------------
+@pytest.mark.parametrize("weights", NARROW)
+def test_quantize(tmp_path: Path, weights: str, capsys: pytest.CaptureFixture[str]) -> None:
+    model, text = write_model(tmp_path / "model"), write_text(tmp_path / "text")
+    out = tmp_path / "narrow"
+    arguments = ["quantize", str(model), str(text), "--weights", weights]
+    assert main([*arguments, "--out", str(out)]) == 0
+    printed = capsys.readouterr().out
+    content = text.read_text()
+    before, after = (-rc.load(m).score(content).mean() for m in (model, out))
+    found = re.fullmatch(
+        rf"loss on {len(content):,} characters\n"
+        rf"  float32   ([\d.]+)\n"
+        rf"  {weights:9} ([\d.]+)  ([+-][\d.]+) %\n"
+        rf"{model}: {model.stat().st_size:,} bytes\n"
+        rf"{out}: {out.stat().st_size:,} bytes, (\d+) %\n",
+        printed,
+    )
+    assert found, printed
+    assert float(found[1]) == pytest.approx(before, abs=6e-5)
+    assert float(found[2]) == pytest.approx(after, abs=6e-5)
+    assert float(found[3]) == pytest.approx(100 * (after / before - 1), abs=0.01)
+    # other commands take it as it is, and any model in any form
+    for given in ([str(out)], [str(model), "--weights", weights]):
+        assert main(["sample", *given, "--prompt", "to", "--length", "30", "--seed", "1"]) == 0
+    samples = capsys.readouterr().out
+    assert samples.startswith("to")
+    assert len(samples) == 2 * len("to" + 30 * "x" + "\n")
+    assert main(["score", str(out), str(text)]) == 0
+    assert main(["score", str(model), str(text), "--weights", weights]) == 0
+    assert main(["info", str(out)]) == 0
+    assert re.search(rf"^weights +{weights}$", capsys.readouterr().out, re.MULTILINE)
+    # without --out it only measures
+    out.unlink()
+    assert main(arguments) == 0
+    assert capsys.readouterr().out.count("\n") == 3
+    assert not out.exists()
+
+
+def test_quantize_on_the_embedded_text(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = rc.datasets.tinyshakespeare()
+    monkeypatch.setattr(rc.datasets, "tinyshakespeare", lambda: text[:20_000])
+    tokenizer = rc.text.CharTokenizer.fit(text)
+    path = tmp_path / "model"
+    rc.save(rc.LanguageModel(65, hidden_size=8, tokenizer=tokenizer, rng=0), path)
+    assert main(["quantize", str(path)]) == 0
+    assert "loss on 2,000 characters" in capsys.readouterr().out
+
+
+def test_bad_arguments_of_quantize(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model, text = str(write_model(tmp_path / "model")), tmp_path / "text"
+    out = tmp_path / "out"
+    text.write_text("t")
+    for arguments, message in (
+        (["quantize"], "required: MODEL"),
+        (["quantize", model, "--weights", "int4"], "--weights: invalid choice: 'int4'"),
+        (["quantize", model, str(tmp_path / "none")], "No such file"),
+        (["quantize", str(text)], "expected an rnncore model"),
+        (["quantize", model, str(text), "--out", str(out)], "at least 2 characters, got 1"),
+        (["quantize", model, "--out", str(out)], "text: "),  # not in the vocabulary
+        (["sample", model, "--prompt", "to", "--weights", "int4"], "weights: expected"),
+        (["score", model, "--weights", "int4"], "weights: expected"),
+    ):
+        assert main(arguments) == 2
+        error = capsys.readouterr().err
+        assert error.count("\n") == 1
+        assert message in error
+        assert not out.exists()
