@@ -375,3 +375,33 @@ def test_the_callers_time_slice_is_given_back() -> None:
     assert time_slice(0) == before
     slices = {time_slice(int(tid)) for tid in os.listdir("/proc/self/task")}
     assert min(slices) == 100_000
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_threads_keep_their_permission_to_use_processors() -> None:
+    """A thread that moves to another processor is not left bound to it."""
+    layer = rc.LSTM(64, 128, rng=0)
+    x = np.zeros((30, 40, 64), np.float32)
+    allowed = os.sched_getaffinity(0)
+    with threads(3):
+        for _ in range(20):
+            layer(x)
+    tasks = [int(task) for task in os.listdir("/proc/self/task")]
+    assert len(tasks) >= 3
+    assert all(os.sched_getaffinity(task) == allowed for task in tasks)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="processors cannot be chosen")
+def test_more_threads_than_processors() -> None:
+    """Two threads on one processor wait for each other without an end."""
+    layer = rc.LSTM(64, 128, rng=0)
+    x = np.ones((30, 40, 64), np.float32)
+    expected, _ = layer(x)
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(allowed)})
+    try:
+        with threads(3):
+            y, _ = layer(x)
+    finally:
+        os.sched_setaffinity(0, allowed)
+    assert y.tobytes() == expected.tobytes()

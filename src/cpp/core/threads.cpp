@@ -139,6 +139,7 @@ void Team::barrier() {
         relax();
     }
     while (generation_.load(std::memory_order_acquire) == generation) generation_.wait(generation);
+    placement_.settle();
 }
 
 void Team::poll(int thread) {
@@ -162,6 +163,7 @@ void run_parallel(int threads, const std::function<void(int, Team&)>& work) {
 #pragma omp parallel num_threads(threads)
         {
             team.size_.store(omp_get_num_threads(), std::memory_order_relaxed);  // the same from every thread
+            team.placement_.enter();
             const FlushSubnormals flush;
             if (omp_get_thread_num() > 0) {
                 // for good: a thread that sleeps between two regions has to be woken by the next as soon as can be

@@ -6,6 +6,7 @@
 
 #include "core/error.hpp"
 #include "core/floating_point.hpp"
+#include "core/placement.hpp"
 
 namespace rnncore {
 
@@ -36,6 +37,7 @@ public:
 
 private:
     friend void run_parallel(int threads, const std::function<void(int, Team&)>& work);
+    Placement placement_;
     std::atomic<int> size_{1};
     std::atomic<int> arrived_{0};
     std::atomic<int> generation_{0};  // barriers passed

@@ -1,0 +1,26 @@
+// Where the threads of a region run. A system that wakes a thread may put it on the processor of the one that woke it,
+// though another stands idle, and threads that wait for each other only briefly are then left there together for many
+// milliseconds: the region runs as on one processor. A thread that finds itself so placed moves.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+namespace rnncore {
+
+// The processors of one region's threads.
+class Placement {
+public:
+    void enter();  // called by each thread when it begins
+
+    // Keeps a processor that no other thread of the region has: the present one, or else one of those that this thread may
+    // use, if any is left. Called by a thread that has slept.
+    void settle();
+
+private:
+    bool take(int processor);
+
+    std::atomic<std::uint64_t> taken_{0};  // of the first 64 processors
+};
+
+}  // namespace rnncore
