@@ -5,7 +5,6 @@ norm, Adam (in PyTorch: fused). With bfloat16, rnncore computes its products in 
 the forward pass under autocast.
 """
 
-import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -72,11 +71,8 @@ QUICK = tuple(m for m in MODELS if m.name in ("2x128 V65 B50 T50", "PTB small"))
 BFLOAT16_TARGET = 1.3
 OWN_BFLOAT16_TARGET = 1.6  # from H = 256 and batch 32 on, over own float32
 
-HAS_BFLOAT16 = "compute" in inspect.signature(rc.LanguageModel).parameters
-
 
 def rnncore_step(case: Model, bfloat16: bool = False) -> Step:
-    options = {"compute": "bfloat16"} if bfloat16 else {}
     model = rc.LanguageModel(
         case.vocab_size,
         case.cell,
@@ -84,7 +80,7 @@ def rnncore_step(case: Model, bfloat16: bool = False) -> Step:
         case.hidden_size,
         case.num_layers,
         rng=0,
-        **options,
+        compute="bfloat16" if bfloat16 else None,
     )
     optimiser = rc.optim.Adam(model, LEARNING_RATE, clip_norm=CLIP_NORM)
     inputs, targets = case.ids()
@@ -190,8 +186,6 @@ def tables(plan: Plan) -> Iterator[Table]:
             (*COLUMNS, Column("% of peak", ".0f"), *VERDICT),
             rows(plan, count),
         )
-    if not HAS_BFLOAT16:
-        return
     for count in plan.threads:
         yield Table(
             f"language-model-bfloat16-{count}",

@@ -8,6 +8,7 @@ import datetime
 import time
 from pathlib import Path
 
+import bench_bfloat16
 import bench_contention
 import bench_kernels
 import bench_language_model
@@ -28,6 +29,7 @@ MODULES: dict[str, Tables] = {
     "peak": bench_peak.tables,
     "kernels": bench_kernels.tables,
     "layers": bench_layers.tables,
+    "bfloat16": bench_bfloat16.tables,
     "language_model": bench_language_model.tables,
     "sampling": bench_sampling.tables,
     "stream": bench_stream.tables,

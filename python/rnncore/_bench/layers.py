@@ -68,7 +68,7 @@ def training_steps(case: Case, num_threads: int = 1, *, bfloat16: bool = False) 
 
     Loss and optimiser are left out: the gradient of the outputs is given.
     """
-    layer = case.layer(**({"compute": "bfloat16"} if bfloat16 else {}))
+    layer = case.layer(compute="bfloat16" if bfloat16 else None)
     x, dy = case.arrays()
 
     def ours() -> None:
@@ -80,11 +80,13 @@ def training_steps(case: Case, num_threads: int = 1, *, bfloat16: bool = False) 
     return {"rnncore": ours, **peer}
 
 
-def inference_steps(case: Case, num_threads: int = 1, *, with_onnx: bool = True) -> dict[str, Step]:
+def inference_steps(
+    case: Case, num_threads: int = 1, *, with_onnx: bool = True, bfloat16: bool = False
+) -> dict[str, Step]:
     """Return the forward pass without anything kept, of each library."""
-    layer = case.layer()
+    layer = case.layer(compute="bfloat16" if bfloat16 else None)
     x, _ = case.arrays()
-    peers = pytorch.inference_step(case.cell, layer, x, num_threads)
+    peers = pytorch.inference_step(case.cell, layer, x, num_threads, bfloat16=bfloat16)
     if with_onnx:
         peers |= onnx.inference_step(case.cell, layer, x, num_threads)
     return {"rnncore": lambda: layer(x)[0], **peers}

@@ -54,25 +54,29 @@ def training_step(
     inputs, gradient = torch().from_numpy(x).requires_grad_(), torch().from_numpy(dy)
     if bfloat16:
         gradient = gradient.bfloat16()
+    autocast = torch().autocast("cpu", dtype=torch().bfloat16, enabled=bfloat16)
 
     def step() -> None:
         peer.zero_grad()
         inputs.grad = None
-        with torch().autocast("cpu", dtype=torch().bfloat16, enabled=bfloat16):
+        with autocast:
             y, _ = peer(inputs)
         y.backward(gradient.to(y.dtype))
 
     return {NAME: on_threads(num_threads, step)}
 
 
-def inference_step(cell: str, layer: Any, x: NDArray[Any], num_threads: int) -> dict[str, Step]:
-    """Return the forward pass in inference mode."""
+def inference_step(
+    cell: str, layer: Any, x: NDArray[Any], num_threads: int, *, bfloat16: bool = False
+) -> dict[str, Step]:
+    """Return the forward pass in inference mode; with bfloat16, under autocast."""
     if torch() is None:
         return {}
     peer, inputs = module(cell, layer).eval(), torch().from_numpy(x)
+    autocast = torch().autocast("cpu", dtype=torch().bfloat16, enabled=bfloat16)
 
     def step() -> Any:
-        with torch().inference_mode():
+        with torch().inference_mode(), autocast:
             return peer(inputs)[0]
 
     return {NAME: on_threads(num_threads, step)}
