@@ -68,13 +68,21 @@ def test_layer(
     assert_bits_do_not_depend_on_threads(run)
 
 
-@pytest.mark.parametrize("batch", [1, 2, 64])
+@pytest.mark.parametrize("lengths", ["full", "ragged"])
+@pytest.mark.parametrize("batch", [1, 3, 7])
 @pytest.mark.parametrize("cell", CELL_NAMES)
-def test_narrow_and_wide_batches(cell: str, batch: int) -> None:
-    """With one row the hidden units are divided, with many the rows."""
-    problem = Problem.random(Twin(cell, 10, 260), 6, batch)
+def test_few_rows(cell: str, batch: int, lengths: str) -> None:
+    """The threads divide the units of every step instead of rows."""
+    ragged = tuple(1 + (37 * b + 60) % 100 for b in range(batch)) if lengths == "ragged" else None
+    problem = Problem.random(Twin(cell, 70, 250, 2), 100, batch, state=True, lengths=ragged)
     layer = problem.layer("float32")
-    assert_bits_do_not_depend_on_threads(lambda: problem.solve(layer))
+
+    def run() -> Answers:
+        x, state, _, _ = problem.inputs("float32")
+        y, _ = layer(x, state, lengths=problem.lengths)
+        return {"inference": y, **problem.solve(layer)}
+
+    assert_bits_do_not_depend_on_threads(run)
 
 
 @pytest.mark.parametrize("cell", CELL_NAMES)

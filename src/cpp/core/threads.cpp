@@ -125,21 +125,25 @@ int threads_for(double flops) {
     return flops >= kFlopsPerThread * most ? most : std::max(1, static_cast<int>(flops / kFlopsPerThread));
 }
 
-void Team::barrier() {
+bool Team::barrier() {
     const int generation = generation_.load(std::memory_order_acquire);
+    // the next barrier waits for this thread, so that the answer cannot change before it has been read
+    const auto go_on = [this] { return !stopped_at_barrier_.load(std::memory_order_relaxed); };
     if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == size()) {
         arrived_.store(0, std::memory_order_relaxed);
+        stopped_at_barrier_.store(stopped(), std::memory_order_relaxed);
         generation_.store(generation + 1, std::memory_order_release);
         generation_.notify_all();
-        return;
+        return go_on();
     }
     constexpr int kLooksAwake = 4000;  // some 60 to 150 microseconds, about the shortest time slice
     for (int i = 0; i < kLooksAwake; ++i) {
-        if (generation_.load(std::memory_order_acquire) != generation) return;
+        if (generation_.load(std::memory_order_acquire) != generation) return go_on();
         relax();
     }
     while (generation_.load(std::memory_order_acquire) == generation) generation_.wait(generation);
     placement_.settle();
+    return go_on();
 }
 
 void Team::poll(int thread) {

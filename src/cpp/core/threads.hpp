@@ -27,7 +27,8 @@ public:
 
     // Waits for the others: a tenth of a millisecond awake, then asleep. OpenMP's own barrier would stay awake for milliseconds,
     // and where another program needs the processor it is just the thread waited for that does not get it.
-    void barrier();
+    // Whether to go on: all threads get the same answer.
+    bool barrier();
 
     // Thread 0 looks for an interrupt, at most ten times a second; the others' calls do nothing. Threads see stopped() at
     // different moments: whatever it says, all must go on to pass the same barriers.
@@ -42,6 +43,7 @@ private:
     std::atomic<int> arrived_{0};
     std::atomic<int> generation_{0};  // barriers passed
     std::atomic<bool> stop_{false};
+    std::atomic<bool> stopped_at_barrier_{false};  // at the last one
     double last_look_ = 0;
 };
 

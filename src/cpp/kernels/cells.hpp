@@ -18,6 +18,12 @@ template <class T>
     return p ? p + row * stride : nullptr;
 }
 
+// Calls body(unit, lanes) over the units of a step.
+template <class T, class Step, class Body>
+[[gnu::always_inline]] inline void for_units(const Step& s, const Body& body) {
+    for_lanes<T>(s.units, [&](Index i, auto lanes) { body(s.first_unit + i, lanes); });
+}
+
 template <Nonlinearity F, class T>
 [[gnu::always_inline]] inline Vec<T> activate(Vec<T> x) {
     if constexpr (F == Nonlinearity::tanh) return tanh<T>(x);
@@ -39,7 +45,7 @@ template <Nonlinearity F, class T>
 void rnn_forward(const CellForward<T>& s) {
     for (Index b = 0; b < s.rows; ++b) {
         T* h = s.h + b * s.ld_h;
-        for_lanes<T>(s.hidden, [&](Index i, auto lanes) { lanes.store(h + i, activate<F, T>(lanes.load(h + i))); });
+        for_units<T>(s, [&](Index i, auto lanes) { lanes.store(h + i, activate<F, T>(lanes.load(h + i))); });
     }
 }
 
@@ -50,7 +56,7 @@ void rnn_backward(const CellBackward<T>& s) {
         const T* dy = row_or_null(s.dy, b, s.ld_dy);
         T* dh = s.dh + b * s.hidden;
         T* da = s.dgates + b * s.hidden;
-        for_lanes<T>(s.hidden, [&](Index i, auto lanes) {
+        for_units<T>(s, [&](Index i, auto lanes) {
             const Vec<T> dh_total = lanes.load(dh + i) + load_or_zero(lanes, dy, i);
             lanes.store(da + i, dh_total * d_activate<F, T>(lanes.load(h + i)));
             lanes.store(dh + i, Vec<T>{});
@@ -67,7 +73,7 @@ void lstm_forward(const CellForward<T>& s) {
         const T* c_prev = row_or_null(s.c_prev, b, n);
         T* c = s.c + b * n;
         T* h = s.h + b * s.ld_h;
-        for_lanes<T>(n, [&](Index u, auto lanes) {
+        for_units<T>(s, [&](Index u, auto lanes) {
             const Vec<T> i = sigmoid<T>(lanes.load(gates + u));
             const Vec<T> f = sigmoid<T>(lanes.load(gates + n + u));
             const Vec<T> g = tanh<T>(lanes.load(gates + 2 * n + u));
@@ -94,7 +100,7 @@ void lstm_backward(const CellBackward<T>& s) {
         T* dh = s.dh + b * n;
         T* dc = s.dc + b * n;
         T* da = s.dgates + b * 4 * n;
-        for_lanes<T>(n, [&](Index u, auto lanes) {
+        for_units<T>(s, [&](Index u, auto lanes) {
             const Vec<T> i = lanes.load(gates + u), f = lanes.load(gates + n + u);
             const Vec<T> g = lanes.load(gates + 2 * n + u), o = lanes.load(gates + 3 * n + u);
             const Vec<T> tanh_c = tanh<T>(lanes.load(c + u));
@@ -119,7 +125,7 @@ void gru_after_forward(const CellForward<T>& s) {
         const T* extra = s.extra + b * n;
         const T* h_prev = row_or_null(s.h_prev, b, s.ld_h_prev);
         T* h = s.h + b * s.ld_h;
-        for_lanes<T>(n, [&](Index u, auto lanes) {
+        for_units<T>(s, [&](Index u, auto lanes) {
             const Vec<T> r = sigmoid<T>(lanes.load(gates + u));
             const Vec<T> z = sigmoid<T>(lanes.load(gates + n + u));
             const Vec<T> candidate = tanh<T>(lanes.load(gates + 2 * n + u) + r * lanes.load(extra + u));
@@ -142,7 +148,7 @@ void gru_after_backward(const CellBackward<T>& s) {
         T* dh = s.dh + b * n;
         T* da = s.dgates + b * 3 * n;
         T* dextra = s.dextra + b * n;
-        for_lanes<T>(n, [&](Index u, auto lanes) {
+        for_units<T>(s, [&](Index u, auto lanes) {
             const Vec<T> r = lanes.load(gates + u), z = lanes.load(gates + n + u);
             const Vec<T> candidate = lanes.load(gates + 2 * n + u);
             const Vec<T> dh_total = lanes.load(dh + u) + load_or_zero(lanes, dy, u);
@@ -164,7 +170,7 @@ void gru_before_gates(const CellForward<T>& s) {
         T* gates = s.gates + b * s.ld_gates;
         T* extra = s.extra + b * n;
         const T* h_prev = row_or_null(s.h_prev, b, s.ld_h_prev);
-        for_lanes<T>(n, [&](Index u, auto lanes) {
+        for_units<T>(s, [&](Index u, auto lanes) {
             const Vec<T> r = sigmoid<T>(lanes.load(gates + u));
             lanes.store(gates + u, r);
             lanes.store(gates + n + u, sigmoid<T>(lanes.load(gates + n + u)));
@@ -181,7 +187,7 @@ void gru_before_output(const CellForward<T>& s) {
         T* gates = s.gates + b * s.ld_gates;
         const T* h_prev = row_or_null(s.h_prev, b, s.ld_h_prev);
         T* h = s.h + b * s.ld_h;
-        for_lanes<T>(n, [&](Index u, auto lanes) {
+        for_units<T>(s, [&](Index u, auto lanes) {
             const Vec<T> z = lanes.load(gates + n + u);
             const Vec<T> candidate = tanh<T>(lanes.load(gates + 2 * n + u));
             lanes.store(gates + 2 * n + u, candidate);
@@ -199,7 +205,7 @@ void gru_before_output_backward(const CellBackward<T>& s) {
         const T* dy = row_or_null(s.dy, b, s.ld_dy);
         T* dh = s.dh + b * n;
         T* da = s.dgates + b * 3 * n;
-        for_lanes<T>(n, [&](Index u, auto lanes) {
+        for_units<T>(s, [&](Index u, auto lanes) {
             const Vec<T> z = lanes.load(gates + n + u), candidate = lanes.load(gates + 2 * n + u);
             const Vec<T> dh_total = lanes.load(dh + u) + load_or_zero(lanes, dy, u);
             lanes.store(da + n + u, dh_total * (load_or_zero(lanes, h_prev, u) - candidate) * d_sigmoid<T>(z));
@@ -219,7 +225,7 @@ void gru_before_gates_backward(const CellBackward<T>& s) {
         const T* dextra = s.dextra + b * n;
         T* dh = s.dh + b * n;
         T* da = s.dgates + b * 3 * n;
-        for_lanes<T>(n, [&](Index u, auto lanes) {
+        for_units<T>(s, [&](Index u, auto lanes) {
             const Vec<T> r = lanes.load(gates + u), d = lanes.load(dextra + u);
             lanes.store(da + u, d * load_or_zero(lanes, h_prev, u) * d_sigmoid<T>(r));
             lanes.store(dh + u, lanes.load(dh + u) + d * r);

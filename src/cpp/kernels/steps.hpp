@@ -75,7 +75,7 @@ void run_steps(const LayerSteps<typename S::Value>& l) {
     Step<S> step{l, {}};
     CellForward<T>& s = step.cell;
     s.rows = l.rows;
-    s.hidden = l.hidden;
+    s.hidden = s.units = l.hidden;
     s.ld_gates = Cell::gates * l.hidden;
     s.extra = l.extra;
     s.ld_h_prev = s.ld_h = l.hidden;

@@ -105,10 +105,12 @@ struct LayerSteps {
     void* scratch;            // [scratch_bytes(hidden)]
 };
 
-// One step of one direction, pointwise part. ld_* are row strides; the other arrays have rows of `hidden` elements.
+// One step of one direction, pointwise part, of the units [first_unit, first_unit + units). ld_* are row strides; the
+// other arrays have rows of `hidden` elements.
 template <class T>
 struct CellForward {
     Index rows, hidden;
+    Index first_unit, units;
     T* gates;  // [rows, G*H] sums in, activations out
     Index ld_gates;
     T* extra;         // [rows, H] GRU only: W_hn h + b_hn (reset after) or r * h (reset before)
@@ -123,6 +125,7 @@ struct CellForward {
 template <class T>
 struct CellBackward {
     Index rows, hidden;
+    Index first_unit, units;
     const T* gates;  // [rows, G*H] activations
     Index ld_gates;
     const T* extra;   // [rows, H]

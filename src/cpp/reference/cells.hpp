@@ -44,11 +44,11 @@ double value_or_zero(const T* p, Index i) {
     return p ? double(p[i]) : 0.0;
 }
 
-// Calls unit(b, u) for every unit u of every row b.
+// Calls unit(b, u) for the step's units u of every row b.
 template <class Step, class Unit>
 void for_units(const Step& s, const Unit& unit) {
     for (Index b = 0; b < s.rows; ++b) {
-        for (Index u = 0; u < s.hidden; ++u) unit(b, u);
+        for (Index u = s.first_unit; u < s.first_unit + s.units; ++u) unit(b, u);
     }
 }
 

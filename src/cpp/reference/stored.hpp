@@ -89,7 +89,7 @@ void run_steps(const LayerSteps<T>& l) {
     for (Index t = 0; t < l.steps; ++t) {
         CellForward<T> s{};
         s.rows = l.rows;
-        s.hidden = s.ld_h_prev = s.ld_h = h;
+        s.hidden = s.units = s.ld_h_prev = s.ld_h = h;
         s.gates = l.sums + t * l.rows * gates * h;
         s.ld_gates = gates * h;
         s.extra = l.extra;

@@ -32,7 +32,8 @@ public:
           out_(out),
           steps_(chunk_steps(seq_.steps(), seq_.batch())),
           threads_(threads_for(flops())),
-          tasks_(make_tasks(seq_, net_.directions(), threads_)) {
+          by_units_(divides_units(net_, seq_, threads_)),
+          tasks_(make_tasks(seq_, net_.directions(), by_units_ ? 1 : threads_)) {
         const std::size_t mark = arena_.mark();
         const Index h = net_.hidden(), rows = steps_ * seq_.batch();
         for (Index layer = 0; layer < net_.layers(); ++layer) {
@@ -44,7 +45,6 @@ public:
                 dc_.push_back(net_.has_cell_state() ? reserve(seq_.batch(), h) : Arena::Slot<T>());
             }
         }
-        weights_.resize(packed_.size());
         arena_.rewind(arena_.size());
         for (Index d = 0; d < net_.directions(); ++d) {
             da_[d] = reserve(rows, net_.gate_columns());
@@ -62,6 +62,7 @@ public:
             rows_.push_back(arena_.template reserve<const T*>(static_cast<std::size_t>(rows)));
         }
         arena_.take();
+        for (const PackedBackward<T>& p : packed_) weights_.push_back(p.in(arena_));
         std::fill_n(zeros_.in(arena_), h, T(0));
     }
 
@@ -157,10 +158,14 @@ private:
 
     // Every thread passes the same barriers, also when the work has been stopped.
     void run_chunk(Index layer, Index chunk, const Worker& w) {
-        // as in the pass forward, the calling thread takes the largest share
-        const Range mine = share(static_cast<long>(tasks_.size()), w.team.size() - 1 - w.thread, w.team.size());
-        for (long i = mine.first; i < mine.last && !w.team.stopped(); ++i)
-            run_steps(tasks_[static_cast<std::size_t>(i)], layer, chunk, w);
+        if (by_units_) {
+            run_steps(tasks_[0], layer, chunk, w);
+        } else {
+            // as in the pass forward, the calling thread takes the largest share
+            const Range mine = share(static_cast<long>(tasks_.size()), w.team.size() - 1 - w.thread, w.team.size());
+            for (long i = mine.first; i < mine.last && !w.team.stopped(); ++i)
+                run_steps(tasks_[static_cast<std::size_t>(i)], layer, chunk, w);
+        }
         w.team.barrier();
         for (Index d = 0; d < net_.directions() && !w.team.stopped(); ++d) add_products(rows_of(layer, d, chunk), w);
         w.team.poll(w.thread);
@@ -173,6 +178,7 @@ private:
 
     void begin_layer(Index layer, const Worker& w) {
         for (Index d = 0; d < net_.directions(); ++d) {
+            packed_[index(layer, d)].fill(arena_, params_, d, w);
             if (d % w.team.size() == w.thread) begin_direction(layer, d);
         }
         // where two directions add to dx
@@ -184,7 +190,6 @@ private:
 
     void begin_direction(Index layer, Index d) {
         const std::size_t i = index(layer, d);
-        weights_[i] = packed_[i].fill(arena_, params_, d);
         if (owns_table(layer)) std::fill_n(table(d), tape_.one_hot->used() * net_.gate_columns(), T(0));
         for (Index state = 0; state < net_.states(); ++state) {
             T* gradient = (state == 0 ? dh_[i] : dc_[i]).in(arena_);
@@ -229,11 +234,18 @@ private:
     // Part 1: the steps of one task in one chunk, against their order.
     void run_steps(const RowTask& task, Index layer, Index chunk, const Worker& w) const {
         const ChunkRows c = rows_of(layer, task.direction, chunk);
-        for (Index i = 0; i < c.chunk.hi - c.chunk.lo && !w.team.stopped(); ++i) {
+        UnitShare share{{0, net_.hidden()}, nullptr};
+        if (by_units_) share = {w.share(net_.hidden(), kernels_.tile_columns), &w.team};
+        bool go_on = true;
+        for (Index i = 0; i < c.chunk.hi - c.chunk.lo && go_on; ++i) {
             const Index t = c.order.reverse ? c.chunk.lo + i : c.chunk.hi - 1 - i;
-            for_segments(seq_, c.order, task, t,
-                         [&](Index begin, Index end, bool from_history) { step(c, {t, begin, end, from_history}); });
-            w.team.poll(w.thread);
+            w.poll();
+            // threads that wait for each other stop at the same step
+            if (!by_units_) go_on = !w.stopped();
+            for_segments(seq_, c.order, task, t, [&](Index begin, Index end, bool from_history) {
+                const bool answer = step(c, {t, begin, end, from_history}, share);
+                if (by_units_) go_on = answer;
+            });
         }
     }
 
@@ -242,7 +254,7 @@ private:
         bool from_history;
     };
 
-    void step(const ChunkRows& c, const Segment& segment) const {
+    bool step(const ChunkRows& c, const Segment& segment, const UnitShare& share) const {
         const LayerTape<T>& l = layer_tape(c.layer);
         const DirectionTape<T>& tape = l.directions[c.direction];
         const Index h = net_.hidden(), ld_y = net_.output(), columns = net_.gate_columns();
@@ -271,7 +283,7 @@ private:
         if (net_.has_cell_state()) s.dc = dc_[i].in(arena_) + segment.begin * h;
         s.dgates = da_[c.direction].in(arena_) + (row - c.first) * columns;
         if (net_.has_extra()) s.dextra = dextra_[c.direction].in(arena_) + (row - c.first) * h;
-        backward_step(net_, weights_[i], s);
+        return backward_step(net_, weights_[i], s, share);
     }
 
     // Part 2: what is summed over the rows of a chunk.
@@ -386,6 +398,7 @@ private:
     const BackwardOutput<T>& out_;
     Index steps_;
     int threads_;
+    bool by_units_;
     std::vector<RowTask> tasks_;
     Arena arena_;
     std::vector<PackedBackward<T>> packed_;  // these four by layer and direction

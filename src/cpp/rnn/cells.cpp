@@ -3,34 +3,47 @@
 namespace rnncore {
 namespace {
 
-// rows of a times a packed matrix
+// Rows of a times a packed matrix [k, *], or some of its columns.
 template <class T>
 struct StepProduct {
+    const Kernels<T>& kernels;
     const T* a;
-    Index lda;
+    Index lda, rows, k;
     const T* packed;
     T* c;
     Index ldc;
+    const T* bias;
+    Init init;
+
+    void multiply(const ColumnPart& part) const {
+        const RowBlock<T> block{a, c + part.first, rows};
+        kernels.product(
+            {&block, 1, lda, ldc, packed + part.packed, bias ? bias + part.first : nullptr, k, part.count, init});
+    }
+    void multiply_units(Range units) const { multiply(unit_columns(kernels, k, units)); }
 };
 
-template <class T>
-void multiply(const Kernels<T>& kernel, const StepProduct<T>& p, Index rows, Index k, Index n, const T* bias,
-              Init init) {
-    const RowBlock<T> block{p.a, p.c, rows};
-    kernel.product({&block, 1, p.lda, p.ldc, p.packed, bias, k, n, init});
+template <class Step>
+void take_units(Step& s, const UnitShare& share) {
+    s.first_unit = share.units.first;
+    s.units = share.units.last - share.units.first;
 }
 
 }  // namespace
 
 template <class T>
-void forward_step(const Network& net, const ForwardWeights<T>& w, const CellForward<T>& s) {
+void forward_step(const Network& net, const ForwardWeights<T>& w, CellForward<T> s, const UnitShare& share) {
     const Kernels<T>& kernel = *w.kernels;
     const Index h = s.hidden, fused = net.fused_columns();
     const bool rnn = net.cell() == CellKind::rnn;
+    take_units(s, share);
     // sums += W_hh h_prev; a zero state adds nothing
-    if (s.h_prev)
-        multiply<T>(kernel, {s.h_prev, s.ld_h_prev, w.fused, rnn ? s.h : s.gates, rnn ? s.ld_h : s.ld_gates}, s.rows, h,
-                    fused, nullptr, Init::keep);
+    if (s.h_prev) {
+        const StepProduct<T> recurrent{kernel,  s.h_prev,  s.ld_h_prev,         s.rows,
+                                       h,       w.fused,   rnn ? s.h : s.gates, rnn ? s.ld_h : s.ld_gates,
+                                       nullptr, Init::keep};
+        for_gate_columns(w, h, fused, h, share.units, [&](const ColumnPart& part) { recurrent.multiply(part); });
+    }
     switch (net.cell()) {
         case CellKind::rnn:
             kernel.rnn_forward[static_cast<int>(net.nonlinearity())](s);
@@ -39,52 +52,68 @@ void forward_step(const Network& net, const ForwardWeights<T>& w, const CellForw
             kernel.lstm_forward(s);
             break;
         case CellKind::gru_after:
-            // extra = W_hn h_prev + b_hn; with k = 0 just b_hn, and nothing is read of a
-            multiply<T>(kernel, {s.h_prev ? s.h_prev : s.extra, s.ld_h_prev, w.extra, s.extra, h}, s.rows,
-                        s.h_prev ? h : 0, h, w.bias_extra, Init::bias);
+            // extra = W_hn h_prev + b_hn; with k = 0 just b_hn, and nothing is read of a or the matrix
+            StepProduct<T>{kernel,           s.h_prev ? s.h_prev : s.extra,
+                           s.ld_h_prev,      s.rows,
+                           s.h_prev ? h : 0, w.extra,
+                           s.extra,          h,
+                           w.bias_extra,     Init::bias}
+                .multiply_units(share.units);
             kernel.gru_after_forward(s);
             break;
         case CellKind::gru_before:
             kernel.gru_before_gates(s);
+            share.wait();
             // a_n += W_hn (r * h_prev)
             if (s.h_prev)
-                multiply<T>(kernel, {s.extra, h, w.extra, s.gates + fused, s.ld_gates}, s.rows, h, h, nullptr,
-                            Init::keep);
+                StepProduct<T>{kernel, s.extra, h, s.rows, h, w.extra, s.gates + fused, s.ld_gates, nullptr, Init::keep}
+                    .multiply_units(share.units);
             kernel.gru_before_output(s);
             break;
     }
 }
 
 template <class T>
-void backward_step(const Network& net, const BackwardWeights<T>& w, const CellBackward<T>& s) {
+bool backward_step(const Network& net, const BackwardWeights<T>& w, CellBackward<T> s, const UnitShare& share) {
     const Kernels<T>& kernel = *w.kernels;
     const Index h = s.hidden, fused = net.fused_columns(), columns = net.gate_columns();
+    bool go_on = true;
+    take_units(s, share);
     switch (net.cell()) {
         case CellKind::rnn:
             kernel.rnn_backward[static_cast<int>(net.nonlinearity())](s);
+            go_on = share.wait();
             break;
         case CellKind::lstm:
             kernel.lstm_backward(s);
+            go_on = share.wait();
             break;
         case CellKind::gru_after:
             kernel.gru_after_backward(s);
+            go_on = share.wait();
             // dh_prev += W_hn^T dextra
-            multiply<T>(kernel, {s.dextra, h, w.extra, s.dh, h}, s.rows, h, h, nullptr, Init::keep);
+            StepProduct<T>{kernel, s.dextra, h, s.rows, h, w.extra, s.dh, h, nullptr, Init::keep}.multiply_units(
+                share.units);
             break;
         case CellKind::gru_before:
             kernel.gru_before_output_backward(s);
+            share.wait();
             // dextra = W_hn^T da_n
-            multiply<T>(kernel, {s.dgates + fused, columns, w.extra, s.dextra, h}, s.rows, h, h, nullptr, Init::zero);
+            StepProduct<T>{kernel, s.dgates + fused, columns, s.rows, h, w.extra, s.dextra, h, nullptr, Init::zero}
+                .multiply_units(share.units);
             kernel.gru_before_gates_backward(s);
+            go_on = share.wait();
             break;
     }
     // dh_prev += W_hh^T da
-    multiply<T>(kernel, {s.dgates, columns, w.fused, s.dh, h}, s.rows, fused, h, nullptr, Init::keep);
+    StepProduct<T>{kernel, s.dgates, columns, s.rows, fused, w.fused, s.dh, h, nullptr, Init::keep}.multiply_units(
+        share.units);
+    return go_on;
 }
 
-#define RNNCORE_INSTANTIATE(T)                                                                      \
-    template void forward_step<T>(const Network&, const ForwardWeights<T>&, const CellForward<T>&); \
-    template void backward_step<T>(const Network&, const BackwardWeights<T>&, const CellBackward<T>&);
+#define RNNCORE_INSTANTIATE(T)                                                                                 \
+    template void forward_step<T>(const Network&, const ForwardWeights<T>&, CellForward<T>, const UnitShare&); \
+    template bool backward_step<T>(const Network&, const BackwardWeights<T>&, CellBackward<T>, const UnitShare&);
 RNNCORE_INSTANTIATE(float)
 RNNCORE_INSTANTIATE(double)
 #undef RNNCORE_INSTANTIATE

@@ -7,12 +7,23 @@
 
 namespace rnncore {
 
-// s.gates holds the input's part of the sums (for CellKind::rnn: s.h does).
-template <class T>
-void forward_step(const Network& network, const ForwardWeights<T>& weights, const CellForward<T>& s);
+// The part of a step that falls to one thread: all units, or some of them while the others do the rest.
+struct UnitShare {
+    Range units;
+    Team* team;  // that divides the units; null: nobody else works on these rows
 
-// s.dh becomes the gradient of h_prev.
+    // Waits until the others have come as far; whether to go on, the same answer for all of them.
+    bool wait() const { return !team || team->barrier(); }
+};
+
+// s.gates holds the input's part of the sums (for CellKind::rnn: s.h does). The h of the step before must be whole: after
+// each time step, and before the first, the threads of a share wait.
 template <class T>
-void backward_step(const Network& network, const BackwardWeights<T>& weights, const CellBackward<T>& s);
+void forward_step(const Network& network, const ForwardWeights<T>& weights, CellForward<T> s, const UnitShare& share);
+
+// s.dh becomes the gradient of h_prev, s.dgates are whole at the end; the answer of the last wait.
+template <class T>
+bool backward_step(const Network& network, const BackwardWeights<T>& weights, CellBackward<T> s,
+                   const UnitShare& share);
 
 }  // namespace rnncore

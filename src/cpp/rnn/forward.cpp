@@ -29,12 +29,14 @@ public:
           params_(params),
           final_state_(final_state),
           threads_(threads_for(flops())),
-          tasks_(make_tasks(seq_, net_.directions(), threads_)) {
+          by_units_(divides_units(net_, seq_, threads_)),
+          tasks_(make_tasks(seq_, net_.directions(), by_units_ ? 1 : threads_)) {
         const std::size_t mark = arena_.mark();
         for (Index layer = 0; layer < net_.layers(); ++layer) {
             arena_.rewind(mark);  // the layers run one after the other
             for (Index d = 0; d < net_.directions(); ++d) {
-                packed_.emplace_back(arena_, kernels_, net_, layer, one_hot(layer));
+                packed_.emplace_back(arena_, kernels_, net_, layer, one_hot(layer),
+                                     by_units_ ? GateColumns::apart : GateColumns::together);
                 if (one_hot(layer))
                     tables_[d] = arena_.reserve<T>(
                         checked_product(static_cast<std::size_t>(tape.one_hot->used()), as_size(net_.gate_columns())));
@@ -45,17 +47,18 @@ public:
             TaskScratch<T> s;
             const Index steps = chunk_steps(seq_.steps(), task.rows());
             const Index rows = task.rows() * steps;
-            s.blocks = arena_.reserve<RowBlock<T>>(as_size(steps));
+            s.blocks = arena_.reserve<RowBlock<T>>(as_size(steps * (by_units_ ? threads_ : 1)));
             if (!tape_.keeps && net_.has_gates()) s.gates = arena_.reserve<T>(as_size(rows * net_.gate_columns()));
             if (!tape_.keeps && net_.has_extra()) s.extra = arena_.reserve<T>(as_size(task.rows() * net_.hidden()));
             scratch_.push_back(s);
         }
         arena_.take();
+        for (const PackedForward<T>& p : packed_) weights_.push_back(p.in(arena_));
     }
 
     void run() {
         run_parallel(threads_, [this](int thread, Team& team) {
-            for (Index layer = 0; layer < net_.layers(); ++layer) run_layer(layer, thread, team);
+            for (Index layer = 0; layer < net_.layers(); ++layer) run_layer(layer, {thread, team});
         });
     }
 
@@ -71,41 +74,67 @@ private:
                static_cast<double>(seq_.rows());
     }
 
-    void run_layer(Index layer, int thread, Team& team) {
-        for (Index d = 0; d < net_.directions(); ++d) {
-            if (d % team.size() != thread) continue;
-            const auto index = as_size(layer * net_.directions() + d);
-            weights_[d] = packed_[index].fill(arena_, params_, d);
-            if (one_hot(layer))
-                tape_.one_hot->look_up(params_ + net_.offsets(0, d).weight_ih, net_.input(0), weights_[d].bias,
-                                       net_.gate_columns(), tables_[d].in(arena_), 0, net_.gate_columns());
+    std::size_t index(Index layer, Index d) const { return as_size(layer * net_.directions() + d); }
+
+    void run_layer(Index layer, const Worker& w) {
+        for (Index d = 0; d < net_.directions(); ++d) packed_[index(layer, d)].fill(arena_, params_, d, w);
+        w.barrier();
+        if (one_hot(layer)) {
+            for (Index d = 0; d < net_.directions(); ++d) {
+                const Range part = w.share(net_.gate_columns(), kernels_.lanes);
+                tape_.one_hot->look_up(params_ + net_.offsets(0, d).weight_ih, net_.input(0),
+                                       weights_[index(0, d)].bias, net_.gate_columns(), tables_[d].in(arena_),
+                                       part.first, part.last);
+            }
+            w.barrier();
         }
-        team.barrier();
-        // The larger shares are the last ones: the calling thread, which alone looks for interrupts, takes the largest.
-        const Range mine = share(static_cast<long>(tasks_.size()), team.size() - 1 - thread, team.size());
-        for (long i = mine.first; i < mine.last; ++i) run_task(layer, as_size(i), thread, team);
-        team.barrier();
+        if (by_units_) {
+            run_task(layer, 0, w);
+        } else {
+            // The larger shares are the last ones: the calling thread, which alone looks for interrupts, takes the
+            // largest.
+            const Range mine = share(static_cast<long>(tasks_.size()), w.team.size() - 1 - w.thread, w.team.size());
+            for (long i = mine.first; i < mine.last; ++i) run_task(layer, as_size(i), w);
+        }
+        w.barrier();
         const LayerTape<T>& tape = tape_.layers[as_size(layer)];
         if (tape.dropped) {
-            const Range part = share(seq_.rows() * net_.output(), thread, team.size(), kernels_.lanes);
+            const Range part = w.share(seq_.rows() * net_.output(), kernels_.lanes);
             kernels_.dropout({tape.y + part.first, tape.dropped + part.first, part.last - part.first,
                               static_cast<std::uint64_t>(tape_.first_row * net_.output() + part.first),
                               dropout_seed(tape_.seed, layer), net_.dropout()});
-            team.barrier();
+            w.barrier();
         }
     }
 
-    void run_task(Index layer, std::size_t index, int thread, Team& team) {
-        const RowTask& task = tasks_[index];
+    UnitShare units_of(const Worker& w) const {
+        if (!by_units_) return {{0, net_.hidden()}, nullptr};
+        return {w.share(net_.hidden(), kernels_.tile_columns), &w.team};
+    }
+
+    void run_task(Index layer, std::size_t number, const Worker& w) {
+        const RowTask& task = tasks_[number];
         const TimeOrder order{seq_.steps(), task.direction == 1};
         const Index steps = chunk_steps(seq_.steps(), task.rows());
-        Step step{*this, tape_.layers[as_size(layer)], task, order, scratch_[index]};
-        for (Index c = 0; c < chunk_count(seq_.steps(), steps) && !team.stopped(); ++c) {
+        const TaskScratch<T>& scratch = scratch_[number];
+        RowBlock<T>* const blocks = scratch.blocks.in(arena_) + (by_units_ ? w.thread * steps : 0);
+        Step step{*this,
+                  tape_.layers[as_size(layer)],
+                  task,
+                  order,
+                  weights_[index(layer, task.direction)],
+                  scratch,
+                  blocks,
+                  units_of(w)};
+        bool go_on = true;
+        for (Index c = 0; c < chunk_count(seq_.steps(), steps) && go_on; ++c) {
             step.chunk = chunk_at(order, c, steps);
             step.multiply_input(layer);
-            for (Index i = 0; i < step.chunk.hi - step.chunk.lo && !team.stopped(); ++i) {
+            for (Index i = 0; i < step.chunk.hi - step.chunk.lo && go_on; ++i) {
                 step.run(order.reverse ? step.chunk.hi - 1 - i : step.chunk.lo + i);
-                team.poll(thread);
+                w.poll();
+                // threads that wait for each other stop at the same step
+                go_on = by_units_ ? step.share.wait() : !w.stopped();
             }
         }
         step.write_final_state(layer);
@@ -117,7 +146,10 @@ private:
         const LayerTape<T>& layer;
         const RowTask& task;
         TimeOrder order;
-        TaskScratch<T> scratch;
+        const ForwardWeights<T>& weights;
+        const TaskScratch<T>& scratch;
+        RowBlock<T>* blocks;
+        UnitShare share;
         Chunk chunk{};
 
         const DirectionTape<T>& tape() const { return layer.directions[task.direction]; }
@@ -151,7 +183,6 @@ private:
         void multiply_input(Index index) const {
             const bool one_hot = pass.one_hot(index);
             const Index width = pass.net_.input(index);
-            RowBlock<T>* const blocks = scratch.blocks.in(pass.arena_);
             Index count = 0;
             for (Index t = chunk.lo; t < chunk.hi; ++t) {
                 const Index end = std::min(task.end, pass.seq_.active(t));
@@ -170,18 +201,33 @@ private:
                     blocks[count++] = {x, sums, end - task.begin};
             }
             if (count == 0) return;
-            const ForwardWeights<T>& w = pass.weights_[task.direction];
-            w.kernels->product(
-                {blocks, count, width, ld_sums(), w.input, w.bias, width, pass.net_.gate_columns(), Init::bias});
+            for_columns(width, [&](const ColumnPart& part) {
+                const auto to = [&](Index by) {
+                    for (Index i = 0; i < count; ++i) blocks[i].c += by;
+                };
+                to(part.first);
+                weights.kernels->product({blocks, count, width, ld_sums(), weights.input + part.packed,
+                                          weights.bias + part.first, width, part.count, Init::bias});
+                to(-part.first);
+            });
         }
 
         void look_up(Index t, Index end) const {
             const T* table = pass.tables_[task.direction].in(pass.arena_);
             const Index columns = pass.net_.gate_columns();
             const OneHot& one_hot = *pass.tape_.one_hot;
-            for (Index b = task.begin; b < end; ++b)
-                std::copy_n(table + one_hot.slot(pass.tape_.first_row + pass.seq_.first(t) + b) * columns, columns,
-                            sums_row(t, b));
+            for (Index b = task.begin; b < end; ++b) {
+                const T* from = table + one_hot.slot(pass.tape_.first_row + pass.seq_.first(t) + b) * columns;
+                for_columns(0, [&](const ColumnPart& part) {
+                    std::copy_n(from + part.first, part.count, sums_row(t, b) + part.first);
+                });
+            }
+        }
+
+        // The columns of the sums that belong to this thread's units.
+        template <class Run>
+        void for_columns(Index k, const Run& run) const {
+            for_gate_columns(weights, k, pass.net_.gate_columns(), hidden(), share.units, run);
         }
 
         void run(Index t) const {
@@ -200,7 +246,7 @@ private:
                 s.ld_h = ld_y();
                 s.c = cell_row(t, begin);
                 s.c_prev = from_history ? cell_row(before, begin) : row_or_null(tape().c0, begin);
-                forward_step(pass.net_, pass.weights_[task.direction], s);
+                forward_step(pass.net_, weights, s, share);
             });
         }
 
@@ -220,9 +266,9 @@ private:
 
         void copy_or_zero(const T* from, T* to) const {
             if (from)
-                std::copy_n(from, hidden(), to);
+                std::copy(from + share.units.first, from + share.units.last, to + share.units.first);
             else
-                std::fill_n(to, hidden(), T(0));
+                std::fill(to + share.units.first, to + share.units.last, T(0));
         }
 
         const T* row_or_null(const T* rows, Index b) const { return rows ? rows + b * hidden() : nullptr; }
@@ -235,10 +281,11 @@ private:
     const T* params_;
     const std::vector<T*>& final_state_;
     int threads_;
+    bool by_units_;
     std::vector<RowTask> tasks_;
     Arena arena_;
     std::vector<PackedForward<T>> packed_;
-    ForwardWeights<T> weights_[2];
+    std::vector<ForwardWeights<T>> weights_;  // as packed_, by layer and direction
     Arena::Slot<T> tables_[2];
     std::vector<TaskScratch<T>> scratch_;
 };

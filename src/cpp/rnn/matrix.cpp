@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "rnn/weights.hpp"
-
 namespace rnncore {
 
 template <class T>

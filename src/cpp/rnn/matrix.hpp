@@ -7,6 +7,12 @@
 
 namespace rnncore {
 
+// Elements of a packed [k, n] matrix.
+template <class T>
+Index packed_size(const Kernels<T>& kernels, Index k, Index n) {
+    return packed_depth(kernels, k) * ((n + kernels.lanes - 1) / kernels.lanes * kernels.lanes);
+}
+
 // Rows of contiguous elements, `stride` elements apart.
 template <class T>
 struct Matrix {
@@ -25,7 +31,7 @@ struct Worker {
     Range share(Index n, Index unit = 1) const { return rnncore::share(n, thread, team.size(), unit); }
     void poll() const { team.poll(thread); }
     bool stopped() const { return team.stopped(); }
-    void barrier() const { team.barrier(); }
+    bool barrier() const { return team.barrier(); }
 };
 
 // Rows between two looks at the user's interrupt; a multiple of the depth to which the kernels cut a sum over rows, so

@@ -2,9 +2,23 @@
 
 namespace rnncore {
 
+namespace {
+
+// Fewer rows than this read all weights for little work: the time of a step hardly shrinks.
+constexpr Index kFewestRows = 4;
+
+}  // namespace
+
+bool divides_units(const Network& network, const Sequence& sequence, int threads) {
+    if (threads == 1 || network.directions() > 1 || sequence.batch() >= kFewestRows * threads) return false;
+    // Measured: reading a weight takes as long as some four rows' products with it; what a thread spares by leaving part
+    // of the weights to others must pay for the wait at the end of the step.
+    constexpr double kSecondsPerWeight = 4e-11, kSecondsPerWait = 5e-7;
+    const double step = kSecondsPerWeight * static_cast<double>(network.gate_columns() * network.hidden());
+    return step * (threads - 1) / threads > 2 * kSecondsPerWait;
+}
+
 std::vector<RowTask> make_tasks(const Sequence& sequence, Index directions, int threads) {
-    // Fewer rows than this would read all weights for little work: the time of a step hardly shrinks.
-    constexpr Index kFewestRows = 4;
     const Index wanted = threads % directions == 0 ? threads / directions : threads;
     const Index parts = std::clamp<Index>(sequence.batch() / kFewestRows, 1, std::max<Index>(wanted, 1));
 

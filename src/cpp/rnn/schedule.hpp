@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "rnn/network.hpp"
 #include "rnn/sequence.hpp"
 
 namespace rnncore {
@@ -28,6 +29,10 @@ struct RowTask {
 
 // Tasks of about equal numbers of steps. How rows are divided does not change any result's bits.
 std::vector<RowTask> make_tasks(const Sequence& sequence, Index directions, int threads);
+
+// Whether the threads of a pass divide the units of every step, and wait for each other after it, rather than rows: where
+// there are few rows, the time of a step is that of reading the weights, of which each thread then reads a part.
+bool divides_units(const Network& network, const Sequence& sequence, int threads);
 
 // The rows of a task that are active at time t: run(begin, end, from_history), first those whose previous state is the
 // previous step's, then those that begin here, from the initial state.

@@ -5,22 +5,35 @@
 namespace rnncore {
 namespace {
 
+// The worker's share of a matrix whose columns are packed in groups of so many.
+template <class T>
+void pack_share(const Kernels<T>& kernels, const Packing<T>& whole, Index group, const Worker& worker) {
+    const Range share = worker.share(group, kernels.tile_columns);
+    Packing<T> part = whole;
+    part.n = share.last - share.first;
+    for (Index first = 0; first < whole.n; first += group) {
+        part.source = whole.source + (first + share.first) * whole.stride_n;
+        part.packed = whole.packed + first / group * packed_size(kernels, whole.k, group) +
+                      share.first * packed_depth(kernels, whole.k);
+        kernels.pack(part);
+    }
+}
+
 // columns of W^T are the rows of W [n, k]
 template <class T>
-const T* pack_transposed(const Kernels<T>& kernels, const T* weight, Index k, Index n, T* packed) {
-    kernels.pack({weight, 1, k, k, n, packed});
-    return packed;
+Packing<T> transposed(const T* weight, Index k, Index n, T* packed) {
+    return {weight, 1, k, k, n, packed};
 }
 
 template <class T>
-const T* pack_plain(const Kernels<T>& kernels, const T* weight, Index k, Index n, T* packed) {
-    kernels.pack({weight, n, 1, k, n, packed});
-    return packed;
+Packing<T> plain(const T* weight, Index k, Index n, T* packed) {
+    return {weight, n, 1, k, n, packed};
 }
 
 template <class T>
-Arena::Slot<T> reserve_packed(Arena& arena, const Kernels<T>& kernels, Index k, Index n) {
-    return arena.reserve<T>(static_cast<std::size_t>(packed_size(kernels, k, n)));
+Arena::Slot<T> reserve_packed(Arena& arena, const Kernels<T>& kernels, Index k, Index n, Index groups = 1) {
+    return arena.reserve<T>(checked_product(static_cast<std::size_t>(packed_size(kernels, k, n / groups)),
+                                            static_cast<std::size_t>(groups)));
 }
 
 }  // namespace
@@ -41,33 +54,42 @@ void fill_biases(const Network& net, const T* params, const ParameterOffsets& at
 
 template <class T>
 PackedForward<T>::PackedForward(Arena& arena, const Kernels<T>& kernels, const Network& network, Index layer,
-                                bool one_hot)
-    : kernels_(&kernels), network_(&network), layer_(layer), one_hot_(one_hot) {
-    const Index h = network.hidden();
-    if (!one_hot) input_ = reserve_packed<T>(arena, kernels, network.input(layer), network.gate_columns());
-    fused_ = reserve_packed<T>(arena, kernels, h, network.fused_columns());
+                                bool one_hot, GateColumns gates)
+    : kernels_(&kernels), network_(&network), layer_(layer), one_hot_(one_hot), gates_(gates) {
+    const Index h = network.hidden(), columns = network.gate_columns(), fused = network.fused_columns();
+    const bool apart = gates == GateColumns::apart;
+    if (!one_hot) input_ = reserve_packed<T>(arena, kernels, network.input(layer), columns, apart ? columns / h : 1);
+    fused_ = reserve_packed<T>(arena, kernels, h, fused, apart ? fused / h : 1);
     if (network.has_extra()) extra_ = reserve_packed<T>(arena, kernels, h, h);
-    bias_ = arena.reserve<T>(static_cast<std::size_t>(network.gate_columns()));
+    bias_ = arena.reserve<T>(static_cast<std::size_t>(columns));
     bias_extra_ = arena.reserve<T>(static_cast<std::size_t>(h));
 }
 
 template <class T>
-ForwardWeights<T> PackedForward<T>::fill(const Arena& arena, const T* params, Index direction) const {
+ForwardWeights<T> PackedForward<T>::in(const Arena& arena) const {
+    return {kernels_,
+            one_hot_ ? nullptr : input_.in(arena),
+            fused_.in(arena),
+            network_->has_extra() ? extra_.in(arena) : nullptr,
+            bias_.in(arena),
+            bias_extra_.in(arena),
+            gates_};
+}
+
+template <class T>
+void PackedForward<T>::fill(const Arena& arena, const T* params, Index direction, const Worker& worker) const {
     const Network& net = *network_;
     const ParameterOffsets at = net.offsets(layer_, direction);
     const Index h = net.hidden(), fused = net.fused_columns(), columns = net.gate_columns();
-    ForwardWeights<T> w{};
-    w.kernels = kernels_;
+    const auto group = [&](Index all) { return gates_ == GateColumns::apart ? h : all; };
+    const T* const weight_hh = params + at.weight_hh;
     if (!one_hot_)
-        w.input = pack_transposed(*kernels_, params + at.weight_ih, net.input(layer_), columns, input_.in(arena));
-    w.fused = pack_transposed(*kernels_, params + at.weight_hh, h, fused, fused_.in(arena));
-    if (net.has_extra())
-        w.extra = pack_transposed(*kernels_, params + at.weight_hh + fused * h, h, h, extra_.in(arena));
+        pack_share(*kernels_, transposed(params + at.weight_ih, net.input(layer_), columns, input_.in(arena)),
+                   group(columns), worker);
+    pack_share(*kernels_, transposed(weight_hh, h, fused, fused_.in(arena)), group(fused), worker);
+    if (net.has_extra()) pack_share(*kernels_, transposed(weight_hh + fused * h, h, h, extra_.in(arena)), h, worker);
 
-    fill_biases(net, params, at, bias_.in(arena), bias_extra_.in(arena));
-    w.bias = bias_.in(arena);
-    w.bias_extra = bias_extra_.in(arena);
-    return w;
+    if (worker.thread == 0) fill_biases(net, params, at, bias_.in(arena), bias_extra_.in(arena));
 }
 
 template <class T>
@@ -81,17 +103,21 @@ PackedBackward<T>::PackedBackward(Arena& arena, const Kernels<T>& kernels, const
 }
 
 template <class T>
-BackwardWeights<T> PackedBackward<T>::fill(const Arena& arena, const T* params, Index direction) const {
+BackwardWeights<T> PackedBackward<T>::in(const Arena& arena) const {
+    return {kernels_, wants_dx_ ? input_.in(arena) : nullptr, fused_.in(arena),
+            network_->has_extra() ? extra_.in(arena) : nullptr};
+}
+
+template <class T>
+void PackedBackward<T>::fill(const Arena& arena, const T* params, Index direction, const Worker& worker) const {
     const Network& net = *network_;
     const ParameterOffsets at = net.offsets(layer_, direction);
-    const Index h = net.hidden(), fused = net.fused_columns();
-    BackwardWeights<T> w{};
-    w.kernels = kernels_;
+    const Index h = net.hidden(), fused = net.fused_columns(), width = net.input(layer_);
+    const T* const weight_hh = params + at.weight_hh;
     if (wants_dx_)
-        w.input = pack_plain(*kernels_, params + at.weight_ih, net.gate_columns(), net.input(layer_), input_.in(arena));
-    w.fused = pack_plain(*kernels_, params + at.weight_hh, fused, h, fused_.in(arena));
-    if (net.has_extra()) w.extra = pack_plain(*kernels_, params + at.weight_hh + fused * h, h, h, extra_.in(arena));
-    return w;
+        pack_share(*kernels_, plain(params + at.weight_ih, net.gate_columns(), width, input_.in(arena)), width, worker);
+    pack_share(*kernels_, plain(weight_hh, fused, h, fused_.in(arena)), h, worker);
+    if (net.has_extra()) pack_share(*kernels_, plain(weight_hh + fused * h, h, h, extra_.in(arena)), h, worker);
 }
 
 template void fill_biases<float>(const Network&, const float*, const ParameterOffsets&, float*, float*);

@@ -2,15 +2,19 @@
 #pragma once
 
 #include "core/memory.hpp"
+#include "rnn/matrix.hpp"
 #include "rnn/network.hpp"
 
 namespace rnncore {
 
-// Elements of a packed [k, n] matrix.
-template <class T>
-Index packed_size(const Kernels<T>& kernels, Index k, Index n) {
-    return packed_depth(kernels, k) * ((n + kernels.lanes - 1) / kernels.lanes * kernels.lanes);
-}
+// How the columns of the forward matrices, G*H gates of units, are packed: in one piece, or gate by gate, so that some
+// units of every gate can be multiplied by themselves.
+enum class GateColumns { together, apart };
+
+// Columns [first, first + count) of a product, `packed` elements into the packed matrix.
+struct ColumnPart {
+    Index packed, first, count;
+};
 
 // Forward: every product is rows [*, k] times W^T.
 template <class T>
@@ -21,6 +25,7 @@ struct ForwardWeights {
     const T* extra;             // W_hn^T      [H, H], GRU only
     const T* bias;              // [G*H]       what the sums start from
     const T* bias_extra;        // [H]         what W_hn h starts from (reset after)
+    GateColumns gates;          // of input and fused
 };
 
 // Backward: every product is rows [*, k] times W.
@@ -36,19 +41,41 @@ struct BackwardWeights {
 template <class T>
 void fill_biases(const Network& network, const T* params, const ParameterOffsets& at, T* bias, T* bias_extra);
 
-// Takes memory for, and fills, the packed weights. reserve before Arena::take; fill may be divided among threads by
-// direction: each object is filled by one of them.
+// Some units of a matrix [k, H].
+template <class T>
+ColumnPart unit_columns(const Kernels<T>& kernels, Index k, Range units) {
+    return {units.first * packed_depth(kernels, k), units.first, units.last - units.first};
+}
+
+// Calls run(part) for the columns of some units in a matrix [k, columns] of gates of h units: one part for each gate.
+// Columns that are packed together are one part, and the units are all.
+template <class T, class Run>
+void for_gate_columns(const ForwardWeights<T>& w, Index k, Index columns, Index h, Range units, const Run& run) {
+    if (w.gates == GateColumns::together) return run(ColumnPart{0, 0, columns});
+    for (Index first = 0; first < columns; first += h) {
+        ColumnPart part = unit_columns(*w.kernels, k, units);
+        part.packed += first / h * packed_size(*w.kernels, k, h);
+        part.first += first;
+        run(part);
+    }
+}
+
+// Takes memory for, and fills, the packed weights: made before Arena::take, filled by all threads of a region in shares,
+// read after a barrier.
 template <class T>
 class PackedForward {
 public:
-    PackedForward(Arena& arena, const Kernels<T>& kernels, const Network& network, Index layer, bool one_hot);
-    ForwardWeights<T> fill(const Arena& arena, const T* params, Index direction) const;
+    PackedForward(Arena& arena, const Kernels<T>& kernels, const Network& network, Index layer, bool one_hot,
+                  GateColumns gates);
+    ForwardWeights<T> in(const Arena& arena) const;
+    void fill(const Arena& arena, const T* params, Index direction, const Worker& worker) const;
 
 private:
     const Kernels<T>* kernels_;
     const Network* network_;
     Index layer_;
     bool one_hot_;
+    GateColumns gates_;
     Arena::Slot<T> input_, fused_, extra_, bias_, bias_extra_;
 };
 
@@ -56,7 +83,8 @@ template <class T>
 class PackedBackward {
 public:
     PackedBackward(Arena& arena, const Kernels<T>& kernels, const Network& network, Index layer, bool wants_dx);
-    BackwardWeights<T> fill(const Arena& arena, const T* params, Index direction) const;
+    BackwardWeights<T> in(const Arena& arena) const;
+    void fill(const Arena& arena, const T* params, Index direction, const Worker& worker) const;
 
 private:
     const Kernels<T>* kernels_;
