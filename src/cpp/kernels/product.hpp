@@ -244,33 +244,39 @@ void multiply_panels(const Product<T, E>& p, const Steps& steps) {
 }
 
 // So much of a, with what passes beside it, stays in the L2 cache while the panels of b pass over it.
-inline constexpr Index kRowBytes = Index{256} << 10;
+inline constexpr Index kRowBytes = Index{512} << 10;
+// To this depth at once, so that even of a deep product many rows share a pass over b, which comes from far away.
+inline constexpr Index kProductDepth = 1024;
 
 template <class T>
 void product(const Product<T>& p) {
-    const Index fitting = kRowBytes / (static_cast<Index>(sizeof(T)) * (p.k > 0 ? p.k : 1));
-    const Index most = (fitting > 2 * kTileRows ? fitting : 2 * kTileRows) / kTileRows * kTileRows;
-    const Steps all{0, p.k, 0};
+    const Index depth = p.k < 1 ? 1 : p.k < kProductDepth ? p.k : kProductDepth;
+    const Index most = kRowBytes / (static_cast<Index>(sizeof(T)) * depth) / kTileRows * kTileRows;
     Product<T> part = p;
-    for (Index i = 0; i < p.block_count; i += part.block_count) {
+    const auto multiply = [&](const RowBlock<T>* blocks, Index count) {
+        part.blocks = blocks;
+        part.block_count = count;
+        // a depth of 0 leaves the initial values
+        for (Index k = 0; k == 0 || k < p.k; k += kProductDepth)
+            multiply_panels(part, {k, p.k - k < kProductDepth ? p.k - k : kProductDepth, k});
+    };
+    for (Index i = 0; i < p.block_count;) {
         const RowBlock<T>& block = p.blocks[i];
-        part.block_count = 1;
+        Index count = 1;
         if (block.rows > most) {
             for (Index row = 0; row < block.rows; row += most) {
                 const Index rest = block.rows - row;
                 const RowBlock<T> piece{block.a + row * p.lda, block.c + row * p.ldc, rest < most ? rest : most};
-                part.blocks = &piece;
-                multiply_panels(part, all);
+                multiply(&piece, 1);
             }
         } else {
-            Index rows = block.rows;
-            for (; i + part.block_count < p.block_count; ++part.block_count) {
-                rows += p.blocks[i + part.block_count].rows;
+            for (Index rows = block.rows; i + count < p.block_count; ++count) {
+                rows += p.blocks[i + count].rows;
                 if (rows > most) break;
             }
-            part.blocks = &block;
-            multiply_panels(part, all);
+            multiply(&block, count);
         }
+        i += count;
     }
 }
 
