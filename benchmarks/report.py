@@ -21,6 +21,7 @@ import bench_sampling
 import bench_stream
 import charts
 from measure import Plan, Tables, measured
+from overview import overview, targets
 from rnncore._bench.machine import description
 from rnncore._bench.tables import Table, markdown
 
@@ -64,7 +65,8 @@ def report(names: list[str], plan: Plan) -> str:
     machine = "\n".join(["| | |", "|---|---|", *(f"| {k} | {v} |" for k, v in facts.items())])
     pictures = charts.write(finished, ROOT / "benchmarks" / "charts")
     images = [f"![{title}](benchmarks/charts/{path.name})" for title, path in pictures.items()]
-    return "\n\n".join([INTRODUCTION, machine, *images, *parts])
+    summary = [markdown(overview(finished, plan.threads)), markdown(targets(finished))]
+    return "\n\n".join([INTRODUCTION, machine, *summary, *images, *parts])
 
 
 def main() -> None:
