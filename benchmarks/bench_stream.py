@@ -1,17 +1,17 @@
 """Single steps of one sequence, on one thread: inside a sequence, and one call for each step.
 
-Inside a sequence, the time of a long call is divided by its steps: what a fixed-size program would
-pay. `stream.step` is what a program in Python pays for data that arrives step by step; PyTorch and
-ONNX Runtime are called with sequences of one step.
+Inside a sequence, the time of one call of `stream.run` is divided by its steps: what a fixed-size
+program would pay. `stream.step` is what a program in Python pays for data that arrives step by
+step; PyTorch and ONNX Runtime are called with sequences of one step.
 """
 
-import inspect
+import functools
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 
-import rnncore as rc
 from measure import Plan, beside, run_alone
 from rnncore._bench.ceilings import read_gigabytes
 from rnncore._bench.layers import GATES, Case, inference_steps
@@ -38,17 +38,14 @@ RTNEURAL = {
 READING_TARGET = 80  # percent of the bandwidth of the cache that holds the weights
 
 BYTES = {"float32": 4, "bfloat16": 2, "int8": 1}
-WEIGHTS = ("float32",)
-if "weights" in inspect.signature(rc.LSTM.stream).parameters:
-    WEIGHTS = ("float32", "bfloat16", "int8")
+WEIGHTS = tuple(BYTES)
 
 
 def stream_step(case: Case, weights: str = "float32") -> Any:
     """One step, called from Python."""
-    options = {} if weights == "float32" else {"weights": weights}
-    stream = case.layer().stream(**options)
-    frame = case.arrays()[0][0]
-    return lambda: stream.step(frame)
+    stream = case.layer().stream(weights=weights)
+    frame, out = case.arrays()[0][0], np.empty((1, case.hidden_size), np.float32)
+    return lambda: stream.step(frame, out)
 
 
 def small_rows(plan: Plan) -> Iterator[Row]:
@@ -56,7 +53,8 @@ def small_rows(plan: Plan) -> Iterator[Row]:
         for cell in GATES:
             for size in SMALL:
                 single, long = (Case(cell, steps, 1, 1, size) for steps in (1, NUM_STEPS))
-                inside = inference_steps(long, with_onnx=False)["rnncore"]
+                stream, x = long.layer().stream(), long.arrays()[0]
+                inside = functools.partial(stream.run, x, np.empty((NUM_STEPS, 1, size), x.dtype))
                 peers = {n: s for n, s in inference_steps(single).items() if n != "rnncore"}
                 sides = {"inside": inside, "stream": stream_step(single), **peers}
                 timings = interleaved(sides, plan.effort(budget=0.7))

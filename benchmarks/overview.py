@@ -1,4 +1,4 @@
-"""The overview at the head of BENCHMARKS.md: what the tables come to, and which targets are missed."""
+"""The head of BENCHMARKS.md: what the tables come to, and which targets are missed."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -76,10 +76,9 @@ def lines() -> Iterator[Line]:
 def overview(tables: Sequence[Table], threads: Sequence[int]) -> Table:
     """One row for each line that was measured, one column for each number of threads."""
     by_name = {table.name: table for table in tables}
-    by_name |= {f"{name}-1": by_name[name] for name in ("sampling",) if name in by_name}
-    by_name |= {
-        f"{name}-{threads[-1]}": by_name[name] for name in ("contention",) if name in by_name
-    }
+    for name, count in (("sampling", 1), ("contention", threads[-1])):
+        if name in by_name:
+            by_name[f"{name}-{count}"] = by_name[name]
     columns = {count: f"{count} thread{'s' * (count > 1)}" for count in threads}
     rows = []
     for line in lines():

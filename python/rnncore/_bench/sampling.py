@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -15,9 +13,7 @@ from rnncore.models import LanguageModel
 __all__ = ["WEIGHTS", "Sampling"]
 
 #: Types that the weights may be packed in.
-WEIGHTS: tuple[str, ...] = ("float32",)
-if "weights" in inspect.signature(LanguageModel.sample).parameters:
-    WEIGHTS = ("float32", "bfloat16", "int8")
+WEIGHTS = ("float32", "bfloat16", "int8")
 
 
 @dataclass(frozen=True)
@@ -47,8 +43,7 @@ class Sampling:
         """Return drawing `length` characters, the packing of the weights included."""
         model = self.model()
         prompt, rng = np.array([1]), np.random.default_rng(0)
-        options: dict[str, Any] = {} if weights == "float32" else {"weights": weights}
-        return lambda: model.sample(prompt, length, rng=rng, **options)
+        return lambda: model.sample(prompt, length, rng=rng, weights=weights)
 
     def peer_steps(self, length: int) -> dict[str, Step]:
         """Return the same in PyTorch."""
