@@ -1,6 +1,7 @@
 """The command ``rnncore bench`` and its measuring. Times are not looked at, only what is timed."""
 
 import os
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -182,6 +183,26 @@ def test_the_budget_ends_the_rounds_but_not_the_least_of_them() -> None:
 def test_median_and_spread() -> None:
     assert Timing.of([4.0, 1.0, 2.0, 3.0, 100.0]) == Timing(3.0, 1.0)
     assert Timing.of([2.0]) == Timing(2.0, 0.0)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="processors cannot be chosen")
+def test_a_thread_started_meanwhile_is_not_left_on_one_processor() -> None:
+    allowed, started, ended = os.sched_getaffinity(0), threading.Event(), threading.Event()
+    ids: list[int] = []
+
+    def work() -> None:
+        ids.append(threading.get_native_id())
+        started.set()
+        ended.wait()
+
+    with threads(1):
+        assert len(os.sched_getaffinity(0)) == 1
+        thread = threading.Thread(target=work)
+        thread.start()
+        started.wait()
+    assert os.sched_getaffinity(ids[0]) == allowed
+    ended.set()
+    thread.join()
 
 
 def test_threads_are_restored_after_an_error() -> None:

@@ -96,5 +96,7 @@ def threads(count: int) -> Iterator[None]:
         yield
     finally:
         rnncore.set_num_threads(before)
-        if affinity:
-            os.sched_setaffinity(0, affinity)
+        for thread in Path("/proc/self/task").glob("*") if affinity else ():
+            # those that were started meanwhile have inherited the one processor
+            with contextlib.suppress(OSError):
+                os.sched_setaffinity(int(thread.name), affinity)
