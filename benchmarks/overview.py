@@ -41,7 +41,7 @@ def shape(cell: str, single: bool) -> Callable[[Row], bool]:
 
     def chosen(row: Row) -> bool:
         name, _, sizes = str(row["T,B,I,H"]).partition(" ")
-        return name == cell and "," in sizes and (sizes.split(",")[1] == "1") == single
+        return name == cell and sizes[0].isdigit() and (sizes.split(",")[1] == "1") == single
 
     return chosen
 
