@@ -44,9 +44,9 @@ INTRODUCTION = """\
 
 Written by `python benchmarks/report.py`; the method is in
 [benchmarks/README.md](benchmarks/README.md). Times are medians, +- half of the interquartile range;
-ratios are the peer's time divided by rnncore's, measured in turn (with several threads, each library
-in a process of its own): above 1, rnncore is faster. The peak is that of multiply-adds in registers in the same run. A target that is
-missed stays in its table.
+ratios are the peer's time divided by rnncore's: above 1, rnncore is faster. They are measured in
+turn, with several threads each library in a process of its own. The peak is that of multiply-adds
+in registers in the same run. A target that is missed stays in its table.
 """
 
 
