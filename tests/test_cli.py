@@ -78,9 +78,16 @@ def test_train_options(text: Path, tmp_path: Path) -> None:
     options += " --init identity --init-scale 0.5 --lr 0 --optimizer sgd --momentum 0.9 --nesterov"
     options += " --clip-norm none --clip-value 1 --schedule step --gamma 0.5 --after-epoch 1"
     options += " --bptt 7 --validation-fraction 0.2 --seed 5 --threads 1 --sample-length 0"
+    options += " --compute bfloat16"
     assert main(["train", str(text), "--out", str(out), *SMALL, *options.split()]) == 0
     model = rc.load(out)
-    expected = {"cell": "rnn", "nonlinearity": "relu", "embedding_size": 5, "dropout": 0.1}
+    expected: dict[str, object] = {
+        "cell": "rnn",
+        "nonlinearity": "relu",
+        "embedding_size": 5,
+        "dropout": 0.1,
+        "compute": "bfloat16",
+    }
     assert model.config().items() >= {**expected, "bias": False, "num_layers": 1}.items()
     assert rc.get_num_threads() == 1
     # With a learning rate of 0 the initial parameters are still there.
