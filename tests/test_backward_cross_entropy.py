@@ -188,5 +188,20 @@ def test_refusals() -> None:
         rnn.backward_cross_entropy(rc.Linear(9, CLASSES, dtype=np.float64), targets, cache)
     with pytest.raises(TypeError, match="output: expected a Linear, got"):
         rnn.backward_cross_entropy(output.params["weight"], targets, cache)
+    dropout = rc.Dropout(0.5, rng=0)
+    for name, value, error in (
+        ("dropout", 0.5, TypeError),
+        ("scale", "1", TypeError),
+        ("scale", np.nan, ValueError),
+        ("ignore_index", 1.5, TypeError),
+        ("ignore_index", 2**70, ValueError),
+    ):
+        with pytest.raises(error, match=f"^{name}: expected a"):
+            options = {"dropout": dropout, name: value}
+            rnn.backward_cross_entropy(output, targets, cache, **options)
+    with pytest.raises(ValueError, match="targets"):
+        rnn.backward_cross_entropy(output, targets.T, cache, dropout=dropout)
+    # nothing is drawn for a call that is refused
+    assert dropout.draw_seed() == rc.Dropout(0.5, rng=0).draw_seed()
     assert not rnn.flat_grads.any()
     assert not output.flat_grads.any()

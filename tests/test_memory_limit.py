@@ -160,6 +160,7 @@ def test_refusals() -> None:
     with pytest.raises(ValueError, match="memory_limit: a bidirectional network reads the whole"):
         both.forward(x, memory_limit=1000)
     both.forward(x, memory_limit=1 << 30)
+    rnn.forward(x, memory_limit=1 << 70)  # no limit at all
     for steps, batch in ((0, BATCH), (STEPS, 0)):
         y, _, cache = rnn.forward(np.ones((steps, batch, INPUTS), np.float32), memory_limit=1 << 20)
         rnn.backward(np.ones_like(y), cache)

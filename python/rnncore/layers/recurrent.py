@@ -19,6 +19,7 @@ from rnncore._check import (
     floats,
     ids_array,
     instance,
+    integer,
     is_ids,
     real,
     size,
@@ -181,8 +182,9 @@ class Recurrent(Module, Generic[State]):
             Bytes that the cache may take, counting what `backward` adds to it. Where all steps need
             more, only the states at the beginnings of segments of time are kept, and `backward`
             runs one segment after the other forward again (checkpointing; Chen, Xu, Zhang and
-            Guestrin 2016, arXiv 1604.06174): at least the memory of about 2 sqrt(T) steps, for a
-            third more work and the same bits. Not for bidirectional networks.
+            Guestrin 2016, arXiv 1604.06174): at least the memory of about 2 sqrt(T) steps, or of
+            512/B where that is more, for a third more work and the same bits. Not for bidirectional
+            networks.
         needs_output : bool
             False: y is None, which `backward_cross_entropy` has no need of.
 
@@ -202,7 +204,7 @@ class Recurrent(Module, Generic[State]):
             message says how many are needed.
         """
         if memory_limit is not None:
-            memory_limit = size("memory_limit", memory_limit)
+            memory_limit = min(integer("memory_limit", memory_limit, 1), 2**63 - 1)
         steps, batched = self._time_major(x)
         y, final, core = self._network.forward(
             self._flat_params,
@@ -267,7 +269,7 @@ class Recurrent(Module, Generic[State]):
     def backward_cross_entropy(
         self,
         output: Linear,
-        targets: Ids,
+        targets: ArrayLike,
         cache: Cache[Saved],
         *,
         scale: float = 1.0,
@@ -305,23 +307,26 @@ class Recurrent(Module, Generic[State]):
         Raises
         ------
         TypeError, ValueError
-            If `output` has another dtype or input size than the outputs, a target does not fit, or
-            the cache does not, see `backward`.
+            If `output` has another dtype or input size than the outputs, a target or `scale` does
+            not fit, or the cache does not, see `backward`.
         """
         saved = open_cache(cache, self)
         instance("output", output, Linear)
+        if dropout is not None:
+            instance("dropout", dropout, Dropout)
+        wanted = ids_array("targets", targets)
+        check_shape("targets", wanted, saved.y_shape[:-1])
+        scale = real("scale", scale)
         head = _core.Head(
             output.params["weight"],
             output.params.get("bias"),
             output.grads["weight"],
             output.grads.get("bias"),
-            ignore_index,
+            integer("ignore_index", ignore_index, -(2**63), 2**63 - 1),
             0.0 if dropout is None else dropout.p,
             0 if dropout is None else dropout.draw_seed(),
             output.compute,
         )
-        wanted = ids_array("targets", targets)
-        check_shape("targets", wanted, saved.y_shape[:-1])
         losses, dx, _ = self._network.backward_cross_entropy(
             self._flat_params,
             self._flat_grads,
