@@ -168,7 +168,7 @@ def test_bad_choices(tmp_path: Path) -> None:
             lambda m=model, w=weights: setattr(m, "weights", w),
         ):
             refuses(model, call, error, "weights", repr(weights))
-    with pytest.raises(ValueError, match=r"weights: expected .*'float64'"):
+    with pytest.raises(ValueError, match=r"weights: .int8. needs .* float32, got float64"):
         make_model("lstm", np.float64, weights="int8")
     path = tmp_path / "model"
     for bad in (np.nan, np.inf):
@@ -196,8 +196,12 @@ def test_damaged_files(tmp_path: Path) -> None:
             rc.load(path)
 
     without = {name: a for name, a in arrays.items() if name != "output.weight.scale"}
-    damaged(r"output\.weight\.scale", without)
-    damaged("", {**arrays, "output.weight.scale": np.ones(3, np.float32)})
+    name = "output.weight.scale"
+    damaged(r"output\.weight\.scale: expected float32, got NoneType None", without)
+    for scale in (np.ones(3, np.float32), np.ones((), np.float32), np.ones((7, 2), np.float32)):
+        damaged(r"output\.weight\.scale: expected shape \[7\]", {**arrays, name: scale})
+    damaged(r"output\.weight\.scale: .*float64", {**arrays, name: np.ones(7)})
+    damaged("unexpected .*other.scale", {**arrays, "other.scale": np.ones(7, np.float32)})
     damaged("int8", arrays, version=1)
     config = description["config"]
     damaged("weights: expected", arrays, config={**config, "weights": "int4"})

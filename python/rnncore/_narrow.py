@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from rnncore._check import Array, choice
+from rnncore._check import Array, choice, floats
 
 __all__ = ["NARROW", "narrowed", "storage", "widened"]
 
@@ -26,14 +26,16 @@ def storage(weights: str | None, dtype: np.dtype[np.floating]) -> str:
     Raises
     ------
     TypeError, ValueError
-        If `weights` is none of "float32", "bfloat16", "int8", or not "float64" where that is the
-        dtype of the parameters.
+        If `weights` is neither the dtype of the parameters nor, for float32, in `NARROW`.
     """
     if weights is None:
         return "full"
-    possible = (dtype.name, *NARROW) if dtype == np.float32 else (dtype.name,)
-    chosen = choice("weights", weights, dict.fromkeys(possible))
-    return chosen if chosen in NARROW else "full"
+    chosen = choice("weights", weights, {dtype.name, "float32", *NARROW})
+    if chosen == dtype.name:
+        return "full"
+    if dtype != np.float32:
+        raise ValueError(f"weights: {chosen!r} needs parameters in float32, got {dtype}")
+    return chosen
 
 
 def narrowed(params: Mapping[str, Array], weights: str) -> dict[str, Array]:
@@ -65,17 +67,17 @@ def widened(arrays: Mapping[str, Array], weights: str) -> dict[str, Array]:
 
     Raises
     ------
-    KeyError
-        If the scale of an array is missing.
+    TypeError, ValueError
+        If the scale of an array is missing, or has another dtype or shape than [rows].
     """
-    params: dict[str, Array] = {}
+    params = dict(arrays)
     for name, value in arrays.items():
         if weights == "bfloat16" and value.dtype == np.uint16:
             params[name] = (value.astype(np.uint32) << 16).view(np.float32)
         elif weights == "int8" and value.dtype == np.int8:
-            params[name] = arrays[name + _SCALE][:, np.newaxis] * value.astype(np.float32)
-        elif not name.endswith(_SCALE):
-            params[name] = value
+            scale = params.pop(name + _SCALE, None)
+            scale = floats(name + _SCALE, scale, np.dtype(np.float32), value.shape[:1])
+            params[name] = scale.reshape(-1, 1) * value.astype(np.float32)
     return params
 
 
