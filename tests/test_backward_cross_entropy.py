@@ -196,8 +196,8 @@ def test_refusals() -> None:
         ("ignore_index", 1.5, TypeError),
         ("ignore_index", 2**70, ValueError),
     ):
+        options = {"dropout": dropout, name: value}
         with pytest.raises(error, match=f"^{name}: expected a"):
-            options = {"dropout": dropout, name: value}
             rnn.backward_cross_entropy(output, targets, cache, **options)
     with pytest.raises(ValueError, match="targets"):
         rnn.backward_cross_entropy(output, targets.T, cache, dropout=dropout)

@@ -270,7 +270,7 @@ def test_bad_arguments_of_quantize(tmp_path: Path, capsys: pytest.CaptureFixture
         (["quantize", model, str(tmp_path / "none")], "No such file"),
         (["quantize", str(text)], "expected an rnncore model"),
         (["quantize", model, str(text), "--out", str(out)], "at least 2 characters, got 1"),
-        (["quantize", model, "--out", str(out)], "text: "),  # not in the vocabulary
+        (["quantize", model, "--out", str(out)], "embedded text of Shakespeare: character"),
         (["sample", model, "--prompt", "to", "--weights", "int4"], "weights: expected"),
         (["score", model, "--weights", "int4"], "weights: expected"),
     ):
@@ -279,3 +279,40 @@ def test_bad_arguments_of_quantize(tmp_path: Path, capsys: pytest.CaptureFixture
         assert error.count("\n") == 1
         assert message in error
         assert not out.exists()
+
+
+def test_quantize_replaces_none_of_its_inputs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The exact weights would be lost. Nor is a long text scored before an output is refused."""
+    model, text = write_model(tmp_path / "model"), write_text(tmp_path / "text")
+    link = tmp_path / "link"
+    link.symlink_to(model)
+    before = model.read_bytes(), text.read_bytes()
+    monkeypatch.setattr(rc.LanguageModel, "score", None)
+    for out, message in (
+        (model, "--out: expected another file than the model"),
+        (link, "--out: expected another file than the model"),
+        (text, "--out: expected another file than the text"),
+        (tmp_path, "Is a directory"),
+        (tmp_path / "none" / "out", "No such file"),
+    ):
+        assert main(["quantize", str(model), str(text), "--out", str(out)]) == 2
+        printed = capsys.readouterr()
+        assert printed.out == ""
+        assert message in printed.err
+    assert (model.read_bytes(), text.read_bytes()) == before
+    assert sorted(tmp_path.iterdir()) == sorted([model, text, link])
+
+
+def test_quantize_where_nothing_is_left_to_learn(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A single character has no loss, of which there are no percents."""
+    tokenizer = rc.text.CharTokenizer("a")
+    model, text = tmp_path / "model", tmp_path / "text"
+    rc.save(rc.LanguageModel(1, hidden_size=4, tokenizer=tokenizer, rng=0), model)
+    text.write_text("aaaa")
+    assert main(["quantize", str(model), str(text)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split() for line in lines[1:]] == [["float32", "0.0000"], ["int8", "0.0000"]]

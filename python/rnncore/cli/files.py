@@ -1,13 +1,14 @@
-"""Files that commands read."""
+"""Files of commands."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from rnncore import io
 from rnncore.models import LanguageModel
 
-__all__ = ["load_language_model", "read_text"]
+__all__ = ["load_language_model", "read_text", "require_another"]
 
 
 def read_text(path: str) -> str:
@@ -44,3 +45,9 @@ def load_language_model(path: str) -> LanguageModel:
     if not isinstance(model, LanguageModel) or model.tokenizer is None:
         raise ValueError(f"{path}: expected a language model with a vocabulary, got {model!r}")
     return model
+
+
+def require_another(out: str, file: str | None, what: str) -> None:
+    """Raise ValueError if `out` is an input of the command, whose content it would replace."""
+    if file is not None and os.path.exists(out) and os.path.samefile(file, out):
+        raise ValueError(f"--out: expected another file than the {what}, got {out}")

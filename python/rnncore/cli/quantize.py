@@ -5,9 +5,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from rnncore import datasets, io
+import numpy as np
+from numpy.typing import NDArray
+
+from rnncore import _files, datasets, io
 from rnncore._narrow import NARROW
-from rnncore.cli.files import load_language_model, read_text
+from rnncore.cli.files import load_language_model, read_text, require_another
+from rnncore.models import LanguageModel
 
 __all__ = ["HELP", "add_options", "run"]
 
@@ -47,23 +51,35 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(given: argparse.Namespace) -> int:
     """Run the command; return the exit status."""
     model = load_language_model(given.model)
-    text = _held_out() if given.file is None else read_text(given.file)
-    ids = model.encode(text, "text" if given.file is None else given.file)
+    if given.file is None:
+        name, text = "the embedded text of Shakespeare", _held_out()
+    else:
+        name, text = given.file, read_text(given.file)
+    ids = model.encode(text, name)
     if len(ids) < 2:
-        raise ValueError(f"{given.file}: expected at least 2 characters, got {len(ids)}")
-    before = -float(model.score(ids).mean())
+        raise ValueError(f"{name}: expected at least 2 characters, got {len(ids)}")
+    if given.out is not None:
+        _files.require_writable(given.out)
+        require_another(given.out, given.model, "model")
+        require_another(given.out, given.file, "text")
+    before = _loss(model, ids)
     as_stored = model.weights or model.dtype.name
     model.weights = given.weights
-    after = -float(model.score(ids).mean())
+    after = _loss(model, ids)
+    change = f"  {100 * (after / before - 1):+.2f} %" if before else ""
     print(f"loss on {len(ids):,} characters")
     print(f"  {as_stored:9} {before:.4f}")
-    print(f"  {given.weights:9} {after:.4f}  {100 * (after / before - 1):+.2f} %")
+    print(f"  {given.weights:9} {after:.4f}{change}")
     if given.out is not None:
         io.save(model, given.out)
         sizes = [Path(path).stat().st_size for path in (given.model, given.out)]
         print(f"{given.model}: {sizes[0]:,} bytes")
         print(f"{given.out}: {sizes[1]:,} bytes, {100 * sizes[1] / sizes[0]:.0f} %")
     return 0
+
+
+def _loss(model: LanguageModel, ids: NDArray[np.int64]) -> float:
+    return abs(float(model.score(ids).mean()))  # no log-probability is above 0
 
 
 def _held_out() -> str:

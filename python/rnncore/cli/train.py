@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import signal
 import sys
 import threading
@@ -11,7 +10,7 @@ import threading
 import rnncore
 from rnncore import _files, _memory, datasets
 from rnncore._check import integer, size
-from rnncore.cli.files import read_text
+from rnncore.cli.files import read_text, require_another
 from rnncore.cli.train_options import add_options as add_training_options
 from rnncore.cli.train_options import model_keywords, training_config
 from rnncore.models import LanguageModel
@@ -98,8 +97,7 @@ def _text(file: str | None, out: str) -> tuple[str, str]:
     """Name and content of the text."""
     if file is None:
         return "tinyshakespeare", datasets.tinyshakespeare()
-    if os.path.exists(out) and os.path.samefile(file, out):
-        raise ValueError(f"--out: expected another file than the text, got {out}")
+    require_another(out, file, "text")
     return file, read_text(file)
 
 
