@@ -4,6 +4,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -152,6 +153,29 @@ def test_an_error_in_the_process_of_a_library_is_told() -> None:
     case = Case("LSTM", 3, 2, 4, 0)  # no units
     with Sides() as sides, pytest.raises(RuntimeError, match="hidden_size: expected at least 1"):
         compared(sides, 2, ONCE, inference_steps, case, 2)
+
+
+def test_a_library_that_does_not_run_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """As PyTorch without one of its shared libraries."""
+    (tmp_path / "broken.py").write_text("raise OSError('no such library')")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(peers, "LIBRARIES", {"rnncore": "rnncore", "Broken": "broken"})
+    monkeypatch.setattr(peers, "_left_out", {"torch", "onnxruntime"})
+    assert peers.module("broken") is None
+    with Sides() as sides:
+        timings = compared(sides, 2, ONCE, inference_steps, Case("LSTM", 3, 2, 4, 5), 2)
+    assert list(timings) == ["rnncore"]
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.usefixtures("_no_peers")
+def test_ctrl_c_is_not_for_the_processes_of_libraries() -> None:
+    """A terminal sends it to all processes of the group; they would print where they were."""
+    with Sides() as sides:
+        compared(sides, 2, ONCE, inference_steps, Case("LSTM", 3, 2, 4, 5), 2)
+        assert all(os.getpgid(pid) != os.getpgrp() for pid in sides.pids)
 
 
 def test_processor_time_of_this_program() -> None:

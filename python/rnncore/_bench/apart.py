@@ -93,12 +93,18 @@ class _Process:
     """A process that builds a step and runs it when asked."""
 
     def __init__(self, module: str) -> None:
+        # The library first: threads wait as whoever is imported first has asked for.
         code = (
-            f"import sys; sys.path[:] = {sys.path!r}; import {module}; "
+            f"import sys; sys.path[:] = {sys.path!r}\n"
+            f"try: import {module}\n"
+            "except (ImportError, OSError): pass\n"  # installed, but it does not run here
             f"from rnncore._bench.apart import serve; serve({module!r})"
         )
         self._process = subprocess.Popen(
-            [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            [sys.executable, "-c", code],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            process_group=0,  # Ctrl-C is for this process, which ends that one
         )
 
     @property

@@ -14,12 +14,12 @@ _left_out: set[str] = set()
 
 
 def module(name: str) -> Any:
-    """Return the module of a library, or None where it is not installed or left out."""
+    """Return the module of a library, or None where it is not installed, broken or left out."""
     if name in _left_out:
         return None
     try:
         return importlib.import_module(name)
-    except ImportError:
+    except (ImportError, OSError):  # OSError: PyTorch without one of its shared libraries
         return None
 
 
