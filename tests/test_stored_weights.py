@@ -271,6 +271,9 @@ def test_bad_out() -> None:
     ):
         with pytest.raises(error, match=r"^x: "):
             stream.run(bad)
+    for call in (stream.step, stream.run):
+        with pytest.raises(TypeError, match=r"^x: expected a float32 array .*, got None$"):
+            call(None)
 
 
 @pytest.mark.parametrize("weights", WEIGHTS)

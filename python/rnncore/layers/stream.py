@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Generic
+from typing import TYPE_CHECKING, Any, Generic
 
 from numpy.typing import ArrayLike
 
@@ -88,7 +88,7 @@ class Stream(Generic[State]):
         ValueError
             If a shape or an id does not fit.
         """
-        return self._core.step(as_array("x", x), out)
+        return self._core.step(_numbers(x), out)
 
     def run(self, x: ArrayLike, out: Array | None = None) -> Array:
         """Take all steps of a sequence, or of a piece of one, in one call.
@@ -122,7 +122,7 @@ class Stream(Generic[State]):
         >>> stream.run(np.zeros((100, 3), np.float32)).shape
         (100, 8)
         """
-        return self._core.run(as_array("x", x), out)
+        return self._core.run(_numbers(x), out)
 
     @property
     def state(self) -> State:
@@ -140,3 +140,9 @@ class Stream(Generic[State]):
     def reset(self) -> None:
         """Set the state to zero."""
         self._core.reset()
+
+
+def _numbers(x: ArrayLike) -> Any:
+    """Return x as an array; as it came where that has no numbers, so that errors can tell it."""
+    array = as_array("x", x)
+    return array if array.dtype.kind in "biufc" else x
