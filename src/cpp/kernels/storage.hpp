@@ -67,6 +67,7 @@ inline float scale_of_row(const float* x, Index n) {
     float magnitude;
     __builtin_memcpy(&magnitude, &most, sizeof magnitude);
     if (magnitude < 127 * __FLT_MIN__) return 1;
+    if (!(magnitude <= __FLT_MAX__)) return magnitude;  // rounding up would carry a NaN with all bits set on to -0
     float scale = magnitude / 127;
     unsigned bits;
     __builtin_memcpy(&bits, &scale, sizeof bits);
@@ -218,8 +219,9 @@ struct Int8Storage {
             for_lanes<float>(columns.k, [&](Index k, auto lanes) {
                 const Word q = quantize<0>(lanes.load(row + k), scale[j]);
                 for (int l = 0; l < kLanes<float> && k + l < columns.k; ++l) {
-                    to[(k + l) / steps * V * kVectorBytes + (k + l) % steps] = static_cast<char>(q[l]);
-                    sums[j] += q[l];
+                    const auto value = static_cast<signed char>(q[l]);  // of a row that is not finite: anything
+                    to[(k + l) / steps * V * kVectorBytes + (k + l) % steps] = static_cast<char>(value);
+                    sums[j] += value;
                 }
             });
         }

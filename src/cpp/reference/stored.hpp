@@ -23,6 +23,7 @@ float scale_of_row(const T* x, Index n) {
         if (std::isnan(greatest)) break;
     }
     if (greatest < 127 * FLT_MIN) return 1;
+    if (!std::isfinite(greatest)) return greatest;
     const auto bits = std::bit_cast<std::uint32_t>(greatest / 127);
     return std::bit_cast<float>((bits + 0xFF) & ~0xFFu);
 }
