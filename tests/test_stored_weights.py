@@ -99,13 +99,16 @@ def test_special_values(isa: str, form: str) -> None:
     np.testing.assert_array_equal(
         _core.kernel_stored_product(b[:2], np.zeros((20, 9), np.float32), form), np.zeros((2, 20))
     )
-    for value in (np.nan, np.inf, -np.inf):
+    all_bits = np.array(-1, np.int32).view(np.float32)  # the NaN that files of missing values hold
+    for value in (np.nan, np.inf, -np.inf, all_bits):
         a = np.ones((3, 9), np.float32)
         a[1, 4] = value
         with np.errstate(invalid="ignore"):
-            got = _core.kernel_stored_product(a, b, form)
-        assert not np.any(np.isfinite(got[1]))
-        assert np.all(np.isfinite(got[[0, 2]]))
+            rows = _core.kernel_stored_product(a, b, form)
+            columns = _core.kernel_stored_product(b, a, form)
+        for got in (rows, columns.T):
+            assert not np.any(np.isfinite(got[1]))
+            assert np.all(np.isfinite(got[[0, 2]]))
 
 
 # --- rounding ------------------------------------------------------------------------------------
@@ -313,3 +316,16 @@ def test_bad_weights() -> None:
     wide = rc.RNN(2**16 + 1, 1, rng=0)
     refuses(wide, lambda: wide.stream(weights="int8"), ValueError, "weights", "65536", "65537")
     wide.stream(weights="bfloat16").step(5)
+
+
+def test_out_shares_no_memory_with_x() -> None:
+    """Ids that outputs are written over would be read as what they are then."""
+    layer = rc.RNN(3, 2, rng=0)
+    stream = layer.stream()
+    out = np.zeros((100, 2), np.float32)
+    ids = out.view(np.int64)[:, 0]
+    refuses(layer, lambda: stream.run(ids, out), ValueError, "out", "memory of its own")
+    memory = np.zeros(499, np.float32)
+    x, out = memory[:300].reshape(100, 3), memory[299:].reshape(100, 2)
+    refuses(layer, lambda: stream.run(x, out), ValueError, "out", "memory of its own")
+    stream.run(x[:99], out[1:])  # behind it

@@ -157,7 +157,8 @@ private:
             if (!y || !py::reinterpret_borrow<py::array>(out).writeable())
                 y = writeable<T>(out, "out", in.layout.shape({"H", hidden}));
             const auto bytes = [&](Index columns) { return static_cast<std::size_t>(rows * columns) * sizeof(T); };
-            if (in.x && overlap(y, bytes(hidden), in.x, bytes(width)))
+            const auto id_bytes = static_cast<std::size_t>(rows) * sizeof(std::int64_t);
+            if (in.ids ? overlap(y, bytes(hidden), in.ids, id_bytes) : overlap(y, bytes(hidden), in.x, bytes(width)))
                 throw py::value_error("out: expected memory of its own, got some that x stands in");
         }
         const auto some = [&](Index first, Index steps) {
