@@ -1,6 +1,9 @@
 """The C++ sources keep to the layers that their README states."""
 
+import platform
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -36,3 +39,15 @@ def test_kernels_use_no_standard_templates() -> None:
     for path in (SOURCES / "kernels").iterdir():
         included = re.findall(r"^ *# *include <(.+)>", path.read_text("utf-8"), re.MULTILINE)
         assert set(included) <= headers, path.name
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="flags of x86-64")
+@pytest.mark.parametrize("flag", ["-mavx", "-mavx2", "-mavx512f"])
+def test_kernels_compile_with_flags_of_the_user(flag: str) -> None:
+    """CXXFLAGS reach every set, the baseline too, and name processors between two sets."""
+    compiler = shutil.which("c++")
+    if compiler is None:
+        pytest.skip("no compiler")
+    source = SOURCES / "kernels" / "kernels.cpp"
+    own = ("-std=c++20", "-fno-exceptions", "-Wno-psabi", "-DRNNCORE_ISA=baseline", f"-I{SOURCES}")
+    subprocess.run([compiler, "-fsyntax-only", *own, flag, str(source)], check=True)

@@ -90,12 +90,12 @@ template <class T>
         return _mm512_mask_max_ps(x, 0xFFFF, bound, x);
     else
         return _mm512_mask_max_pd(x, 0xFF, bound, x);
-#elif defined(__AVX__)
+#elif defined(__AVX2__)
     if constexpr (sizeof(T) == 4)
         return _mm256_max_ps(bound, x);
     else
         return _mm256_max_pd(bound, x);
-#elif defined(__SSE2__)
+#elif defined(__x86_64__)
     if constexpr (sizeof(T) == 4)
         return _mm_max_ps(bound, x);
     else
@@ -113,12 +113,12 @@ template <class T>
         return _mm512_mask_min_ps(x, 0xFFFF, bound, x);
     else
         return _mm512_mask_min_pd(x, 0xFF, bound, x);
-#elif defined(__AVX__)
+#elif defined(__AVX2__)
     if constexpr (sizeof(T) == 4)
         return _mm256_min_ps(bound, x);
     else
         return _mm256_min_pd(bound, x);
-#elif defined(__SSE2__)
+#elif defined(__x86_64__)
     if constexpr (sizeof(T) == 4)
         return _mm_min_ps(bound, x);
     else
