@@ -385,18 +385,24 @@ def test_the_callers_time_slice_is_given_back() -> None:
     assert min(slices) == 100_000
 
 
+def permissions() -> dict[int, set[int]]:
+    """Processors that each thread of this process may use; Linux."""
+    return {int(task): os.sched_getaffinity(int(task)) for task in os.listdir("/proc/self/task")}
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_threads_keep_their_permission_to_use_processors() -> None:
     """A thread that moves to another processor is not left bound to it."""
     layer = rc.LSTM(64, 128, rng=0)
     x = np.zeros((30, 40, 64), np.float32)
-    allowed = os.sched_getaffinity(0)
     with threads(3):
+        layer(x)  # starts the threads
+        before = permissions()
         for _ in range(20):
             layer(x)
-    tasks = [int(task) for task in os.listdir("/proc/self/task")]
-    assert len(tasks) >= 3
-    assert all(os.sched_getaffinity(task) == allowed for task in tasks)
+        after = permissions()
+    assert len(after) >= 3
+    assert all(after[task] == before[task] for task in before.keys() & after.keys())
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="processors cannot be chosen")
@@ -404,7 +410,8 @@ def test_more_threads_than_processors() -> None:
     """Two threads on one processor wait for each other without an end."""
     layer = rc.LSTM(64, 128, rng=0)
     x = np.ones((30, 40, 64), np.float32)
-    expected, _ = layer(x)
+    with threads(3):
+        expected, _ = layer(x)  # starts the threads, which inherit what their parent may use
     allowed = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {min(allowed)})
     try:

@@ -11,10 +11,11 @@ namespace rnncore {
 namespace {
 
 constexpr int kProcessors = 64;
-constexpr int kNone = -1;
-thread_local int mine = kNone;  // the processor taken in the present region
 
-std::uint64_t bit(int processor) { return std::uint64_t{1} << processor; }
+bool take(std::atomic<std::uint64_t>& taken, int processor) {
+    const std::uint64_t bit = std::uint64_t{1} << processor;
+    return !(taken.fetch_or(bit, std::memory_order_relaxed) & bit);
+}
 
 // To a processor and back to the permission to use others: the system moves a thread at once if it must.
 void move_to(int processor, const cpu_set_t& allowed) {
@@ -26,36 +27,21 @@ void move_to(int processor, const cpu_set_t& allowed) {
 
 }  // namespace
 
-bool Placement::take(int processor) {
-    if (taken_.fetch_or(bit(processor), std::memory_order_relaxed) & bit(processor)) return false;
-    if (mine != kNone) taken_.fetch_and(~bit(mine), std::memory_order_relaxed);
-    mine = processor;
-    return true;
-}
-
 void Placement::enter() {
-    mine = kNone;
-    settle();
-}
-
-void Placement::settle() {
     const int here = sched_getcpu();
-    if (here < 0 || here >= kProcessors) return;
-    if (here == mine || take(here)) return;
+    if (here < 0 || here >= kProcessors || take(taken_, here)) return;
     cpu_set_t allowed;
     CPU_ZERO(&allowed);
     if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) return;
     for (int processor = 0; processor < kProcessors; ++processor) {
-        if (!CPU_ISSET(static_cast<unsigned>(processor), &allowed)) continue;
-        if (processor == mine || take(processor)) return move_to(processor, allowed);
+        if (CPU_ISSET(static_cast<unsigned>(processor), &allowed) && take(taken_, processor))
+            return move_to(processor, allowed);
     }
 }
 
 #else
 
-bool Placement::take(int) { return true; }
 void Placement::enter() {}
-void Placement::settle() {}
 
 #endif
 

@@ -11,15 +11,11 @@ namespace rnncore {
 // The processors of one region's threads.
 class Placement {
 public:
-    void enter();  // called by each thread when it begins
-
-    // Keeps a processor that no other thread of the region has: the present one, or else one of those that this thread may
-    // use, if any is left. Called by a thread that has slept.
-    void settle();
+    // Takes a processor that no other thread of the region has: the present one, or else one of those that this thread may
+    // use, if any is left. Called by each thread when it begins.
+    void enter();
 
 private:
-    bool take(int processor);
-
     std::atomic<std::uint64_t> taken_{0};  // of the first 64 processors
 };
 

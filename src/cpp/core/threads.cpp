@@ -142,7 +142,6 @@ bool Team::barrier() {
         relax();
     }
     while (generation_.load(std::memory_order_acquire) == generation) generation_.wait(generation);
-    placement_.settle();
     return go_on();
 }
 

@@ -198,8 +198,9 @@ Index few_rows_scratch(Index k) {
     return S::steps == 1 ? 0 : kFewRows * slices_of<S>(k) * S::steps + kVectorBytes / 4;
 }
 
+// Inline, for a step of a small layer calls it two or three times.
 template <class S>
-void few_rows(const FewRows<typename S::Value>& p) {
+[[gnu::always_inline]] inline void few_rows(const FewRows<typename S::Value>& p) {
     const bool fetch = packed_bytes<S>(p.k, p.n) > kFetchedBytes;
     for (Index row = 0; row < p.rows; row += kFewRows) {
         const Index rows = p.rows - row < kFewRows ? p.rows - row : kFewRows;

@@ -131,9 +131,8 @@ struct Bfloat16Storage {
     [[gnu::always_inline]] static void multiply_add(const char* slice, const float (&a)[R], Sum (&sums)[R][V]) {
 #pragma GCC unroll 8
         for (int v = 0; v < V; v += 2) {
-            const char* const at = slice + v / 2 * kVectorBytes;
-            fetch_ahead<fetch>(at);
-            const Word w = load_words(at);
+            // the processor's own prefetching keeps pace with the work of widening
+            const Word w = load_words(slice + v / 2 * kVectorBytes);
 #pragma GCC unroll 3
             for (int r = 0; r < R; ++r) {
                 sums[r][v] += splat(a[r]) * low(w);
