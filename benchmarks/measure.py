@@ -24,7 +24,7 @@ class Plan:
     threads: tuple[int, ...] = (1,)
     sides: Sides = field(default_factory=Sides)
 
-    def effort(self, threads: int = 1, budget: float = 1.5) -> Effort:
+    def effort(self, threads: int = 1, budget: float = 1.0) -> Effort:
         """How long to measure a row of a table."""
         effort = Effort(7, 3, budget / 5) if self.quick else Effort(25, 7, budget)
         return replace(effort, rounds=11).among_threads() if threads > 1 else effort

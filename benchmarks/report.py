@@ -6,6 +6,7 @@ The modules that are not named are left out of the file.
 import argparse
 import datetime
 import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import bench_bfloat16
@@ -50,16 +51,21 @@ in registers in the same run. A target that is missed stays in its table.
 """
 
 
-def report(names: list[str], plan: Plan) -> str:
-    """BENCHMARKS.md: the machine, then every module's tables; the charts are written beside."""
+def reports(names: list[str], plan: Plan) -> Iterator[str]:
+    """BENCHMARKS.md after each module, so that what was measured is not lost with what was not."""
     start = time.monotonic()
-    parts: list[str] = []
-    finished: list[Table] = []
+    finished: dict[str, list[Table]] = {}
     for name in names:
-        tables = [measured(table, plan) for table in MODULES[name](plan)]
-        finished += tables
+        finished[name] = [measured(table, plan) for table in MODULES[name](plan)]
+        yield report(finished, plan, time.monotonic() - start)
+
+
+def report(modules: Mapping[str, list[Table]], plan: Plan, elapsed: float) -> str:
+    """BENCHMARKS.md: the machine, then every module's tables; the charts are written beside."""
+    parts: list[str] = []
+    for name, tables in modules.items():
         parts += [f"## {name.replace('_', ' ').capitalize()}", *map(markdown, tables)]
-    elapsed = time.monotonic() - start
+    finished = [table for tables in modules.values() for table in tables]
     facts = description() | {"date": f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC"}
     facts["duration"] = f"{elapsed / 60:.0f} minutes{', --quick' if plan.quick else ''}"
     machine = "\n".join(["| | |", "|---|---|", *(f"| {k} | {v} |" for k, v in facts.items())])
@@ -82,8 +88,8 @@ def main() -> None:
         parser.error(f"unknown module {sorted(unknown)}; expected {', '.join(MODULES)}")
     plan = Plan.of(given.quick)
     with plan.sides:
-        text = report(given.modules or list(MODULES), plan)
-    given.out.write_text(text, encoding="utf-8")
+        for text in reports(given.modules or list(MODULES), plan):
+            given.out.write_text(text, encoding="utf-8")
     print(f"\nwrote {given.out}")
 
 

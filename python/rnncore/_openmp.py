@@ -13,8 +13,9 @@ import os
 
 __all__: list[str] = []
 
-#: Turns of libgomp's waiting loop, about ten microseconds.
-_SPIN_COUNT = "1000"
+#: Turns of libgomp's waiting loop, some hundred microseconds: between calls that follow each other
+#: a thread stays awake on its processor, and is not put on that of the one that would wake it.
+_SPIN_COUNT = "10000"
 
 
 def _load() -> None:
