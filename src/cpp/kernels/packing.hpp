@@ -115,20 +115,31 @@ void pack_rows(const typename F::Value* const* rows, Index first, Index k, Index
 template <class E>
 inline constexpr Index kTileElements = kDepth<E> * kTileRows + kLanes<E>;
 
-// Columns [0, m) of k rows of a, in tiles of kTileRows of them side by side; a tile every kTileElements.
+// Tiles of a that are packed at once, so that whole lines of the cache are read.
+inline constexpr int kPackedTiles = 4;
+
+// kPackedTiles tiles side by side. Nothing depends on their number or width at run time: a load and a store for each
+// vector are all there is to a row.
+template <class F>
+[[gnu::noinline]] void pack_whole_tiles(const typename F::Value* a, Index lda, Index k, typename F::Element* packed) {
+    for (Index i = 0; i < k; i += F::steps, a += F::steps * lda, packed += kTileRows) {
+        const bool last = F::steps > 1 && i + 1 == k;
+#pragma GCC unroll 4
+        for (int tile = 0; tile < kPackedTiles; ++tile) {
+            const auto row = [&](Index j) { return a + j * lda + tile * kTileRows; };
+            pack_across<F>(row, last ? 1 : F::steps, kTileRows, kTileRows,
+                           packed + tile * kTileElements<typename F::Element>);
+        }
+    }
+}
+
+// Columns [0, m) of k rows of a, at most kPackedTiles tiles of them side by side; a tile every kTileElements.
 template <class F>
 void pack_tiles(const typename F::Value* a, Index lda, Index k, Index m, typename F::Element* packed) {
-    for (Index i = 0; i < k; i += F::steps) {
-        const Index steps = k - i < F::steps ? k - i : F::steps;
-        auto* tile = packed;
-        for (Index first = 0; first < m; first += kTileRows, tile += kTileElements<typename F::Element>) {
-            const auto row = [&](Index j) { return a + (i + j) * lda + first; };
-            const Index columns = m - first;
-            if (columns >= kTileRows)
-                pack_across<F>(row, steps, kTileRows, kTileRows, tile + i / F::steps * kTileRows);
-            else
-                pack_across<F>(row, steps, columns, columns, tile + i / F::steps * columns);
-        }
+    if (m == kPackedTiles * kTileRows) return pack_whole_tiles<F>(a, lda, k, packed);
+    for (Index first = 0; first < m; first += kTileRows, packed += kTileElements<typename F::Element>) {
+        const Index columns = m - first < kTileRows ? m - first : kTileRows;
+        pack_across<F>([&](Index i) { return a + i * lda + first; }, k, columns, columns, packed);
     }
 }
 
