@@ -152,9 +152,6 @@ template <class S>
     copy(tile, kWidth, c, ldc);
 }
 
-template <class T>
-inline constexpr T kZeros[kPanelWidth * kLanes<T>] = {};
-
 template <class S, int V>
 [[gnu::always_inline]] inline auto tile_for(Index rows, bool fetch) {
     if constexpr (kFewRows > 1) {

@@ -7,8 +7,12 @@
 namespace rnncore::RNNCORE_ISA {
 
 // Element (row, k) of a: rows at a stride (activations), or packed by k (the transposed product).
+//
+// A loop takes `unroll` steps of k in a round. With narrow vectors it is the number of instructions that counts where the
+// core is shared with another thread: 12 multiply-adds need 8 loads, and counting takes 3 more. Measured.
 template <class E>
 struct StridedRows {
+    static constexpr int unroll = kRegisters == 32 ? 1 : 2;
     const E* a;
     Index lda;
     template <int M>
@@ -19,6 +23,7 @@ struct StridedRows {
 
 template <class E>
 struct PackedRows {
+    static constexpr int unroll = kRegisters == 32 ? 1 : 3;
     const E* a;
     template <int M>
     [[gnu::always_inline]] E at(int row, Index k) const {
@@ -26,11 +31,11 @@ struct PackedRows {
     }
 };
 
-// acc[M][V] += a[M, k] b[k, V vectors], where `panels` panels of `b` stand `stride` elements apart
+// acc[M][P * V] += a[M, k] b[k, P panels of V vectors], where the panels stand `stride` elements apart
 template <class E, int M, int P, int V, class Rows>
 [[gnu::always_inline]] inline void multiply_tile(const Rows& a, const E* b, Index stride, Index k,
                                                  Vec<Sum<E>> (&acc)[M][P * V]) {
-    for (Index i = 0; i < k; ++i) {
+    const auto step = [&](Index i) {
         Vec<E> column[P * V];
 #pragma GCC unroll 8
         for (int p = 0; p < P; ++p) {
@@ -43,6 +48,14 @@ template <class E, int M, int P, int V, class Rows>
 #pragma GCC unroll 16
             for (int v = 0; v < P * V; ++v) acc[m][v] = multiply_add(element, column[v], acc[m][v]);
         }
+    };
+    Index i = 0;
+    for (; i + Rows::unroll <= k; i += Rows::unroll) {
+#pragma GCC unroll 8
+        for (int u = 0; u < Rows::unroll; ++u) step(i + u);
+    }
+    if constexpr (Rows::unroll > 1) {
+        for (; i < k; ++i) step(i);
     }
 }
 
@@ -54,12 +67,12 @@ struct TileTask {
     Index lda;
     const E* b;  // the first panel, at the task's first k
     Index panel_stride;
-    const Sum<E>* bias;
+    const Sum<E>* start;  // what the sums start from: may be c, or one row for all at a stride of 0
+    Index ld_start;
     Sum<E>* c;
     Index ldc;
     const Sum<E>* next_c;  // of the tile that follows: fetched meanwhile
     Index k;
-    Init init;
     int last_columns;  // of the last vector
 };
 
@@ -69,7 +82,8 @@ template <class T, int M, int V>
 #pragma GCC unroll 12
     for (int m = 0; m < M; ++m) {
 #pragma GCC unroll 16
-        for (int v = 0; v < V; ++v) __builtin_prefetch(c + m * ldc + v * kLanes<T>, 1);
+        for (int byte = 0; byte < V * kVectorBytes; byte += kLineBytes)
+            __builtin_prefetch(reinterpret_cast<const char*>(c + m * ldc) + byte, 1);
     }
 }
 
@@ -92,14 +106,11 @@ template <class E, bool partial, int M, int P, int V>
     using T = Sum<E>;
     const TileTask<E> t = task;
     Vec<T> acc[M][P * V];
-    const T* start = t.init == Init::bias ? t.bias : t.c;
-    const Index stride = t.init == Init::bias ? 0 : t.ldc;
 #pragma GCC unroll 12
     for (int m = 0; m < M; ++m) {
 #pragma GCC unroll 16
         for (int v = 0; v < P * V; ++v)
-            acc[m][v] = t.init == Init::zero ? Vec<T>{}
-                                             : load_columns<T, partial, P * V>(start + m * stride, v, t.last_columns);
+            acc[m][v] = load_columns<T, partial, P * V>(t.start + m * t.ld_start, v, t.last_columns);
     }
     fetch_tile<T, M, P * V>(t.next_c, t.ldc);
     multiply_tile<E, M, P, V>(StridedRows<E>{t.a, t.lda}, t.b, t.panel_stride, t.k, acc);
@@ -218,10 +229,11 @@ void multiply_panels(const Product<T, E>& p, const Steps& steps) {
         task.lda = p.lda;
         task.b = p.packed + first * p.k + steps.first * width;
         task.panel_stride = kPanel<E> * p.k;
-        task.bias = p.init == Init::bias ? p.bias + first : nullptr;
+        const Init init = steps.first == 0 ? p.init : Init::keep;
+        task.start = init == Init::bias ? p.bias + first : kZeros<T>;
+        task.ld_start = init == Init::keep ? p.ldc : 0;
         task.ldc = p.ldc;
         task.k = steps.count;
-        task.init = steps.first == 0 ? p.init : Init::keep;
         task.last_columns = columns_of_last_vector<E>(columns);
         const auto run = [&](auto tile_of) {
             for (Index i = 0; i < p.block_count; ++i) {
@@ -230,6 +242,7 @@ void multiply_panels(const Product<T, E>& p, const Steps& steps) {
                 for_row_tiles(p.blocks[i], p, [&](Index rows, const E* a, T* c, const T* next) {
                     task.a = a + steps.in_rows;
                     task.c = c + first;
+                    if (init == Init::keep) task.start = task.c;
                     task.next_c = (next ? next : after) + first;
                     tile_of(rows)(task);
                 });

@@ -63,6 +63,12 @@ using BitVec = typename Lanes<T>::BitVector;
 template <class T>
 inline constexpr int kLanes = Lanes<T>::count;
 
+inline constexpr int kLineBytes = 64;  // of the cache
+
+// What the sums of the widest tile start from.
+template <class T>
+inline constexpr T kZeros[8 * kLanes<T>] = {};
+
 template <class T>
 [[gnu::always_inline]] inline Vec<T> splat(T value) {
     return value - Vec<T>{};  // exact for every value, also -0, so that it compiles to a broadcast
