@@ -69,7 +69,7 @@ struct FewRowsTile {
     Index ld_start;
     Value* c;  // [rows, columns]
     Index ldc;
-    const float* row_scales;  // [rows], int8
+    const QuantizedRow* quantized;  // [rows], int8
 };
 
 // The sums of the first chain += those of the first `count`.
@@ -97,7 +97,7 @@ template <class S, int R, int V, bool fetch>
 #pragma GCC unroll 8
         for (int v = 0; v < V; ++v) {
             if constexpr (kInteger)
-                sums[0][r][v] = load_words(t.panel + v * kVectorBytes);
+                sums[0][r][v] = load_words(t.panel + v * kVectorBytes) + splat_word(t.quantized[r].sum);
             else
                 sums[0][r][v] = load(t.start + r * t.ld_start + v * kColumns<S>);
         }
@@ -111,9 +111,10 @@ template <class S, int R, int V, bool fetch>
         slice += V * kColumns<S> * S::slice_bytes;
     };
     Index i = 0;
-    for (; i + kChains <= t.slices; i += kChains) {
+    constexpr int kRound = kChains > S::round ? kChains : S::round;
+    for (; i + kRound <= t.slices; i += kRound) {
 #pragma GCC unroll 8
-        for (int chain = 0; chain < kChains; ++chain) step(i + chain, chain);
+        for (int u = 0; u < kRound; ++u) step(i + u, u % kChains);
     }
     for (; i < t.slices; ++i) step(i, 0);
     add_chains<kChains>(sums);
@@ -125,7 +126,7 @@ template <class S, int R, int V, bool fetch>
             if constexpr (kInteger)
                 store(c, load(t.start + r * t.ld_start + v * kColumns<S>) +
                              __builtin_convertvector(sums[0][r][v], Vec<float>) *
-                                 (S::template scales<V>(t.panel, v) * t.row_scales[r]));
+                                 (S::template scales<V>(t.panel, v) * t.quantized[r].scale));
             else
                 store(c, sums[0][r][v]);
         }
@@ -169,7 +170,7 @@ template <class S>
 // The rows as the product reads them.
 template <class S>
 [[gnu::always_inline]] inline const typename S::Operand* operands(const FewRows<typename S::Value>& p, Index row,
-                                                                  Index rows, float* row_scales) {
+                                                                  Index rows, QuantizedRow* quantized) {
     if constexpr (S::steps == 1) {
         return p.a + row * p.lda;
     } else {
@@ -178,13 +179,16 @@ template <class S>
         const Index stride = S::steps * slices_of<S>(p.k);
         for (Index r = 0; r < rows; ++r) {
             const float* const x = p.a + (row + r) * p.lda;
-            row_scales[r] = scale_of_row(x, p.k);
+            const float scale = scale_of_row(x, p.k);
+            Word sums{};
             // whole vectors: what is written past the row belongs to the next one or to the padding of the scratch
             for_lanes<float>(p.k, [&](Index i, auto lanes) {
-                const Word q = quantize<S::offset>(lanes.load(x + i), row_scales[r]);
+                const Word q = quantize<S::offset>(lanes.load(x + i), scale);
+                sums += S::added_to_sums(q);
                 const Bytes narrow = __builtin_convertvector(q, Bytes);
                 __builtin_memcpy(bytes + r * stride + i, &narrow, sizeof narrow);
             });
+            quantized[r] = {scale, sum_of(sums)};
         }
         return static_cast<const typename S::Operand*>(p.scratch);
     }
@@ -201,8 +205,8 @@ template <class S>
     const bool fetch = packed_bytes<S>(p.k, p.n) > kFetchedBytes;
     for (Index row = 0; row < p.rows; row += kFewRows) {
         const Index rows = p.rows - row < kFewRows ? p.rows - row : kFewRows;
-        float row_scales[kFewRows];
-        const auto* const a = operands<S>(p, row, rows, row_scales);
+        QuantizedRow quantized[kFewRows];
+        const auto* const a = operands<S>(p, row, rows, quantized);
         for_panels<S>(static_cast<const char*>(p.packed), p.k, p.n, [&](Index first, auto width, const char* panel) {
             constexpr int V = decltype(width)::vectors;
             FewRowsTile<S> t{panel,
@@ -213,7 +217,7 @@ template <class S>
                              0,
                              p.c + row * p.ldc + first,
                              p.ldc,
-                             row_scales};
+                             quantized};
             if (p.init == Init::bias) t.start = p.bias + first;
             if (p.init == Init::keep) t.start = t.c, t.ld_start = p.ldc;
             const auto run = tile_for<S, V>(rows, fetch);

@@ -7,6 +7,7 @@
 //     Value, Operand, Sum   type of the matrices, of an activation as the product reads it, of a vector of sums
 //     steps                 steps of k in one operand
 //     unit                  columns are padded to a multiple of so many vectors
+//     round                 slices that a loop multiplies at a time, at least: more where counting them is felt
 //     slice_bytes           of one column and one operand's steps;  head_bytes: of one column, before its slices
 //     multiply_add          sums of V vectors of columns and R rows += operands times a slice of the panel
 //     element               vector v of W^T[index, columns of the panel]
@@ -34,8 +35,8 @@ using Word = Lanes<float>::BitVector;  // 32-bit lanes
 // need none.
 inline constexpr Index kAhead = 4096, kFetchedBytes = 32768;
 template <bool fetch>
-[[gnu::always_inline]] inline void fetch_ahead(const char* p) {
-    if constexpr (fetch) __builtin_prefetch(p + kAhead);
+[[gnu::always_inline]] inline void fetch_ahead(const char* slice, int byte) {
+    if (fetch && byte % kLineBytes == 0) __builtin_prefetch(slice + byte + kAhead);
 }
 
 // A vector of columns of W^T: rows of W, those past `used` being zero.
@@ -89,14 +90,14 @@ struct FullStorage {
     using Value = T;
     using Operand = T;
     using Sum = Vec<T>;
-    static constexpr Index steps = 1, unit = 1;
+    static constexpr Index steps = 1, unit = 1, round = 1;
     static constexpr Index slice_bytes = sizeof(T), head_bytes = 0;
 
     template <bool fetch, int R, int V>
     [[gnu::always_inline]] static void multiply_add(const char* slice, const T (&a)[R], Sum (&sums)[R][V]) {
 #pragma GCC unroll 8
         for (int v = 0; v < V; ++v) {
-            fetch_ahead<fetch>(slice + v * kVectorBytes);
+            fetch_ahead<fetch>(slice, v * kVectorBytes);
             const Vec<T> w = load(reinterpret_cast<const T*>(slice + v * kVectorBytes));
 #pragma GCC unroll 3
             for (int r = 0; r < R; ++r) sums[r][v] += splat(a[r]) * w;
@@ -121,7 +122,7 @@ struct Bfloat16Storage {
     using Value = float;
     using Operand = float;
     using Sum = Vec<float>;
-    static constexpr Index steps = 1, unit = 2;
+    static constexpr Index steps = 1, unit = 2, round = 2;
     static constexpr Index slice_bytes = 2, head_bytes = 0;
 
     [[gnu::always_inline]] static Vec<float> low(Word w) { return reinterpret_cast<Vec<float>>(w << 16); }
@@ -157,33 +158,59 @@ struct Bfloat16Storage {
     }
 };
 
-// Four steps of k stand in a word, the first in its lowest byte; an operand is four activations, each plus 128. What that
-// adds to a sum, 128 times the sum of the column's weights, is taken off in the panel's head:
-//     [V vectors of -128 * sum of weights, int32][V vectors of scales, float][slices]
+// A row of activations as int8 numbers: their scale, and what their sums with every column start from.
+struct QuantizedRow {
+    float scale;
+    int sum;
+};
+
+[[gnu::always_inline]] inline int sum_of(Word w) {
+    int sum = 0;
+    for (int i = 0; i < kLanes<float>; ++i) sum += w[i];
+    return sum;
+}
+
+// Four steps of k stand in a word, the first in its lowest byte; an operand is four activations. Processors multiply
+// unsigned bytes by signed ones. With VNNI, and where bytes are widened first, `offset` makes the activations unsigned; what
+// that adds to a sum, 128 times the sum of the column's weights, is taken off in the panel's head:
+//     [V vectors of -offset * sum of weights, int32][V vectors of scales, float][slices]
+// AVX2 adds two products in 16 bits, too few for that: there |a| meets w, or ~w = -w - 1 where a is negative, and the
+// missing |a| is what the row's sums start from.
 struct Int8Storage {
     using Value = float;
     using Operand = int;
     using Sum = Word;
-    static constexpr Index steps = 4, unit = 1;
+    static constexpr Index steps = 4, unit = 1, round = 1;
     static constexpr Index slice_bytes = 4, head_bytes = 8;
+#if defined(__AVX2__) && !defined(__AVX512F__)
+    static constexpr int offset = 0;
+    [[gnu::always_inline]] static Word added_to_sums(Word q) { return q < 0 ? -q : Word{}; }
+#else
     static constexpr int offset = 128;
+    [[gnu::always_inline]] static Word added_to_sums(Word) { return Word{}; }
+#endif
 
     template <bool fetch, int R, int V>
     [[gnu::always_inline]] static void multiply_add(const char* slice, const int (&a)[R], Sum (&sums)[R][V]) {
 #pragma GCC unroll 8
         for (int v = 0; v < V; ++v) {
-            fetch_ahead<fetch>(slice + v * kVectorBytes);
+            fetch_ahead<fetch>(slice, v * kVectorBytes);
             const Word w = load_words(slice + v * kVectorBytes);
 #pragma GCC unroll 3
             for (int r = 0; r < R; ++r) sums[r][v] = add_products_of_bytes(sums[r][v], a[r], w);
         }
     }
 
-    // sum + a0 w0 + a1 w1 + a2 w2 + a3 w3 with unsigned a and signed w, exactly
+    // sum + a0 w0 + a1 w1 + a2 w2 + a3 w3, exactly, but for what the sums start from
     [[gnu::always_inline]] static Word add_products_of_bytes(Word sum, int a, Word w) {
 #if defined(__AVX512VNNI__)
         return reinterpret_cast<Word>(_mm512_dpbusd_epi32(
             reinterpret_cast<__m512i>(sum), reinterpret_cast<__m512i>(splat_word(a)), reinterpret_cast<__m512i>(w)));
+#elif defined(__AVX2__) && !defined(__AVX512F__)
+        const __m256i four = reinterpret_cast<__m256i>(splat_word(a));
+        const Word negative = reinterpret_cast<Word>(_mm256_cmpgt_epi8(_mm256_setzero_si256(), four));
+        const __m256i pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(four), reinterpret_cast<__m256i>(w ^ negative));
+        return sum + reinterpret_cast<Word>(_mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
 #elif defined(__x86_64__)
         // pairs of 16 bits: bytes 0 and 2, then 1 and 3
         typedef short Halves __attribute__((vector_size(kVectorBytes)));
@@ -238,13 +265,11 @@ struct Int8Storage {
     }
 
 private:
-#if defined(__x86_64__) && !defined(__AVX512VNNI__)
+#if defined(__x86_64__) && !defined(__AVX512VNNI__) && (defined(__AVX512F__) || !defined(__AVX2__))
     template <class Halves>
     [[gnu::always_inline]] static Word multiply_pairs(Halves x, Word y) {
 #if defined(__AVX512F__)
         return reinterpret_cast<Word>(_mm512_madd_epi16(reinterpret_cast<__m512i>(x), reinterpret_cast<__m512i>(y)));
-#elif defined(__AVX2__)
-        return reinterpret_cast<Word>(_mm256_madd_epi16(reinterpret_cast<__m256i>(x), reinterpret_cast<__m256i>(y)));
 #else
         return reinterpret_cast<Word>(_mm_madd_epi16(reinterpret_cast<__m128i>(x), reinterpret_cast<__m128i>(y)));
 #endif
