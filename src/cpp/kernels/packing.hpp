@@ -100,14 +100,35 @@ void pack(const Packing<typename F::Value>& p) {
     }
 }
 
+// Columns [0, count * width) of k rows, each in pieces of `width` columns that go to places `distance` elements apart, so that
+// whole lines of the cache are read. No number but k is known at run time only: loads and stores are all there is to a row.
+template <class F, int count, int width, class Row>
+[[gnu::always_inline]] inline void pack_pieces(const Row& row, Index k, Index distance, typename F::Element* packed) {
+    for (Index i = 0; i < k; i += F::steps, packed += width) {
+        const Index steps = k - i < F::steps ? k - i : F::steps;
+#pragma GCC unroll 4
+        for (int piece = 0; piece < count; ++piece)
+            pack_across<F>([&](Index j) { return row(i + j) + piece * width; }, steps, width, width,
+                           packed + piece * distance);
+    }
+}
+
+// Panels, or tiles of a, that are packed side by side.
+inline constexpr int kPackedTogether = 4;
+
 // Columns [first, first + n) of rows that stand anywhere, in panels.
 template <class F>
 void pack_rows(const typename F::Value* const* rows, Index first, Index k, Index n, typename F::Element* packed) {
     using E = typename F::Element;
-    for (Index column = 0; column < n; column += kPanel<E>) {
+    constexpr Index kTogether = kPackedTogether * kPanel<E>;
+    const Index depth = elements<F>(k);
+    Index column = 0;
+    const auto row = [&](Index i) { return rows[i] + first + column; };
+    for (; column + kTogether <= n; column += kTogether)
+        pack_pieces<F, kPackedTogether, kPanel<E>>(row, k, kPanel<E> * depth, packed + column * depth);
+    for (; column < n; column += kPanel<E>) {
         const Index used = n - column < kPanel<E> ? n - column : kPanel<E>;
-        const auto row = [&](Index i) { return rows[i] + first + column; };
-        pack_across<F>(row, k, used, panel_vectors<E>(used) * kLanes<E>, packed + column * elements<F>(k));
+        pack_across<F>(row, k, used, panel_vectors<E>(used) * kLanes<E>, packed + column * depth);
     }
 }
 
@@ -115,31 +136,16 @@ void pack_rows(const typename F::Value* const* rows, Index first, Index k, Index
 template <class E>
 inline constexpr Index kTileElements = kDepth<E> * kTileRows + kLanes<E>;
 
-// Tiles of a that are packed at once, so that whole lines of the cache are read.
-inline constexpr int kPackedTiles = 4;
-
-// kPackedTiles tiles side by side. Nothing depends on their number or width at run time: a load and a store for each
-// vector are all there is to a row.
-template <class F>
-[[gnu::noinline]] void pack_whole_tiles(const typename F::Value* a, Index lda, Index k, typename F::Element* packed) {
-    for (Index i = 0; i < k; i += F::steps, a += F::steps * lda, packed += kTileRows) {
-        const bool last = F::steps > 1 && i + 1 == k;
-#pragma GCC unroll 4
-        for (int tile = 0; tile < kPackedTiles; ++tile) {
-            const auto row = [&](Index j) { return a + j * lda + tile * kTileRows; };
-            pack_across<F>(row, last ? 1 : F::steps, kTileRows, kTileRows,
-                           packed + tile * kTileElements<typename F::Element>);
-        }
-    }
-}
-
-// Columns [0, m) of k rows of a, at most kPackedTiles tiles of them side by side; a tile every kTileElements.
+// Columns [0, m) of k rows of a, at most kPackedTogether tiles of them; a tile every kTileElements.
 template <class F>
 void pack_tiles(const typename F::Value* a, Index lda, Index k, Index m, typename F::Element* packed) {
-    if (m == kPackedTiles * kTileRows) return pack_whole_tiles<F>(a, lda, k, packed);
-    for (Index first = 0; first < m; first += kTileRows, packed += kTileElements<typename F::Element>) {
+    constexpr Index kDistance = kTileElements<typename F::Element>;
+    Index first = 0;
+    const auto row = [&](Index i) { return a + i * lda + first; };
+    if (m == kPackedTogether * kTileRows) return pack_pieces<F, kPackedTogether, kTileRows>(row, k, kDistance, packed);
+    for (; first < m; first += kTileRows, packed += kDistance) {
         const Index columns = m - first < kTileRows ? m - first : kTileRows;
-        pack_across<F>([&](Index i) { return a + i * lda + first; }, k, columns, columns, packed);
+        pack_across<F>(row, k, columns, columns, packed);
     }
 }
 

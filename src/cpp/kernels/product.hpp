@@ -297,7 +297,7 @@ void product(const Product<T>& p) {
 inline constexpr Index kOuterColumns = 512;
 
 template <class E>
-inline constexpr Index kOuterScratch = kDepth<E> * kOuterColumns + kPackedTiles * kTileElements<E>;
+inline constexpr Index kOuterScratch = kDepth<E> * kOuterColumns + kPackedTogether * kTileElements<E>;
 
 template <class F>
 void outer_product(const OuterProduct<typename F::Value>& p) {
@@ -311,12 +311,12 @@ void outer_product(const OuterProduct<typename F::Value>& p) {
             const Index k = p.k - k0 < kSteps ? p.k - k0 : kSteps;
             const Index depth = elements<F>(k);
             pack_rows<F>(p.b + k0, first, k, width, panels);
-            for (Index row = 0, i = 0; row < p.m; row += kTileRows, i = (i + 1) % kPackedTiles) {
+            for (Index row = 0, i = 0; row < p.m; row += kTileRows, i = (i + 1) % kPackedTogether) {
                 const Index rest = p.m - row;
                 const Index rows = rest < kTileRows ? rest : kTileRows;
                 if (i == 0)
                     pack_tiles<F>(p.a + k0 * p.lda + row, p.lda, k,
-                                  rest < kPackedTiles * kTileRows ? rest : kPackedTiles * kTileRows, tiles);
+                                  rest < kPackedTogether * kTileRows ? rest : kPackedTogether * kTileRows, tiles);
                 for (Index column = 0; column < width; column += kPanel<E>) {
                     const Index columns = width - column < kPanel<E> ? width - column : kPanel<E>;
                     const OuterTile<E> task{tiles + i * kTileElements<E>,
