@@ -51,16 +51,16 @@ in registers in the same run. A target that is missed stays in its table.
 """
 
 
-def reports(names: list[str], plan: Plan) -> Iterator[str]:
+def reports(names: list[str], plan: Plan, draws: bool) -> Iterator[str]:
     """BENCHMARKS.md after each module, so that what was measured is not lost with what was not."""
     start = time.monotonic()
     finished: dict[str, list[Table]] = {}
     for name in names:
         finished[name] = [measured(table, plan) for table in MODULES[name](plan)]
-        yield report(finished, plan, time.monotonic() - start)
+        yield report(finished, plan, time.monotonic() - start, draws)
 
 
-def report(modules: Mapping[str, list[Table]], plan: Plan, elapsed: float) -> str:
+def report(modules: Mapping[str, list[Table]], plan: Plan, elapsed: float, draws: bool) -> str:
     """BENCHMARKS.md: the machine, then every module's tables; the charts are written beside."""
     parts: list[str] = []
     for name, tables in modules.items():
@@ -69,7 +69,7 @@ def report(modules: Mapping[str, list[Table]], plan: Plan, elapsed: float) -> st
     facts = description() | {"date": f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC"}
     facts["duration"] = f"{elapsed / 60:.0f} minutes{', --quick' if plan.quick else ''}"
     machine = "\n".join(["| | |", "|---|---|", *(f"| {k} | {v} |" for k, v in facts.items())])
-    pictures = charts.write(finished, ROOT / "benchmarks" / "charts")
+    pictures = charts.write(finished, ROOT / "benchmarks" / "charts") if draws else {}
     images = [f"![{title}](benchmarks/charts/{path.name})" for title, path in pictures.items()]
     summary = [markdown(overview(finished, plan.threads)), markdown(targets(finished))]
     return "\n\n".join([INTRODUCTION, machine, *summary, *images, *parts])
@@ -82,13 +82,14 @@ def main() -> None:
     parser.add_argument(
         "--out", type=Path, default=ROOT / "BENCHMARKS.md", help="file (default: BENCHMARKS.md)"
     )
+    parser.add_argument("--no-charts", action="store_true", help="leave benchmarks/charts/ alone")
     given = parser.parse_args()
     unknown = set(given.modules) - set(MODULES)
     if unknown:
         parser.error(f"unknown module {sorted(unknown)}; expected {', '.join(MODULES)}")
     plan = Plan.of(given.quick)
     with plan.sides:
-        for text in reports(given.modules or list(MODULES), plan):
+        for text in reports(given.modules or list(MODULES), plan, not given.no_charts):
             given.out.write_text(text, encoding="utf-8")
     print(f"\nwrote {given.out}")
 
