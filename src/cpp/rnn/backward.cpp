@@ -32,8 +32,13 @@ public:
           out_(out),
           steps_(chunk_steps(seq_.steps(), seq_.batch())),
           threads_(threads_for(flops())),
-          by_units_(divides_units(net_, seq_, threads_)),
-          tasks_(make_tasks(seq_, net_.directions(), by_units_ ? 1 : threads_)) {
+          by_units_(divides_units(net_, seq_, threads_)) {
+        // Of a ragged batch other rows are left in every chunk, after which the threads wait for each other.
+        for (Index chunk = 0; chunk < chunk_count(seq_.steps(), steps_); ++chunk) {
+            std::vector<Chunk> by_direction;
+            for (Index d = 0; d < net_.directions(); ++d) by_direction.push_back(chunk_at(order(d), chunk, steps_));
+            tasks_.push_back(make_tasks(seq_, by_direction, by_units_ ? 1 : threads_));
+        }
         const std::size_t mark = arena_.mark();
         const Index h = net_.hidden(), rows = steps_ * seq_.batch();
         for (Index layer = 0; layer < net_.layers(); ++layer) {
@@ -158,13 +163,14 @@ private:
 
     // Every thread passes the same barriers, also when the work has been stopped.
     void run_chunk(Index layer, Index chunk, const Worker& w) {
+        const std::vector<RowTask>& tasks = tasks_[static_cast<std::size_t>(chunk)];
         if (by_units_) {
-            run_steps(tasks_[0], layer, chunk, w);
+            run_steps(tasks[0], layer, chunk, w);
         } else {
             // as in the pass forward, the calling thread takes the largest share
-            const Range mine = share(static_cast<long>(tasks_.size()), w.team.size() - 1 - w.thread, w.team.size());
+            const Range mine = share(static_cast<long>(tasks.size()), w.team.size() - 1 - w.thread, w.team.size());
             for (long i = mine.first; i < mine.last && !w.team.stopped(); ++i)
-                run_steps(tasks_[static_cast<std::size_t>(i)], layer, chunk, w);
+                run_steps(tasks[static_cast<std::size_t>(i)], layer, chunk, w);
         }
         w.team.barrier();
         for (Index d = 0; d < net_.directions() && !w.team.stopped(); ++d) add_products(rows_of(layer, d, chunk), w);
@@ -399,7 +405,7 @@ private:
     Index steps_;
     int threads_;
     bool by_units_;
-    std::vector<RowTask> tasks_;
+    std::vector<std::vector<RowTask>> tasks_;  // by chunk
     Arena arena_;
     std::vector<PackedBackward<T>> packed_;  // these four by layer and direction
     std::vector<BackwardWeights<T>> weights_;

@@ -30,7 +30,8 @@ public:
           final_state_(final_state),
           threads_(threads_for(flops())),
           by_units_(divides_units(net_, seq_, threads_)),
-          tasks_(make_tasks(seq_, net_.directions(), by_units_ ? 1 : threads_)) {
+          tasks_(make_tasks(seq_, std::vector<Chunk>(as_size(net_.directions()), Chunk{0, seq_.steps()}),
+                            by_units_ ? 1 : threads_)) {
         const std::size_t mark = arena_.mark();
         for (Index layer = 0; layer < net_.layers(); ++layer) {
             arena_.rewind(mark);  // the layers run one after the other

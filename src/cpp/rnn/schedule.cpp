@@ -1,5 +1,7 @@
 #include "rnn/schedule.hpp"
 
+#include <algorithm>
+
 namespace rnncore {
 
 namespace {
@@ -18,22 +20,24 @@ bool divides_units(const Network& network, const Sequence& sequence, int threads
     return step * (threads - 1) / threads > 2 * kSecondsPerWait;
 }
 
-std::vector<RowTask> make_tasks(const Sequence& sequence, Index directions, int threads) {
-    const Index wanted = threads % directions == 0 ? threads / directions : threads;
-    const Index parts = std::clamp<Index>(sequence.batch() / kFewestRows, 1, std::max<Index>(wanted, 1));
-
-    std::vector<Index> bounds{0};
-    Index passed = 0;
-    for (Index b = 0; b < sequence.batch(); ++b) {
-        passed += sequence.length(b);
-        const Index part = static_cast<Index>(bounds.size());
-        if (part < parts && passed * parts >= sequence.rows() * part) bounds.push_back(b + 1);
-    }
-    bounds.push_back(sequence.batch());
-
+std::vector<RowTask> make_tasks(const Sequence& sequence, const std::vector<Chunk>& by_direction, int threads) {
+    const auto directions = static_cast<Index>(by_direction.size());
+    const Index wanted = std::max<Index>(threads % directions == 0 ? threads / directions : threads, 1);
     std::vector<RowTask> tasks;
     for (Index direction = 0; direction < directions; ++direction) {
-        for (std::size_t i = 0; i + 1 < bounds.size(); ++i) tasks.push_back({direction, bounds[i], bounds[i + 1]});
+        const Chunk chunk = by_direction[static_cast<std::size_t>(direction)];
+        const Index active = chunk.lo < chunk.hi ? sequence.active(chunk.lo) : 0;
+        const Index steps = sequence.first(chunk.hi) - sequence.first(chunk.lo);
+        const Index parts = std::clamp<Index>(active / kFewestRows, 1, wanted);
+        Index begin = 0, part = 1, passed = 0;
+        for (Index b = 0; b < active && part < parts; ++b) {
+            passed += std::min(sequence.length(b), chunk.hi) - chunk.lo;
+            if (passed * parts < steps * part) continue;
+            tasks.push_back({direction, begin, b + 1});
+            begin = b + 1;
+            ++part;
+        }
+        tasks.push_back({direction, begin, sequence.batch()});
     }
     return tasks;
 }

@@ -9,6 +9,11 @@
 
 namespace rnncore {
 
+// Steps [lo, hi) of time that a direction passes as its chunk-th piece of `steps` steps.
+struct Chunk {
+    Index lo, hi;
+};
+
 // One direction of a layer reads time upwards or downwards.
 struct TimeOrder {
     Index steps;
@@ -19,7 +24,7 @@ struct TimeOrder {
     bool has(Index t) const { return t >= 0 && t < steps; }
 };
 
-// Sorted rows [begin, end) of one direction, through all of time.
+// Sorted rows [begin, end) of one direction, through the steps of a chunk.
 struct RowTask {
     Index direction;
     Index begin, end;
@@ -27,8 +32,9 @@ struct RowTask {
     Index rows() const { return end - begin; }
 };
 
-// Tasks of about equal numbers of steps. How rows are divided does not change any result's bits.
-std::vector<RowTask> make_tasks(const Sequence& sequence, Index directions, int threads);
+// Tasks of about equal numbers of steps, of one chunk of each direction. How rows are divided does not change any result's
+// bits.
+std::vector<RowTask> make_tasks(const Sequence& sequence, const std::vector<Chunk>& by_direction, int threads);
 
 // Whether the threads of a pass divide the units of every step, and wait for each other after it, rather than rows: where
 // there are few rows, the time of a step is that of reading the weights, of which each thread then reads a part.
@@ -47,10 +53,6 @@ void for_segments(const Sequence& sequence, const TimeOrder& order, const RowTas
     if (end > split) run(std::max(split, task.begin), end, false);
 }
 
-// Steps [lo, hi) of time that a direction passes as its chunk-th piece of `steps` steps.
-struct Chunk {
-    Index lo, hi;
-};
 inline Chunk chunk_at(const TimeOrder& order, Index chunk, Index steps) {
     const Index s0 = chunk * steps, s1 = std::min(order.steps, s0 + steps);
     return order.reverse ? Chunk{order.steps - s1, order.steps - s0} : Chunk{s0, s1};
