@@ -16,8 +16,9 @@ import pytest
 
 import rnncore as rc
 from commands import SMALL, TEXT, command, write_model, write_text
-from rnncore.cli import main
+from rnncore.cli import main, train
 from rnncore.text import CharTokenizer
+from rnncore.training import TrainingResult
 
 
 @pytest.fixture(autouse=True)
@@ -102,6 +103,18 @@ def test_training_is_repeatable(text: Path, tmp_path: Path) -> None:
     first, second, other = (rc.load(out).flat_params for out in outs)
     np.testing.assert_array_equal(first, second)
     assert not np.array_equal(first, other)
+
+
+def test_skipped_updates_are_told_at_the_end(
+    text: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    result = TrainingResult(losses=[1.0] * 5, skipped=2)
+    monkeypatch.setattr(train, "fit", lambda *_, **__: result)
+    assert main(["train", str(text), "--out", str(tmp_path / "model"), *SMALL]) == 0
+    assert "no validation; 2 updates skipped (gradients not finite)\n" in capsys.readouterr().out
 
 
 def test_train_on_sentences(text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

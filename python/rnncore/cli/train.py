@@ -14,7 +14,7 @@ from rnncore.cli.files import read_text, require_another
 from rnncore.cli.train_options import add_options as add_training_options
 from rnncore.cli.train_options import model_keywords, training_config
 from rnncore.models import LanguageModel
-from rnncore.progress import bits, choose_progress, clock, perplexity
+from rnncore.progress import bits, choose_progress, clock, perplexity, skipped_updates
 from rnncore.text import CharTokenizer
 from rnncore.training import TrainingResult, fit
 
@@ -113,4 +113,5 @@ def _summary(result: TrainingResult, out: str) -> str:
         else f"validation loss {best.loss:.4f} (perplexity {perplexity(best.loss):.3f}, "
         f"{bits(best.loss):.3f} bits/character) after epoch {best.epoch}"
     )
-    return f"{ended} {clock(result.seconds)}, saved {out}: {quality}"
+    skipped = f"; {skipped_updates(result.skipped)}" if result.skipped else ""
+    return f"{ended} {clock(result.seconds)}, saved {out}: {quality}{skipped}"

@@ -19,6 +19,9 @@ from rnncore.training.trainable import Trainable
 
 __all__ = ["TrainingResult", "Validation", "evaluate", "fit"]
 
+# Updates in a row without a finite gradient after which a run has diverged, also within an epoch.
+_MOST_SKIPPED = 100
+
 
 @dataclass(frozen=True)
 class Validation:
@@ -39,8 +42,10 @@ class TrainingResult:
         Mean loss of the batch of every update, before the update, in nats.
     validations : list of Validation
         In the order of time.
+    skipped : int
+        Updates that left the parameters as they were, because the gradients were not finite.
     num_targets : int
-        Tokens learned from.
+        Tokens read, those of skipped updates among them.
     seconds : float
         Duration of the run.
     interrupted : bool
@@ -49,6 +54,7 @@ class TrainingResult:
 
     losses: list[float] = field(default_factory=list)
     validations: list[Validation] = field(default_factory=list)
+    skipped: int = 0
     num_targets: int = 0
     seconds: float = 0.0
     interrupted: bool = False
@@ -160,6 +166,7 @@ class _Run:
         self._optimizer = config.optimizer.build(model)
         self._schedule = config.schedule.build(self._updates)
         self._epoch = 0
+        self._skipped_in_a_row = 0
         self._start = time.perf_counter()
         self._meter = _Meter()
 
@@ -189,10 +196,12 @@ class _Run:
                 self._validate(best)
             elif self._report_is_due():
                 self._report()
+        losses = self.result.losses[first:]
+        if 0 < len(losses) <= self._skipped_in_a_row:
+            raise self._diverged()
         if self._validation is not None:
             self._validate(best)
         else:
-            losses = self.result.losses[first:]
             self._schedule.observe(sum(losses) / max(1, len(losses)))
 
     def _update(self, batch: Batch, state: Any) -> Any:
@@ -207,11 +216,29 @@ class _Run:
             )
         if batch.weight != 1:
             _core.scale(self._model.flat_grads, batch.weight)
-        self._optimizer.step(zero_grad=True)
+        norm = self._optimizer.step(zero_grad=True)
         self.result.losses.append(loss)
         self.result.num_targets += batch.num_targets
         self._meter.add(loss, batch.num_targets)
+        self._count_skipped(norm)
         return state
+
+    def _count_skipped(self, norm: float) -> None:
+        """Take note of whether the optimiser has skipped the update, as `norm` tells."""
+        if math.isfinite(norm):
+            self._skipped_in_a_row = 0
+            return
+        self.result.skipped += 1
+        self._skipped_in_a_row += 1
+        if self._skipped_in_a_row == _MOST_SKIPPED:
+            raise self._diverged()
+
+    def _diverged(self) -> FloatingPointError:
+        return FloatingPointError(
+            f"training diverged: the gradients of the last {self._skipped_in_a_row} of "
+            f"{len(self.result.losses)} updates are not finite; a lower learning rate or smaller "
+            "initial parameters may help"
+        )
 
     def _validate(self, best: BestModel) -> None:
         """Compute the validation loss, unless it is known for the present parameters."""
@@ -240,6 +267,7 @@ class _Run:
             tokens_per_second=self._meter.speed(),
             seconds_left=self.elapsed() * (1 - fraction) / fraction,
             validated=validated,
+            skipped=self.result.skipped,
         )
         self._progress.show(report)
         self._meter.resume()
