@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rnncore import _core, _files
-from rnncore._check import instance
+from rnncore._check import describe, instance
 from rnncore.data import Batch, Batches
 from rnncore.progress import Progress, Report
 from rnncore.training.best import BestModel
@@ -107,12 +107,19 @@ def fit(
     OSError
         When the path cannot be written, before anything is computed.
     FloatingPointError
-        When the loss becomes infinite or not a number. The model has the best parameters so far.
+        When the loss becomes infinite or not a number, or the gradients in every update of an
+        epoch or in 100 updates in a row. The model has the best parameters so far.
     TypeError, ValueError
-        When an option of the optimiser or schedule does not fit.
+        When an argument has the wrong type, or an option of the optimiser or schedule does not fit.
     """
     config = TrainingConfig() if config is None else config
+    instance("model", model, Trainable)
+    _require_batches("training", training)
+    if validation is not None:
+        _require_batches("validation", validation)
     instance("config", config, TrainingConfig)
+    if progress is not None:
+        _require_progress(progress)
     run = _Run(model, training, validation, config, progress)
     if path is not None:
         _files.require_writable(path)
@@ -135,6 +142,8 @@ def fit(
 
 def evaluate(model: Trainable, batches: Batches) -> float:
     """Mean loss per target over one pass, in nats; each target counts once, whatever its batch."""
+    instance("model", model, Trainable)
+    _require_batches("batches", batches)
     total, count, state = 0.0, 0, None
     for batch in batches:
         loss, final = model.loss(batch.inputs, batch.targets, state, batch.lengths)
@@ -142,6 +151,21 @@ def evaluate(model: Trainable, batches: Batches) -> float:
         total += loss * batch.num_targets
         count += batch.num_targets
     return total / max(1, count)
+
+
+def _require_batches(name: str, value: object) -> None:
+    if not all(hasattr(value, part) for part in ("carries_state", "__len__", "__iter__")):
+        raise TypeError(
+            f"{name}: expected batches, such as ContiguousBatches or SentenceBatches, got "
+            f"{describe(value)}"
+        )
+
+
+def _require_progress(value: object) -> None:
+    if not all(hasattr(value, part) for part in ("interval", "show", "__enter__", "__exit__")):
+        raise TypeError(
+            f"progress: expected None or a Progress, such as PlainProgress, got {describe(value)}"
+        )
 
 
 class _Run:
