@@ -104,7 +104,7 @@ def fails(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
         (["sample", "MODEL", "--temperature", "nan"], "temperature: expected"),
         (["sample", "MODEL", "--top-k", "-1"], "top_k: expected at least 0"),
         (["sample", "MODEL", "--top-p", "0"], "top_p: expected"),
-        (["sample", "MODEL", "--seed", "-1"], "rng: expected"),
+        (["sample", "MODEL", "--seed", "-1"], "--seed: expected at least 0, got -1"),
         (["score", "MODEL", "MISSING"], "MISSING: No such file or directory"),
         (["score", "MODEL", "EMPTY"], "EMPTY: expected a text, got an empty file"),
         (["score", "MODEL", "OTHER"], r"line 1: character 'ö' \(U\+00F6\) at position 3"),
