@@ -27,7 +27,7 @@ PUBLIC_NAMES = [
 ]
 
 # Not needed for import: extras, and parts of the standard library that take long to load.
-HEAVY_MODULES = {"torch", "rich", "matplotlib", "scipy", "tokenizers", "onnx", "mpi4py"}
+HEAVY_MODULES = {"torch", "rich", "matplotlib", "scipy", "onnx"}
 HEAVY_MODULES |= {"argparse", "multiprocessing", "asyncio", "unittest"}
 
 
