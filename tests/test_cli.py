@@ -229,6 +229,40 @@ def test_ctrl_c_ends_sampling(model: Path) -> None:
     assert errors == b""
 
 
+# --- Ctrl-C at the start ------------------------------------------------------------------------
+
+
+def interrupted_import(tmp_path: Path, *run: str) -> subprocess.CompletedProcess[str]:
+    """Run Python with a NumPy whose import is interrupted."""
+    (tmp_path / "numpy.py").write_text("raise KeyboardInterrupt\n")
+    paths = [str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return subprocess.run(
+        [sys.executable, *run],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+@pytest.mark.parametrize("start", ["module", "script"])
+def test_ctrl_c_while_the_command_is_loaded(tmp_path: Path, start: str) -> None:
+    script = tmp_path / "rnncore"
+    script.write_text("import sys\nfrom rnncore.cli import main\nsys.exit(main())\n")
+    run = ["-m", "rnncore"] if start == "module" else [str(script)]
+    result = interrupted_import(tmp_path, *run, "info")
+    assert (result.returncode, result.stdout, result.stderr) == (130, "", "")
+
+
+def test_ctrl_c_in_an_import_by_another_program(tmp_path: Path) -> None:
+    """It is that program's to handle."""
+    result = interrupted_import(tmp_path, "-c", "import rnncore", "rnncore")
+    assert result.returncode != 130
+    assert result.stderr.endswith("KeyboardInterrupt\n")
+
+
 # --- score --------------------------------------------------------------------------------------
 
 

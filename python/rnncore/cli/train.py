@@ -8,7 +8,7 @@ import sys
 import threading
 
 import rnncore
-from rnncore import _files, _memory, datasets
+from rnncore import _files, _interrupt, _memory, datasets
 from rnncore._check import integer, size
 from rnncore.cli.files import read_text, require_another
 from rnncore.cli.train_options import add_options as add_training_options
@@ -77,7 +77,7 @@ def run(given: argparse.Namespace) -> int:
     result = fit(model, *batches, config, path=given.out, progress=progress)
     print(_summary(result, given.out), flush=True)
     if result.interrupted:
-        return 130
+        return _interrupt.STATUS
     prompt = "\n" if "\n" in tokenizer.vocabulary else text[0]
     written = model.sample(prompt, sample_length, _SAMPLE_TEMPERATURE, rng=config.seed)
     print(f"\n{written.strip()}")
