@@ -7,7 +7,14 @@ from typing import Any
 import pytest
 
 import rnncore as rc
-from rnncore.training import OptimizerConfig, ScheduleConfig, TrainingConfig, evaluate, fit
+from rnncore.training import (
+    OptimizerConfig,
+    ScheduleConfig,
+    TrainingConfig,
+    evaluate,
+    fit,
+    text_batches,
+)
 from trainables import Counter, Ticks, plain
 
 # --- state, schedule, optimiser -----------------------------------------------------------------
@@ -180,6 +187,22 @@ def test_bad_arguments(call: Callable[[Counter], Any], message: str) -> None:
     with pytest.raises(TypeError, match=message):
         call(model)
     assert model.values == []
+
+
+@pytest.mark.parametrize(
+    ("config", "boundary", "error", "message"),
+    [
+        (TrainingConfig(sentences=True), None, ValueError, "boundary: .* the line feed, got None"),
+        (TrainingConfig(sentences=True), "\n", TypeError, "boundary: expected an integer, got str"),
+        (TrainingConfig(sentences=True), -1, ValueError, "boundary: expected at least 0, got -1"),
+        ({}, None, TypeError, "config: expected a TrainingConfig, got dict"),
+    ],
+)
+def test_bad_arguments_of_text_batches(
+    config: Any, boundary: Any, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        text_batches([0, 1] * 50, config, boundary)
 
 
 def test_a_text_that_is_too_short() -> None:
