@@ -48,8 +48,45 @@ def test_bad_initialization() -> None:
         Initialization(one_hot_std=-1.0)
     with pytest.raises(TypeError, match="forget_gate_bias: expected a number"):
         Initialization(forget_gate_bias="high")
+    with pytest.raises(ValueError, match=r"scale: expected a finite number in \[0, inf\), got -1"):
+        Initialization("uniform", -1.0)
     with pytest.raises(TypeError, match="identity: expected a module with RNN layers"):
         make_model("lstm", initialization=Initialization("identity"))
+
+
+@pytest.mark.parametrize(
+    ("name", "initialization", "message"),
+    [
+        (
+            "rnn embedded",
+            Initialization(forget_gate_bias=5.0),
+            "forget_gate_bias: expected an LSTM with biases, got RNN",
+        ),
+        (
+            "gru",
+            Initialization(forget_gate_bias=0.0),
+            "forget_gate_bias: expected an LSTM with biases, got GRU",
+        ),
+        (
+            "lstm embedded",
+            Initialization(forget_gate_bias=5.0),
+            r"forget_gate_bias: expected an LSTM with biases, got LSTM\(.*bias=False",
+        ),
+        (
+            "gru before embedded",
+            Initialization("pytorch", one_hot_std=1.0),
+            "one_hot_std: no option of a model with an embedding, got 1",
+        ),
+        ("lstm", Initialization("uniform", 1e39), r"scale: .*, got 1e\+39"),
+        ("lstm", Initialization(one_hot_std=1e39), r"one_hot_std: .*, got 1e\+39"),
+        ("lstm", Initialization(forget_gate_bias=1e39), r"forget_gate_bias: .*, got 1e\+39"),
+    ],
+)
+def test_initialization_of_what_the_model_lacks(
+    name: str, initialization: Initialization, message: str
+) -> None:
+    with pytest.raises(ValueError, match=f"^{message}"):
+        make_model(name, initialization=initialization)
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,9 @@ import pytest
 
 import rnncore as rc
 from commands import SMALL, TEXT, command, write_model, write_text
-from rnncore.cli import main
+from rnncore.cli import main, train
 from rnncore.text import CharTokenizer
+from rnncore.training import TrainingResult
 
 
 @pytest.fixture(autouse=True)
@@ -102,6 +103,18 @@ def test_training_is_repeatable(text: Path, tmp_path: Path) -> None:
     first, second, other = (rc.load(out).flat_params for out in outs)
     np.testing.assert_array_equal(first, second)
     assert not np.array_equal(first, other)
+
+
+def test_skipped_updates_are_told_at_the_end(
+    text: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    result = TrainingResult(losses=[1.0] * 5, skipped=2)
+    monkeypatch.setattr(train, "fit", lambda *_, **__: result)
+    assert main(["train", str(text), "--out", str(tmp_path / "model"), *SMALL]) == 0
+    assert "no validation; 2 updates skipped (gradients not finite)\n" in capsys.readouterr().out
 
 
 def test_train_on_sentences(text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -214,6 +227,40 @@ def test_ctrl_c_ends_sampling(model: Path) -> None:
         _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     assert errors == b""
+
+
+# --- Ctrl-C at the start ------------------------------------------------------------------------
+
+
+def interrupted_import(tmp_path: Path, *run: str) -> subprocess.CompletedProcess[str]:
+    """Run Python with a NumPy whose import is interrupted."""
+    (tmp_path / "numpy.py").write_text("raise KeyboardInterrupt\n")
+    paths = [str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return subprocess.run(
+        [sys.executable, *run],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+@pytest.mark.parametrize("start", ["module", "script"])
+def test_ctrl_c_while_the_command_is_loaded(tmp_path: Path, start: str) -> None:
+    script = tmp_path / "rnncore"
+    script.write_text("import sys\nfrom rnncore.cli import main\nsys.exit(main())\n")
+    run = ["-m", "rnncore"] if start == "module" else [str(script)]
+    result = interrupted_import(tmp_path, *run, "info")
+    assert (result.returncode, result.stdout, result.stderr) == (130, "", "")
+
+
+def test_ctrl_c_in_an_import_by_another_program(tmp_path: Path) -> None:
+    """It is that program's to handle."""
+    result = interrupted_import(tmp_path, "-c", "import rnncore", "rnncore")
+    assert result.returncode != 130
+    assert result.stderr.endswith("KeyboardInterrupt\n")
 
 
 # --- score --------------------------------------------------------------------------------------

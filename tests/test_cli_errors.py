@@ -59,6 +59,26 @@ def fails(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
             ["train", "TEXT", "--out", "OUT", "--init-scale", "1"],
             "scale: no option of initialization",
         ),
+        (
+            ["train", "TEXT", "--out", "OUT", "--init", "uniform", "--init-scale", "-1"],
+            r"--init-scale: expected a finite number in \[0, inf\), got -1",
+        ),
+        (
+            ["train", "TEXT", "--out", "OUT", "--init", "orthogonal", "--init-scale", "1e39"],
+            "scale: expected a finite number in",
+        ),
+        (
+            ["train", "TEXT", "--out", "OUT", "--cell", "gru", "--forget-bias", "1"],
+            "forget_gate_bias: expected an LSTM with biases, got GRU",
+        ),
+        (
+            ["train", "TEXT", "--out", "OUT", "--no-bias", "--forget-bias", "1"],
+            "forget_gate_bias: expected an LSTM with biases, got LSTM",
+        ),
+        (
+            ["train", "TEXT", "--out", "OUT", "--embedding-size", "4", "--one-hot-std", "1"],
+            "one_hot_std: no option of a model with an embedding, got 1",
+        ),
         (["train", "TEXT", "--out", "OUT", "--threads", "0"], "--threads: expected at least 1"),
         (["train", "TEXT", "--out", "OUT", "--threads", "9999999999"], "--threads: expected at mo"),
         (
@@ -104,7 +124,7 @@ def fails(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
         (["sample", "MODEL", "--temperature", "nan"], "temperature: expected"),
         (["sample", "MODEL", "--top-k", "-1"], "top_k: expected at least 0"),
         (["sample", "MODEL", "--top-p", "0"], "top_p: expected"),
-        (["sample", "MODEL", "--seed", "-1"], "rng: expected"),
+        (["sample", "MODEL", "--seed", "-1"], "--seed: expected at least 0, got -1"),
         (["score", "MODEL", "MISSING"], "MISSING: No such file or directory"),
         (["score", "MODEL", "EMPTY"], "EMPTY: expected a text, got an empty file"),
         (["score", "MODEL", "OTHER"], r"line 1: character 'ö' \(U\+00F6\) at position 3"),

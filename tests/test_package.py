@@ -3,12 +3,14 @@
 import ast
 import importlib.metadata
 import importlib.resources
+import io
 import os
 import platform
 import re
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -27,7 +29,7 @@ PUBLIC_NAMES = [
 ]
 
 # Not needed for import: extras, and parts of the standard library that take long to load.
-HEAVY_MODULES = {"torch", "rich", "matplotlib", "scipy", "tokenizers", "onnx", "mpi4py"}
+HEAVY_MODULES = {"torch", "rich", "matplotlib", "scipy", "onnx"}
 HEAVY_MODULES |= {"argparse", "multiprocessing", "asyncio", "unittest"}
 
 
@@ -83,6 +85,23 @@ def test_stub_and_extension_have_the_same_names() -> None:
             methods = {f.name for f in node.body if isinstance(f, ast.FunctionDef)} - {"__init__"}
             present = {n for n in vars(getattr(_core, node.name)) if not n.startswith("_")}
             assert methods == present, node.name
+
+
+def test_the_wheel_is_within_its_limit() -> None:
+    """What is installed, packed as it came, is the wheel that the session `wheel` measures."""
+    try:
+        files = importlib.metadata.files("rnncore") or []
+    except importlib.metadata.PackageNotFoundError:
+        pytest.skip("rnncore is not installed but on PYTHONPATH")
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as wheel:
+        for file in files:
+            if file.suffix not in {".pyc", ".xz"}:
+                wheel.write(file.locate())
+    (limit,) = re.findall(
+        r"^WHEEL_LIMIT = ([\d_]+)", (ROOT / "noxfile.py").read_text(), re.MULTILINE
+    )
+    assert len(packed.getvalue()) < int(limit)
 
 
 # --- import -------------------------------------------------------------------------------------

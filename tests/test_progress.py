@@ -48,6 +48,13 @@ def test_without_validation_perplexity_is_that_of_training() -> None:
     assert "loss 2.000  perplexity 7.39  2.885 bits/token" in report_line(report)
 
 
+def test_skipped_updates_are_told() -> None:
+    line = report_line(REPORT)
+    told = "1 update skipped (gradients not finite) so far"
+    assert report_line(replace(REPORT, skipped=1)) == f"{line}  {told}"
+    assert "1,234 updates skipped" in report_line(replace(REPORT, skipped=1234))
+
+
 def test_units() -> None:
     assert bits(math.log(2)) == 1
     assert perplexity(0) == 1

@@ -106,9 +106,9 @@ def test_losses_have_the_same_bits_for_any_number_of_threads() -> None:
     before = rc.get_num_threads()
     try:
         runs = []
-        for threads in (1, 2, 3):
+        for threads in (1, 2, 3, 5):
             rc.set_num_threads(threads)
             runs.append(stored_run(np.float32))
     finally:
         rc.set_num_threads(before)
-    assert runs[0] == runs[1] == runs[2]
+    assert runs[1:] == runs[:1] * 3

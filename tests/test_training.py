@@ -205,6 +205,69 @@ def test_divergence_is_an_error_and_keeps_the_best_model(tmp_path: Path) -> None
     assert rc.load(tmp_path / "model").params["w"] == 3
 
 
+def test_skipped_updates_are_counted() -> None:
+    """The optimiser leaves the parameters as they are where the gradients are not finite."""
+    model = Counter()
+    model.broken = {2, 3, 7}
+    recorder = Recorder()
+    result = fit(model, Ticks(4), Ticks(1), plain(epochs=2), progress=recorder)
+    assert result.skipped == 3
+    assert len(result.losses) == 8
+    assert model.w == 5
+    assert [report.skipped for report in recorder.reports] == [2, 3]
+
+
+def test_an_epoch_without_a_finite_gradient_is_divergence(tmp_path: Path) -> None:
+    model = Counter()
+    model.broken = range(5, 100)
+    with pytest.raises(FloatingPointError, match="gradients of the last 4 of 8 updates are not"):
+        fit(model, Ticks(4), Ticks(1), plain(epochs=9), path=tmp_path / "model")
+    assert model.w == 4
+    assert rc.load(tmp_path / "model").params["w"] == 4
+
+
+def test_many_gradients_in_a_row_that_are_not_finite_are_divergence() -> None:
+    model = Counter()
+    model.broken = range(51, 1000)
+    with pytest.raises(FloatingPointError, match="gradients of the last 100 of 150 updates"):
+        fit(model, Ticks(1000), config=plain(epochs=1))
+    assert model.w == 50
+
+
+def test_a_time_limit_without_any_update_is_divergence(clock: SimpleNamespace) -> None:
+    model = Counter()
+
+    def tick(_: float) -> float:
+        clock.now += 1.0
+        return 1.0
+
+    model.training_loss, model.broken = tick, range(100)
+    with pytest.raises(FloatingPointError, match="the last 3 of 3 updates"):
+        fit(model, Ticks(50), Ticks(1), plain(epochs=1, time_limit=3.0))
+
+
+def test_a_finite_loss_with_infinite_gradients_is_no_success() -> None:
+    """A state of zero hides recurrent weights that are far too large; gradients show them."""
+    text = "to be or not to be\n" * 20
+    tokenizer = CharTokenizer.fit(text)
+    model = rc.LanguageModel(
+        tokenizer.vocab_size,
+        "rnn",
+        hidden_size=8,
+        num_layers=1,
+        tokenizer=tokenizer,
+        nonlinearity="identity",
+        rng=0,
+    )
+    for name in ("weight_ih_l0", "bias_ih_l0", "bias_hh_l0"):
+        model.rnn.params[name].fill(0)
+    model.rnn.params["weight_hh_l0"][...] = np.eye(8) * 1e20
+    before = model.flat_params.copy()
+    with pytest.raises(FloatingPointError, match="gradients"):
+        model.fit(text, TrainingConfig(epochs=3, batch_size=4, bptt=8))
+    np.testing.assert_array_equal(model.flat_params, before)
+
+
 def test_unwritable_path_is_refused_before_the_work(tmp_path: Path) -> None:
     model = Counter()
     with pytest.raises(FileNotFoundError, match="nowhere"):

@@ -7,7 +7,14 @@ from typing import Any
 import pytest
 
 import rnncore as rc
-from rnncore.training import OptimizerConfig, ScheduleConfig, TrainingConfig, fit
+from rnncore.training import (
+    OptimizerConfig,
+    ScheduleConfig,
+    TrainingConfig,
+    evaluate,
+    fit,
+    text_batches,
+)
 from trainables import Counter, Ticks, plain
 
 # --- state, schedule, optimiser -----------------------------------------------------------------
@@ -119,6 +126,21 @@ def test_old_gradients_do_not_count() -> None:
         ),
         (lambda: TrainingConfig(time_limit=0), ValueError, "time_limit"),
         (lambda: TrainingConfig(seed=-1), ValueError, "seed: expected at least 0"),
+        (
+            lambda: TrainingConfig(optimizer="sgd"),
+            TypeError,
+            "optimizer: expected an OptimizerConfig, got str 'sgd'",
+        ),
+        (
+            lambda: TrainingConfig(optimizer={"name": "sgd"}),
+            TypeError,
+            "optimizer: expected an OptimizerConfig, got dict",
+        ),
+        (
+            lambda: TrainingConfig(schedule="cosine"),
+            TypeError,
+            "schedule: expected a ScheduleConfig, got str 'cosine'",
+        ),
         (lambda: OptimizerConfig("lion"), ValueError, "optimizer: expected one of .*'adam'"),
         (lambda: ScheduleConfig("linear"), ValueError, "schedule: expected one of .*'cosine'"),
         (lambda: ScheduleConfig("step", after_epoch=0), ValueError, "after_epoch"),
@@ -142,6 +164,45 @@ def test_old_gradients_do_not_count() -> None:
 def test_bad_configurations(make: Callable[[], Any], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         make()
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda model: fit(rc.LSTM(3, 3), Ticks(1)), "model: expected a Trainable, got LSTM"),
+        (lambda model: fit(model, list(Ticks(1))), r"training: expected batches, .*, got list \["),
+        (lambda model: fit(model, None), "training: expected batches, .*, got NoneType None"),
+        (lambda model: fit(model, Ticks(1), [1]), r"validation: expected batches, .*, got list"),
+        (lambda model: fit(model, Ticks(1), config={}), "config: expected a TrainingConfig, got"),
+        (
+            lambda model: fit(model, Ticks(1), progress=True),
+            "progress: expected None or a Progress, .*, got bool True",
+        ),
+        (lambda model: evaluate(rc.LSTM(3, 3), Ticks(1)), "model: expected a Trainable, got LSTM"),
+        (lambda model: evaluate(model, [1]), r"batches: expected batches, .*, got list \[1\]"),
+    ],
+)
+def test_bad_arguments(call: Callable[[Counter], Any], message: str) -> None:
+    model = Counter()
+    with pytest.raises(TypeError, match=message):
+        call(model)
+    assert model.values == []
+
+
+@pytest.mark.parametrize(
+    ("config", "boundary", "error", "message"),
+    [
+        (TrainingConfig(sentences=True), None, ValueError, "boundary: .* the line feed, got None"),
+        (TrainingConfig(sentences=True), "\n", TypeError, "boundary: expected an integer, got str"),
+        (TrainingConfig(sentences=True), -1, ValueError, "boundary: expected at least 0, got -1"),
+        ({}, None, TypeError, "config: expected a TrainingConfig, got dict"),
+    ],
+)
+def test_bad_arguments_of_text_batches(
+    config: Any, boundary: Any, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        text_batches([0, 1] * 50, config, boundary)
 
 
 def test_a_text_that_is_too_short() -> None:

@@ -1,7 +1,7 @@
 """Stand-ins for models, batches and progress, whose behaviour in training is known exactly."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,8 @@ def plain(**options: Any) -> TrainingConfig:
 class Counter(Trainable):
     """One parameter w, from 0. Its gradient is -1, so that plain SGD adds the learning rate to it.
 
-    `curve` is the validation loss as a function of w, `training_loss` that of training.
+    `curve` is the validation loss as a function of w, `training_loss` that of training. In the
+    updates of `broken`, counted from 1, the gradient is not a number.
     """
 
     def __init__(self, curve: Callable[[float], float] = lambda w: -w) -> None:
@@ -31,6 +32,7 @@ class Counter(Trainable):
         self._allocate([("w", 0, (1,))])
         self.curve = curve
         self.training_loss: Callable[[float], float] = lambda _: 1.0
+        self.broken: Container[int] = ()
         self.given_states: list[Any] = []
         self.values: list[float] = []  # w before each update
 
@@ -46,7 +48,7 @@ class Counter(Trainable):
     ) -> tuple[float, Any]:
         self.given_states.append(state)
         self.values.append(self.w)
-        self.flat_grads[0] -= 1
+        self.flat_grads[0] -= math.nan if len(self.values) in self.broken else 1
         return self.training_loss(self.w), (state or 0) + 1
 
     def loss(

@@ -8,7 +8,8 @@
 (5, 2, 16)
 """
 
-from rnncore import _openmp as _openmp  # first: it sets how the kernel's threads wait
+from rnncore import _interrupt as _interrupt  # first: what follows takes a moment
+from rnncore import _openmp as _openmp  # before the rest: it sets how the kernel's threads wait
 from rnncore import data, datasets, init, losses, models, optim, text, training
 from rnncore._core import available_isas, isa
 from rnncore._threads import get_num_threads, set_num_threads

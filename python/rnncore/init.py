@@ -50,7 +50,7 @@ def uniform(module: Module, a: float, rng: np.random.Generator | int | None = No
     rng : numpy Generator, int or None
         Source of the values.
     """
-    bound = _scale("a", a, module, 0)
+    bound = as_scale("a", a, module, 0)
     fill_uniform(module.flat_params, bound, generator(rng))
     module.mark_changed()
 
@@ -79,7 +79,7 @@ def orthogonal(
         If there is no recurrent layer in `module`.
     """
     source = generator(rng)
-    scale = _scale("gain", gain, module)
+    scale = as_scale("gain", gain, module)
     for layer in _layers(module, Recurrent, "orthogonal"):
         for weight in _recurrent_weights(layer):
             for gate in weight.reshape(-1, layer.hidden_size, layer.hidden_size):
@@ -106,7 +106,7 @@ def identity(module: Module, scale: float = 1.0) -> None:
     TypeError
         If there is no RNN in `module`.
     """
-    value = _scale("scale", scale, module)
+    value = as_scale("scale", scale, module)
     for layer in _layers(module, RNN, "identity"):
         for weight in _recurrent_weights(layer):
             weight[...] = value * np.eye(layer.hidden_size)
@@ -140,7 +140,7 @@ def one_hot_input(
         If there is no recurrent layer in `module`.
     """
     source = generator(rng)
-    scale = _scale("std", std, module, 0)
+    scale = as_scale("std", std, module, 0)
     layer = next(_layers(module, Recurrent, "one_hot_input"))
     for name in ("weight_ih_l0", "weight_ih_l0_reverse"):
         if name in layer.params:
@@ -170,7 +170,7 @@ def forget_gate_bias(module: Module, value: float = 1.0) -> None:
     ValueError
         If an LSTM was made with ``bias=False``.
     """
-    bias = _scale("value", value, module)
+    bias = as_scale("value", value, module)
     layers = list(_layers(module, LSTM, "forget_gate_bias"))
     for layer in layers:
         if not layer.bias:
@@ -183,8 +183,11 @@ def forget_gate_bias(module: Module, value: float = 1.0) -> None:
     module.mark_changed()
 
 
-def _scale(name: str, value: object, module: Module, low: float = -math.inf) -> float:
-    """Return `value` as float; its products with what is drawn must fit in the module's dtype."""
+def as_scale(name: str, value: object, module: Module, low: float = -math.inf) -> float:
+    """Return `value` as float; its products with what is drawn must fit in the module's dtype.
+
+    Errors call it `name`; `low` is the least that it may be.
+    """
     instance("module", module, Module)
     limit = float(np.finfo(module.dtype).max) / 16  # no normal number is drawn beyond 16
     return real(name, value, max(low, -limit), limit)

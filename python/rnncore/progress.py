@@ -24,6 +24,7 @@ class Report:
     tokens_per_second: float
     seconds_left: float
     validated: bool = False  # the validation loss was computed just now
+    skipped: int = 0  # updates so far that changed nothing: their gradients were not finite
 
     @property
     def perplexity(self) -> float:
@@ -171,7 +172,14 @@ def report_line(report: Report, unit: str = "token") -> str:
         f"{report.tokens_per_second:,.0f} {unit}s/s",
         f"{clock(report.seconds_left)} left",
     ]
+    if report.skipped:
+        parts.append(f"{skipped_updates(report.skipped)} so far")
     return "  ".join(parts)
+
+
+def skipped_updates(count: int) -> str:
+    """Return how many updates changed nothing, and why."""
+    return f"{count:,} update{'s' * (count != 1)} skipped (gradients not finite)"
 
 
 def clock(seconds: float) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from io import StringIO
 
 import rnncore
+from rnncore import _interrupt
 from rnncore.cli import bench, info, quantize, sample, score, train
 from rnncore.cli.parser import Parser
 
@@ -25,7 +26,6 @@ _COMMANDS = {
     "info": info,
     "bench": bench,
 }
-_INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return status
     except KeyboardInterrupt:
-        return _INTERRUPTED
+        return _interrupt.STATUS
     except BrokenPipeError:
         # The reader, say `head`, has gone. Python would complain when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
+from rnncore._check import integer
 from rnncore.cli.files import load_language_model
 from rnncore.cli.parser import add_weights
 
@@ -52,6 +53,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(given: argparse.Namespace) -> int:
     """Run the command; return the exit status."""
+    if given.seed is not None:
+        integer("--seed", given.seed, 0)
     model = load_language_model(given.model)
     pieces = model.generate(
         given.prompt,

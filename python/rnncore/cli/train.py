@@ -8,13 +8,13 @@ import sys
 import threading
 
 import rnncore
-from rnncore import _files, _memory, datasets
+from rnncore import _files, _interrupt, _memory, datasets
 from rnncore._check import integer, size
 from rnncore.cli.files import read_text, require_another
 from rnncore.cli.train_options import add_options as add_training_options
 from rnncore.cli.train_options import model_keywords, training_config
 from rnncore.models import LanguageModel
-from rnncore.progress import bits, choose_progress, clock, perplexity
+from rnncore.progress import bits, choose_progress, clock, perplexity, skipped_updates
 from rnncore.text import CharTokenizer
 from rnncore.training import TrainingResult, fit
 
@@ -77,7 +77,7 @@ def run(given: argparse.Namespace) -> int:
     result = fit(model, *batches, config, path=given.out, progress=progress)
     print(_summary(result, given.out), flush=True)
     if result.interrupted:
-        return 130
+        return _interrupt.STATUS
     prompt = "\n" if "\n" in tokenizer.vocabulary else text[0]
     written = model.sample(prompt, sample_length, _SAMPLE_TEMPERATURE, rng=config.seed)
     print(f"\n{written.strip()}")
@@ -113,4 +113,5 @@ def _summary(result: TrainingResult, out: str) -> str:
         else f"validation loss {best.loss:.4f} (perplexity {perplexity(best.loss):.3f}, "
         f"{bits(best.loss):.3f} bits/character) after epoch {best.epoch}"
     )
-    return f"{ended} {clock(result.seconds)}, saved {out}: {quality}"
+    skipped = f"; {skipped_updates(result.skipped)}" if result.skipped else ""
+    return f"{ended} {clock(result.seconds)}, saved {out}: {quality}{skipped}"

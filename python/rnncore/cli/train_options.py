@@ -6,6 +6,7 @@ import argparse
 import inspect
 from typing import Any
 
+from rnncore._check import real
 from rnncore.cli.parser import OptionGroup, dataclass_defaults, keywords
 from rnncore.models import Initialization, LanguageModel
 from rnncore.models.initialization import INITIALIZATIONS
@@ -91,8 +92,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def model_keywords(given: argparse.Namespace) -> dict[str, Any]:
     """Return the keywords of `LanguageModel` that were given, the initialisation among them."""
-    initialization = Initialization(**keywords(given, _INITIALIZATION))
-    return {**MODEL, **keywords(given, _MODEL), "initialization": initialization}
+    initial = keywords(given, _INITIALIZATION)
+    if "scale" in initial:
+        rule = INITIALIZATIONS[initial.get("name", Initialization.name)]
+        real("--init-scale", initial["scale"], rule.least_scale)
+    return {**MODEL, **keywords(given, _MODEL), "initialization": Initialization(**initial)}
 
 
 def training_config(given: argparse.Namespace) -> TrainingConfig:

@@ -24,6 +24,7 @@ class _Rule:
     scale: float | None = None
     one_hot_std: float | None = None
     forget_gate_bias: float | None = None
+    least_scale: float = -math.inf
 
 
 # For names that leave these parameters alone.
@@ -33,7 +34,7 @@ _USUAL: dict[str, Any] = {"one_hot_std": 2.0, "forget_gate_bias": 1.0}
 INITIALIZATIONS: dict[str, _Rule] = {
     "default": _Rule(**_USUAL),
     "pytorch": _Rule(),
-    "uniform": _Rule(init.uniform, 0.08),
+    "uniform": _Rule(init.uniform, 0.08, least_scale=0),
     "orthogonal": _Rule(init.orthogonal, 1.0, **_USUAL),
     "identity": _Rule(lambda model, scale, _: init.identity(model, scale), 1.0, **_USUAL),
 }
@@ -50,17 +51,17 @@ class Initialization:
         ``one_hot_std`` 2 and ``forget_gate_bias`` 1. "orthogonal" and "identity" change the
         recurrent weights of "default", "uniform" draws everything; see `rnncore.init`.
     scale : float or None
-        Bound of "uniform" (.08), gain of "orthogonal" (1), diagonal of "identity" (1).
+        Bound of "uniform" (.08), at least 0; gain of "orthogonal" (1), diagonal of "identity" (1).
     one_hot_std : float or None
         Standard deviation of the input weights where tokens enter as one-hot vectors, see
-        `rnncore.init.one_hot_input`.
+        `rnncore.init.one_hot_input`; only for a model without embedding.
     forget_gate_bias : float or None
-        Bias of the forget gates where the cell is an LSTM with biases.
+        Bias of the forget gates; only for an LSTM with biases.
 
     Raises
     ------
     TypeError, ValueError
-        When the name is unknown, has no scale and one is given, or a value is no finite number.
+        When the name is unknown, has no scale and one is given, or a value is outside its range.
     """
 
     name: str = "default"
@@ -70,14 +71,15 @@ class Initialization:
 
     def __post_init__(self) -> None:
         choice("initialization", self.name, INITIALIZATIONS)
+        rule = INITIALIZATIONS[self.name]
         for name, low in (
-            ("scale", -math.inf),
+            ("scale", rule.least_scale),
             ("one_hot_std", 0),
             ("forget_gate_bias", -math.inf),
         ):
             if getattr(self, name) is not None:
                 real(name, getattr(self, name), low)
-        if self.scale is not None and INITIALIZATIONS[self.name].draw is None:
+        if self.scale is not None and rule.draw is None:
             raise ValueError(f"scale: no option of initialization {self.name!r}, got {self.scale}")
 
     def apply(self, model: Module, layer: Recurrent[Any], *, one_hot: bool) -> None:
@@ -91,14 +93,28 @@ class Initialization:
             Its recurrent layers.
         one_hot : bool
             Whether their inputs are one-hot vectors.
+
+        Raises
+        ------
+        ValueError
+            When a value is given that the model has no use for, or that its dtype cannot hold.
         """
-        rule = INITIALIZATIONS[self.name]
         given = {name: value for name, value in vars(self).items() if value is not None}
-        chosen = replace(rule, **{name: given[name] for name in given if name != "name"})
+        del given["name"]
+        forgets = isinstance(layer, LSTM) and layer.bias
+        if "one_hot_std" in given and not one_hot:
+            raise ValueError(
+                f"one_hot_std: no option of a model with an embedding, got {self.one_hot_std:g}"
+            )
+        if "forget_gate_bias" in given and not forgets:
+            raise ValueError(f"forget_gate_bias: expected an LSTM with biases, got {layer!r}")
+        for name, value in given.items():
+            init.as_scale(name, value, model)
+        chosen = replace(INITIALIZATIONS[self.name], **given)
         if chosen.draw is not None and chosen.scale is not None:
             chosen.draw(model, chosen.scale, model.rng)
         if one_hot and chosen.one_hot_std is not None:
             init.one_hot_input(layer, chosen.one_hot_std, model.rng)
-        if chosen.forget_gate_bias is not None and isinstance(layer, LSTM) and layer.bias:
+        if chosen.forget_gate_bias is not None and forgets:
             init.forget_gate_bias(layer, chosen.forget_gate_bias)
         model.mark_changed()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rnncore._check import instance, integer
 from rnncore.data import Batches, ContiguousBatches, Ids, SentenceBatches, sentences, split
 from rnncore.training.config import TrainingConfig
 
@@ -38,12 +39,17 @@ def text_batches(
 
     Raises
     ------
-    ValueError
-        When the text is too short, or the boundary is missing.
+    TypeError, ValueError
+        When an argument has the wrong type, the text is too short, or the boundary is missing.
     """
+    instance("config", config, TrainingConfig)
     if config.sentences:
         if boundary is None:
-            raise ValueError("boundary: expected the token between sentences, got None")
+            raise ValueError(
+                "boundary: expected the id of the token between sentences, such as that of the "
+                "line feed, got None"
+            )
+        boundary = integer("boundary", boundary, 0)
         learned, held_out = split(sentences(ids, boundary), config.validation_fraction)
         training = SentenceBatches(learned, config.batch_size, rng=config.seed)
         return training, SentenceBatches(held_out, config.batch_size) if held_out else None

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from rnncore._check import choice, flag, integer, real, size
+from rnncore._check import choice, flag, instance, integer, real, size
 from rnncore.layers import Module
 from rnncore.optim import (
     SGD,
@@ -235,6 +235,8 @@ class TrainingConfig:
         if self.time_limit is not None:
             real("time_limit", self.time_limit, 0, math.inf, open_low=True)
         integer("seed", self.seed, 0)
+        instance("optimizer", self.optimizer, OptimizerConfig)
+        instance("schedule", self.schedule, ScheduleConfig)
 
     def epochs_of(self, updates_per_epoch: int) -> int:
         """Return the number of epochs, with so many updates in each."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rnncore import _core, _files
-from rnncore._check import instance
+from rnncore._check import describe, instance
 from rnncore.data import Batch, Batches
 from rnncore.progress import Progress, Report
 from rnncore.training.best import BestModel
@@ -18,6 +18,9 @@ from rnncore.training.config import TrainingConfig
 from rnncore.training.trainable import Trainable
 
 __all__ = ["TrainingResult", "Validation", "evaluate", "fit"]
+
+# Updates in a row without a finite gradient after which a run has diverged, also within an epoch.
+_MOST_SKIPPED = 100
 
 
 @dataclass(frozen=True)
@@ -39,8 +42,10 @@ class TrainingResult:
         Mean loss of the batch of every update, before the update, in nats.
     validations : list of Validation
         In the order of time.
+    skipped : int
+        Updates that left the parameters as they were, because the gradients were not finite.
     num_targets : int
-        Tokens learned from.
+        Tokens read, those of skipped updates among them.
     seconds : float
         Duration of the run.
     interrupted : bool
@@ -49,6 +54,7 @@ class TrainingResult:
 
     losses: list[float] = field(default_factory=list)
     validations: list[Validation] = field(default_factory=list)
+    skipped: int = 0
     num_targets: int = 0
     seconds: float = 0.0
     interrupted: bool = False
@@ -101,12 +107,19 @@ def fit(
     OSError
         When the path cannot be written, before anything is computed.
     FloatingPointError
-        When the loss becomes infinite or not a number. The model has the best parameters so far.
+        When the loss becomes infinite or not a number, or the gradients in every update of an
+        epoch or in 100 updates in a row. The model has the best parameters so far.
     TypeError, ValueError
-        When an option of the optimiser or schedule does not fit.
+        When an argument has the wrong type, or an option of the optimiser or schedule does not fit.
     """
     config = TrainingConfig() if config is None else config
+    instance("model", model, Trainable)
+    _require_batches("training", training)
+    if validation is not None:
+        _require_batches("validation", validation)
     instance("config", config, TrainingConfig)
+    if progress is not None:
+        _require_progress(progress)
     run = _Run(model, training, validation, config, progress)
     if path is not None:
         _files.require_writable(path)
@@ -129,6 +142,8 @@ def fit(
 
 def evaluate(model: Trainable, batches: Batches) -> float:
     """Mean loss per target over one pass, in nats; each target counts once, whatever its batch."""
+    instance("model", model, Trainable)
+    _require_batches("batches", batches)
     total, count, state = 0.0, 0, None
     for batch in batches:
         loss, final = model.loss(batch.inputs, batch.targets, state, batch.lengths)
@@ -136,6 +151,21 @@ def evaluate(model: Trainable, batches: Batches) -> float:
         total += loss * batch.num_targets
         count += batch.num_targets
     return total / max(1, count)
+
+
+def _require_batches(name: str, value: object) -> None:
+    if not all(hasattr(value, part) for part in ("carries_state", "__len__", "__iter__")):
+        raise TypeError(
+            f"{name}: expected batches, such as ContiguousBatches or SentenceBatches, got "
+            f"{describe(value)}"
+        )
+
+
+def _require_progress(value: object) -> None:
+    if not all(hasattr(value, part) for part in ("interval", "show", "__enter__", "__exit__")):
+        raise TypeError(
+            f"progress: expected None or a Progress, such as PlainProgress, got {describe(value)}"
+        )
 
 
 class _Run:
@@ -160,6 +190,7 @@ class _Run:
         self._optimizer = config.optimizer.build(model)
         self._schedule = config.schedule.build(self._updates)
         self._epoch = 0
+        self._skipped_in_a_row = 0
         self._start = time.perf_counter()
         self._meter = _Meter()
 
@@ -189,10 +220,12 @@ class _Run:
                 self._validate(best)
             elif self._report_is_due():
                 self._report()
+        losses = self.result.losses[first:]
+        if 0 < len(losses) <= self._skipped_in_a_row:
+            raise self._diverged()
         if self._validation is not None:
             self._validate(best)
         else:
-            losses = self.result.losses[first:]
             self._schedule.observe(sum(losses) / max(1, len(losses)))
 
     def _update(self, batch: Batch, state: Any) -> Any:
@@ -207,11 +240,29 @@ class _Run:
             )
         if batch.weight != 1:
             _core.scale(self._model.flat_grads, batch.weight)
-        self._optimizer.step(zero_grad=True)
+        norm = self._optimizer.step(zero_grad=True)
         self.result.losses.append(loss)
         self.result.num_targets += batch.num_targets
         self._meter.add(loss, batch.num_targets)
+        self._count_skipped(norm)
         return state
+
+    def _count_skipped(self, norm: float) -> None:
+        """Take note of whether the optimiser has skipped the update, as `norm` tells."""
+        if math.isfinite(norm):
+            self._skipped_in_a_row = 0
+            return
+        self.result.skipped += 1
+        self._skipped_in_a_row += 1
+        if self._skipped_in_a_row == _MOST_SKIPPED:
+            raise self._diverged()
+
+    def _diverged(self) -> FloatingPointError:
+        return FloatingPointError(
+            f"training diverged: the gradients of the last {self._skipped_in_a_row} of "
+            f"{len(self.result.losses)} updates are not finite; a lower learning rate or smaller "
+            "initial parameters may help"
+        )
 
     def _validate(self, best: BestModel) -> None:
         """Compute the validation loss, unless it is known for the present parameters."""
@@ -240,6 +291,7 @@ class _Run:
             tokens_per_second=self._meter.speed(),
             seconds_left=self.elapsed() * (1 - fraction) / fraction,
             validated=validated,
+            skipped=self.result.skipped,
         )
         self._progress.show(report)
         self._meter.resume()
