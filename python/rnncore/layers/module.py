@@ -51,7 +51,10 @@ class Module:
 
     @property
     def params(self) -> dict[str, Array]:
-        """Name -> parameter, a view of `flat_params`; assigning to a name writes into the view."""
+        """Name -> parameter, a view of `flat_params`; assigning to a name writes into the view.
+
+        An assignment counts as a change, see `mark_changed`; writing into an array does not.
+        """
         return self._params
 
     @property
@@ -95,8 +98,8 @@ class Module:
     def mark_changed(self) -> None:
         """Note that the parameters have changed, so that older caches are refused.
 
-        Optimisers, `rnncore.init` and ``flat_params -= ...`` do this; call it after writing into
-        single parameters by hand.
+        Optimisers, `rnncore.init`, ``flat_params -= ...`` and ``params[name] = ...`` do this; call
+        it after writing into an array of parameters by hand.
         """
         for module in self.modules():
             module._version += 1
@@ -238,7 +241,7 @@ class Module:
         self._flat_params = flat_params
         self._flat_grads = flat_grads
         self._layout = layout
-        self._params = ParameterDict(flat_params, layout)
+        self._params = ParameterDict(flat_params, layout, self)
         self._grads = ParameterDict(flat_grads, layout)
         start = 0
         for child in self._children.values():
