@@ -22,6 +22,7 @@ EVERY_MODULE: list[Callable[..., Any]] = [
     lambda **o: rc.Linear(INPUT, HIDDEN, **o),
     lambda **o: rc.Embedding(INPUT, HIDDEN, **o),
 ]
+MODEL: dict[str, Any] = {"vocab_size": 5, "hidden_size": 4, "num_layers": 2, "rng": 0}
 every_module = pytest.mark.parametrize(
     "make", EVERY_MODULE, ids=["RNN", "GRU", "LSTM", "Linear", "Embedding"]
 )
@@ -207,6 +208,35 @@ def test_copies_of_the_parameters_are_whole_and_independent(
     assert np.any(module.flat_params != 1)
     module.load_state_dict(kept)
     assert np.all(module.flat_params == 1)
+
+
+@pytest.mark.parametrize(
+    ("make", "names"),
+    [
+        (rc.RNN, ["num_layers", "batch_first", "dropout", "bidirectional", "nonlinearity"]),
+        (rc.GRU, ["input_size", "hidden_size", "bias", "reset", "compute"]),
+        (rc.LSTM, ["input_size", "hidden_size", "num_layers", "bias", "batch_first", "dropout"]),
+        (rc.Linear, ["input_size", "output_size", "bias", "compute"]),
+        (rc.Embedding, ["vocab_size", "embedding_size"]),
+        (lambda *_: rc.Dropout(0.5), ["p"]),
+        (
+            lambda *_: rc.LanguageModel(**MODEL),
+            ["vocab_size", "tokenizer", "cell", "embedding", "rnn", "dropout", "output"],
+        ),
+    ],
+    ids=["RNN", "GRU", "LSTM", "Linear", "Embedding", "Dropout", "LanguageModel"],
+)
+def test_what_parameters_and_kernels_were_made_for_is_read_only(
+    make: Callable[..., Any], names: list[str]
+) -> None:
+    """Set later, it would be what the module says and not what it does."""
+    module = make(INPUT, HIDDEN)
+    for twin in (module, copy.deepcopy(module), pickle.loads(pickle.dumps(module))):
+        for name in names:
+            before = getattr(twin, name)
+            with pytest.raises(AttributeError, match=f"^{name}: read-only"):
+                setattr(twin, name, 3)
+            assert getattr(twin, name) is before
 
 
 def test_a_module_is_freed_with_its_last_reference() -> None:

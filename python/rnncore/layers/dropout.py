@@ -41,6 +41,8 @@ class Dropout(Module):
         If p is no number or outside [0, 1).
     """
 
+    _fixed = frozenset({"p"})
+
     def __init__(self, p: float, *, rng: np.random.Generator | int | None = None) -> None:
         super().__init__(rng=rng)
         self.p = real("p", p, 0, 1, open_high=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -18,7 +18,8 @@ class Module:
 
     A layer calls ``super().__init__(dtype, rng)`` and then `_allocate` with its parameters; a
     composite calls ``super().__init__(dtype, rng)`` and then `_adopt` with its named children.
-    Both define `config`, from which `from_config` rebuilds an equal module with new parameters.
+    Both define `config`, from which `from_config` rebuilds an equal module with new parameters, and
+    name in `_fixed` the attributes that cannot be changed after the constructor.
 
     Parameters
     ----------
@@ -27,6 +28,8 @@ class Module:
     rng : numpy Generator, int or None
         Source of the initial parameters and of dropout masks.
     """
+
+    _fixed: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(
         self, dtype: DTypeLike = np.float32, rng: np.random.Generator | int | None = None
@@ -37,6 +40,14 @@ class Module:
         self._children: dict[str, Module] = {}
         self._adopted = False
         self._bind(np.zeros(0, self._dtype), np.zeros(0, self._dtype), [])
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in self._fixed and name in self.__dict__:
+            raise AttributeError(
+                f"{name}: read-only, because parameters and kernels were made for "
+                f"{self.__dict__[name]!r}; make another {type(self).__name__} for {value!r}"
+            )
+        super().__setattr__(name, value)
 
     # --- parameters ------------------------------------------------------------------------------
     @property

@@ -50,6 +50,18 @@ class Recurrent(Module, Generic[State]):
     """
 
     state_names: ClassVar[tuple[str, ...]] = ("h",)
+    _fixed = frozenset(
+        {
+            "input_size",
+            "hidden_size",
+            "num_layers",
+            "bias",
+            "batch_first",
+            "dropout",
+            "bidirectional",
+            "compute",
+        }
+    )
 
     def __init__(
         self,

@@ -88,6 +88,8 @@ class LanguageModel(Trainable, Sampled):
     True
     """
 
+    _fixed = frozenset({"vocab_size", "tokenizer", "cell", "embedding", "rnn", "dropout", "output"})
+
     def __init__(
         self,
         vocab_size: int,
