@@ -86,6 +86,9 @@ def test_inputs_name_the_layout_that_is_expected(make: Callable[..., Any]) -> No
         ([[5, 3, 1]], ValueError, ["3"]),
         (5, ValueError, ["3"]),
         ([[1, 2], [3]], ValueError, ["[[1, 2], [3]]"]),
+        ([2**70, 5, 1], ValueError, ["[-2^63, 2^63)", str(2**70)]),
+        ([2**63, -1, 1], ValueError, ["[-2^63, 2^63)", str(2**63)]),
+        (2**70, ValueError, ["[-2^63, 2^63)"]),
     ],
 )
 def test_lengths(
@@ -94,6 +97,15 @@ def test_lengths(
     layer = make(INPUT, HIDDEN, rng=0)
     for call in (layer, layer.forward):
         refuses(layer, lambda c=call: c(GOOD, lengths=lengths), error, "lengths", *words)
+
+
+@every_layer
+def test_ids_before_the_ends_are_checked(make: Callable[..., Any]) -> None:
+    layer = make(INPUT, HIDDEN, rng=0)
+    ids = np.array([[0, 1], [-1, 2], [INPUT, 3]])
+    for call in (layer, layer.forward):
+        refuses(layer, lambda c=call: c(ids, lengths=[2, 3]), ValueError, "x", "-1", "[1, 0]")
+        refuses(layer, lambda c=call: c(ids, lengths=[4, 3]), ValueError, "lengths", "3", "4")
 
 
 @every_layer

@@ -104,6 +104,10 @@ def test_embedding() -> None:
             ([0, 4], ValueError, ["4", "1"]),
             ([0, -1], ValueError, ["-1", "1"]),
             ([[0], [1, 2]], ValueError, ["[[0], [1, 2]]"]),
+            ([2**70, 0], ValueError, ["[-2^63, 2^63)", str(2**70)]),
+            (np.array([2**64 - 1], np.uint64), ValueError, ["[-2^63, 2^63)", str(2**64 - 1)]),
+            (np.array([0, 2**70]), ValueError, ["[-2^63, 2^63)", "object"]),
+            (np.array([0, 1], object), TypeError, ["integers", "object"]),
         ):
             refuses(layer, lambda c=call, i=ids: c(i), error, "ids", *words)
     refuses(layer, lambda: layer.backward(y[:1], cache), ValueError, "dy", "[2, 2, 6]")
@@ -125,6 +129,9 @@ def test_dropout() -> None:
         refuses(layer, lambda x=x: layer.forward(x), error, "x", *words)
     refuses(layer, lambda: layer.backward(y[:1], cache), ValueError, "dy", "[5, 3, 4]")
     refuses(layer, lambda: layer.backward(y.astype(float), cache), TypeError, "dy", "float64")
+    nothing = rc.Dropout(0)  # drops nothing, and takes nothing else either
+    for x in (np.ones(3, int), np.array(["a"]), GOOD.astype(np.float16)):
+        refuses(nothing, lambda x=x: nothing.forward(x), TypeError, "x", "float32 or float64")
     refuses(layer, lambda: rc.Dropout(0.5).backward(y, cache), ValueError, "cache", "another layer")
     large = np.broadcast_to(np.float32(1), (10**7, 10**6))
     refuses(layer, lambda: layer.forward(large), MemoryError)

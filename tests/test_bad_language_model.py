@@ -127,6 +127,28 @@ def test_bad_lengths_and_states() -> None:
         model.loss(ids, ids, state)
 
 
+@pytest.mark.parametrize("name", ["lstm", "lstm embedded"])
+@pytest.mark.parametrize(
+    ("inputs", "targets", "message"),
+    [
+        (
+            [0, 1],
+            [7, 8],
+            r"targets: expected ids in \[0, V=7\) or -100 \(ignored\), got 7 at \[0\]",
+        ),
+        ([0, 7], [1, 2], r"inputs: expected ids in \[0, V=7\), got 7 at \[1\]"),
+    ],
+)
+def test_a_call_that_is_refused_draws_no_mask(
+    name: str, inputs: list[int], targets: list[int], message: str
+) -> None:
+    model = make_model(name, dropout=0.5, num_layers=2)
+    before = model.rng.bit_generator.state
+    with pytest.raises(ValueError, match=message):
+        model.loss_and_grad(inputs, targets)
+    assert model.rng.bit_generator.state == before
+
+
 def test_bad_texts() -> None:
     model, of_ids = text_model(hidden_size=4), make_model("lstm")
     with pytest.raises(ValueError, match=r"'#' \(U\+0023\) at position 3 is not in the vocabulary"):
@@ -135,6 +157,9 @@ def test_bad_texts() -> None:
         of_ids.score("to be")
     with pytest.raises(ValueError, match=r"tokens: expected shape \[N\]"):
         of_ids.score([[1, 2]])
+    for large in ([2**70], np.array([2**64 - 1], np.uint64)):
+        with pytest.raises(ValueError, match=r"prompt: expected integers in .*, got .*\d{19}"):
+            of_ids.sample(large, 1)
     with pytest.raises(TypeError, match="tokens: expected integers"):
         of_ids.score([0.5, 1.0])
     for outside in (9, -1, -100):  # -100 is a target that does not count, but no token

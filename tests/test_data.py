@@ -145,12 +145,21 @@ def test_each_pass_deals_anew_and_a_seed_repeats_it() -> None:
 def test_bad_sentence_batches() -> None:
     with pytest.raises(ValueError, match="sentences: expected at least one, got none"):
         SentenceBatches([], 4)
+    for wrong in (None, 3):
+        with pytest.raises(TypeError, match=f"sentences: expected a sequence, got .*{wrong}"):
+            SentenceBatches(wrong, 2)
     with pytest.raises(ValueError, match=r"sentences\[1\]: expected at least 2 tokens, got 1"):
         SentenceBatches([[0, 1], [0]], 4)
     with pytest.raises(TypeError, match=r"sentences\[0\]: expected integers"):
         SentenceBatches([[0.5, 1.0]], 4)
     with pytest.raises(ValueError, match="batch_size: expected at least 1"):
         SentenceBatches([[0, 1]], 0)
+
+
+@pytest.mark.parametrize("boundary", [0.5, None, "0", True])
+def test_the_boundary_of_sentences_is_a_token(boundary: Any) -> None:
+    with pytest.raises(TypeError, match="boundary: expected an integer, got "):
+        sentences([1, 0, 2, 0], boundary)
 
 
 # --- held-out part ------------------------------------------------------------------------------
@@ -163,6 +172,32 @@ def test_split_holds_out_the_end() -> None:
     np.testing.assert_array_equal(np.concatenate([training, validation]), ids)
     assert split(ids, 0)[1].size == 0
     assert split([ids, ids, ids], 0.5) == ([ids], [ids, ids])
+
+
+@pytest.mark.parametrize(
+    ("length", "fraction", "held_out"),
+    [
+        (10, 0.9, 9),
+        (100, 0.8, 80),
+        (100, 0.07, 7),  # 100 * 0.07 is a little above 7
+        (100, 0.2, 20),
+        (10, 0.99, 9),
+        (10, 1e-300, 1),
+        (2, 0.001, 1),
+        (2, 0.999, 1),
+        (1, 0.1, 1),
+        (0, 0.5, 0),
+        (5, 0, 0),
+    ],
+)
+def test_split_rounds_to_whole_tokens(length: int, fraction: float, held_out: int) -> None:
+    training, validation = split(np.arange(length), fraction)
+    assert (len(training), len(validation)) == (length - held_out, held_out)
+
+
+@given(st.integers(1, 10**6))
+def test_a_tenth_is_the_part_that_it_was(length: int) -> None:
+    assert len(split(np.arange(length), 0.1)[0]) == int(length * 0.9)
 
 
 @pytest.mark.parametrize("fraction", [-0.1, 1, 1.5, float("nan")])

@@ -114,12 +114,67 @@ def test_loss_does_not_count_what_is_ignored_or_past_the_end(name: str, seed: in
         assert loss(inputs, targets, lengths=lengths)[0] == pytest.approx(-scores.mean(), rel=1e-12)
 
 
-def test_nothing_to_predict_costs_nothing() -> None:
-    model = make_model("lstm embedded")
-    for shape in [(0, 3), (3, 0), (0,)]:
+@pytest.mark.parametrize("padding", [-1, IGNORED, 7, 2**40])
+@pytest.mark.parametrize("name", ["gru", "lstm embedded"])
+def test_padding_may_be_anything(name: str, padding: int, seed: int) -> None:
+    inputs, targets = draw_batch(seed)
+    lengths = [4, 0, 5]
+    past = np.arange(5)[:, np.newaxis] >= lengths
+    answers = []
+    for ids, wanted in (
+        (inputs, targets),
+        (np.where(past, padding, inputs), np.where(past, padding, targets)),
+    ):
+        model = make_model(name, dropout=0.25)
+        answer = [model(ids, None, lengths)[0], model.loss(ids, wanted, None, lengths)[0]]
+        answer += [model.loss_and_grad(ids, wanted, None, lengths)[0], model.flat_grads]
+        answers.append(answer)
+    for one, other in zip(*answers, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int8, np.uint64])
+def test_lengths_of_narrow_and_unsigned_ids(kind: type[np.integer]) -> None:
+    model = make_model("lstm")
+    ids = np.array([[1, 2], [3, 4]])
+    loss, _ = model.loss(ids, ids, None, [2, 1])
+    assert model.loss(ids.astype(kind), ids.astype(kind), None, [2, 1])[0] == loss
+
+
+def test_the_length_of_one_sequence_may_be_a_number() -> None:
+    for name in ("lstm", "lstm embedded"):
+        model = make_model(name)
+        ids, targets = [1, 2, 3], [2, 3, 4]
+        expected = model.loss(ids[:2], targets[:2])[0]
+        for length in (2, np.int32(2), [2], np.array([2])):
+            assert model(ids, None, length)[0].shape == (3, 7)
+            assert model.loss(ids, targets, None, length)[0] == pytest.approx(expected, rel=1e-6)
+            loss, _ = model.loss_and_grad(ids, targets, None, length)
+            assert loss == pytest.approx(expected, rel=1e-6)
+        for call in (model.loss, model.loss_and_grad):
+            with pytest.raises(ValueError, match=r"lengths: expected shape \[1\]"):
+                call([[1], [2]], [[2], [3]], None, 1)
+            with pytest.raises(ValueError, match=r"lengths: expected values in \[0, T=3\], got 4"):
+                call(ids, targets, None, 4)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_nothing_to_predict_costs_nothing(name: str) -> None:
+    model = make_model(name, dropout=0.5)
+    for shape in [(0, 3), (3, 0), (0, 0), (0,)]:
         empty = np.zeros(shape, int)
-        assert model.loss(empty, empty)[0] == 0
-        assert model.loss_and_grad(empty, empty)[0] == 0
+        states = []
+        for call in (model.loss, model.loss_and_grad):
+            loss, state = call(empty, empty)
+            assert loss == 0
+            states.append(np.asarray(state))
+        batch = shape[1:]
+        assert states[0].shape[-1 - len(batch) :] == (*batch, 6)
+        assert not np.any(states)
+        assert not model.flat_grads.any()
+        lengths = np.zeros(batch, int)
+        assert model.loss_and_grad(empty, empty, None, lengths)[0] == 0
+    assert model.loss_and_grad([], [])[0] == 0
     ids = np.ones((4, 2), int)
     assert model.loss_and_grad(ids, np.full((4, 2), IGNORED))[0] == 0
     assert not model.flat_grads.any()
@@ -230,6 +285,25 @@ def test_a_piece_that_covers_the_text_is_full_bptt() -> None:
     np.testing.assert_allclose(gradient(12), model.flat_grads, rtol=1e-12, atol=1e-15)
     np.testing.assert_allclose(gradient(20), model.flat_grads, rtol=1e-12, atol=1e-15)
     assert np.abs(gradient(11) - model.flat_grads).max() > 1e-4
+
+
+@pytest.mark.parametrize("embedding_size", [None, 3])
+@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
+def test_a_vocabulary_of_one_token(cell: str, embedding_size: int | None) -> None:
+    """What comes next is certain: no loss, no gradient, nothing to learn, one thing to draw."""
+    model = rc.LanguageModel(1, cell, embedding_size, hidden_size=5, dropout=0.3, rng=0)
+    ids = np.zeros((6, 2), int)
+    assert model.loss(ids, ids)[0] == 0
+    assert model.loss_and_grad(ids, ids)[0] == 0
+    assert not model.flat_grads.any()
+    assert model.perplexity(ids[:, 0]) == 1
+    before = model.flat_params.copy()
+    result = model.fit(np.zeros(200, int), TrainingConfig(epochs=2, batch_size=2, bptt=5))
+    assert set(result.losses) == {0}
+    np.testing.assert_array_equal(model.flat_params, before)
+    for options in ({}, {"temperature": 0}, {"top_k": 1}, {"top_p": 0.5}):
+        assert model.sample([0], 4, rng=0, **options).tolist() == [0, 0, 0, 0]
+    assert list(model.generate([0], 3, rng=0)) == [0, 0, 0]
 
 
 # --- learning -----------------------------------------------------------------------------------

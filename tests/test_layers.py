@@ -1,5 +1,7 @@
 """Recurrent layers as users call them: shapes, layouts, states, caches, streaming."""
 
+import subprocess
+import sys
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -214,6 +216,37 @@ def test_rows_of_a_ragged_batch_equal_rows_alone(
     assert_states_equal(map_state(lambda s: s[:, 2], final), map_state(lambda s: s[:, 2], state))
 
 
+@every_layer
+@both_directions
+@pytest.mark.parametrize("padding", [-1, -100, INPUT, 2**40])
+def test_padding_of_ids_may_be_anything(
+    make: Callable[..., Any], bidirectional: bool, padding: int
+) -> None:
+    layer = make(INPUT, HIDDEN, bidirectional=bidirectional, batch_first=True, rng=0)
+    ids, lengths = np.array([[0, 3, 1], [2, 1, 0], [1, 1, 1]]), [1, 3, 0]
+    padded = np.where(np.arange(3) < np.reshape(lengths, (3, 1)), ids, padding)
+    given = padded.copy()
+    answers = []
+    for x in (ids, padded):
+        y, state, cache = layer.forward(x, lengths=lengths)
+        layer.zero_grad()
+        layer.backward(np.ones_like(y), cache)
+        answers.append([y, layer(x, lengths=lengths)[0], layer.flat_grads.copy()])
+        answers[-1] += as_tuple(state)
+    for one, other in zip(*answers, strict=True):
+        np.testing.assert_array_equal(one, other)
+    np.testing.assert_array_equal(padded, given)
+    np.testing.assert_array_equal(layer(padded[0], lengths=1)[0], layer(ids[0], lengths=1)[0])
+
+
+@every_layer
+def test_an_empty_list_is_one_of_ids(make: Callable[..., Any]) -> None:
+    for layer in (make(INPUT, HIDDEN, rng=0), make(INPUT, HIDDEN, dtype=np.float64, rng=0)):
+        assert layer([])[0].shape == (0, HIDDEN)
+        assert layer.forward([[], []])[0].shape == (2, 0, HIDDEN)
+        assert layer.stream().run([]).shape == (0, HIDDEN)
+
+
 # --- recurrent layers: training ------------------------------------------------------------------
 @every_layer
 @pytest.mark.parametrize("options", [{}, {"batch_first": True}])
@@ -300,6 +333,46 @@ def test_cache_keeps_inputs_only_where_it_reads_them() -> None:
         assert (reference() is not None) == kept
         del cache
         assert reference() is None
+
+
+@pytest.mark.parametrize("ids", [False, True], ids=["vectors", "ids"])
+@every_layer
+def test_cache_of_a_ragged_batch_keeps_the_real_steps(make: Callable[..., Any], ids: bool) -> None:
+    layer = make(INPUT, HIDDEN, NUM_LAYERS, rng=0)
+    x = np.zeros((400, 8), int) if ids else np.zeros((400, 8, INPUT), np.float32)
+
+    def nbytes(lengths: list[int] | None) -> int:
+        return int(layer.forward(x, lengths=lengths)[2].saved.core.nbytes)
+
+    whole = nbytes([400] * 8)
+    assert whole >= 400 * 8 * HIDDEN * NUM_LAYERS * 4
+    for lengths in ([200] * 8, [400, 0] * 4, list(range(0, 400, 50))):
+        share = sum(lengths) / (400 * 8)
+        assert nbytes(lengths) == pytest.approx(share * whole, rel=0.05)
+    assert nbytes([0] * 8) < 0.05 * whole
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_inference_keeps_nothing() -> None:
+    """Its memory at most is far less than a cache, which a training pass takes afterwards."""
+    script = """
+import re, numpy as np, rnncore as rc
+def peak():
+    return 1024 * int(re.search(r"VmHWM:\\s+(\\d+) kB", open("/proc/self/status").read())[1])
+layer, ids = rc.LSTM(8, 64, 4, rng=0), np.zeros((1000, 32), int)
+layer(ids[:2])
+peaks = [peak()]
+for call in (layer, layer.forward):
+    answer = call(ids)
+    peaks.append(peak())
+print(*np.diff(peaks), answer[2].saved.core.nbytes)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    inference, training, cache = map(int, done.stdout.split())
+    assert training > 0.7 * cache
+    assert inference < 0.3 * cache
 
 
 # --- streaming -----------------------------------------------------------------------------------

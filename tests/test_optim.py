@@ -1,5 +1,6 @@
 """Optimisers against a NumPy twin and PyTorch, clipping, state; finite and other gradients."""
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -244,6 +245,7 @@ def test_state_dict_of_another_optimiser_or_module_is_refused() -> None:
         (optim.Adam(rc.Linear(2, 2)).state_dict(), ValueError, r"\(6,\)"),
         (optim.Adam(rc.Linear(16, 13, dtype=np.float64)).state_dict(), TypeError, "float64"),
         ({**good, "num_steps": -1}, ValueError, "num_steps"),
+        ({**good, "num_steps": 2**31}, ValueError, r"state_dict\['num_steps'\]: .*2147483647"),
         ({**good, "lr": np.nan}, ValueError, "lr"),
         ({**good, "more": 1}, ValueError, "more"),
         ([1], TypeError, "mapping"),
@@ -368,12 +370,68 @@ def test_clipping_against_torch() -> None:
         ("Adam", {"betas": 0.9}, TypeError, "betas: expected two numbers, got float 0.9"),
         ("Adam", {"betas": (0.9, 1.0)}, ValueError, r"betas\[1\]"),
         ("Adam", {"eps": -1e-8}, ValueError, "eps"),
+        ("Adam", {"eps": 1e-39}, ValueError, "eps: expected at least 1.17.*e-38 for float32, got"),
+        ("AdamW", {"eps": 1e-46}, ValueError, "eps: .* for float32, got 1e-46"),
+        ("RMSprop", {"eps": 1e-60}, ValueError, "eps: .* for float32, got 1e-60"),
         ("AdamW", {"weight_decay": np.inf}, ValueError, "weight_decay"),
     ],
 )
 def test_bad_options(name: str, options: dict[str, Any], error: type[Exception], text: str) -> None:
     with pytest.raises(error, match=text):
         getattr(optim, name)(rc.Linear(2, 2), **options)
+
+
+@pytest.mark.parametrize(
+    ("name", "attribute", "good", "bad", "error", "text"),
+    [
+        ("SGD", "lr", 0.2, np.nan, ValueError, "lr: .*nan"),
+        ("SGD", "weight_decay", 0.1, -1, ValueError, r"weight_decay: .*\[0, inf\), got -1"),
+        ("SGD", "clip_norm", None, 0, ValueError, "clip_norm: "),
+        ("SGD", "clip_value", 2, "all", TypeError, "clip_value: expected a number, got str 'all'"),
+        ("SGD", "momentum", 0.5, 1, ValueError, r"momentum: .*\[0, 1\), got 1"),
+        ("SGD", "nesterov", True, 1, TypeError, "nesterov: expected True or False, got int 1"),
+        ("RMSprop", "alpha", 0.5, -0.1, ValueError, "alpha: "),
+        ("RMSprop", "eps", 1e-6, 1e-60, ValueError, "eps: .* for float32"),
+        ("Adam", "betas", (0.5, 0.6), (2.0, 2.0), ValueError, r"betas\[0\]: .*got 2"),
+        ("AdamW", "eps", 1e-6, None, TypeError, "eps: expected a number, got NoneType None"),
+        ("Adam", "num_steps", 7, 2**31, ValueError, "num_steps: expected at most 2147483647"),
+    ],
+)
+def test_attributes_are_checked_when_they_are_set(
+    name: str, attribute: str, good: Any, bad: Any, error: type[Exception], text: str
+) -> None:
+    options = {"momentum": 0.9} if name == "SGD" else {}
+    optimizer = getattr(optim, name)(rc.Linear(2, 2), lr=0.1, **options)
+    setattr(optimizer, attribute, good)
+    with pytest.raises(error, match=text):
+        setattr(optimizer, attribute, bad)
+    assert getattr(optimizer, attribute) == good
+    assert getattr(copy.deepcopy(optimizer), attribute) == good
+    optimizer.step()
+
+
+def test_momentum_stays_with_or_without_its_buffer() -> None:
+    plain = optim.SGD(rc.Linear(2, 2), 0.1)
+    with pytest.raises(ValueError, match=r"momentum: expected 0, .*without it, got 0\.9"):
+        plain.momentum = 0.9
+    with pytest.raises(ValueError, match="nesterov: expected a momentum above 0"):
+        plain.nesterov = True
+    nesterov = optim.SGD(rc.Linear(2, 2), 0.1, momentum=0.9, nesterov=True)
+    with pytest.raises(ValueError, match="momentum: expected a number above 0 with nesterov"):
+        nesterov.momentum = 0
+    nesterov.nesterov = False
+    nesterov.momentum = 0
+
+
+@pytest.mark.parametrize("name", ["RMSprop", "Adam", "AdamW"])
+def test_the_smallest_eps_keeps_parameters_without_gradient(
+    name: str, dtype: type[np.floating]
+) -> None:
+    layer = rc.Linear(16, 13, dtype=dtype, rng=0)
+    optimizer = getattr(optim, name)(layer, eps=float(np.finfo(dtype).tiny), weight_decay=0)
+    before = layer.flat_params.copy()
+    optimizer.step()
+    np.testing.assert_array_equal(layer.flat_params, before)
 
 
 def test_other_bad_arguments() -> None:

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -21,6 +22,7 @@ EVERY_MODULE: list[Callable[..., Any]] = [
     lambda **o: rc.Linear(INPUT, HIDDEN, **o),
     lambda **o: rc.Embedding(INPUT, HIDDEN, **o),
 ]
+MODEL: dict[str, Any] = {"vocab_size": 5, "hidden_size": 4, "num_layers": 2, "rng": 0}
 every_module = pytest.mark.parametrize(
     "make", EVERY_MODULE, ids=["RNN", "GRU", "LSTM", "Linear", "Embedding"]
 )
@@ -57,6 +59,32 @@ def test_assigning_a_parameter_writes_into_the_buffer(make: Callable[..., Any]) 
     assert np.count_nonzero(module.flat_params == 4) == view.size
     module.grads[name] += 2
     assert np.count_nonzero(module.flat_grads == 2) == view.size
+
+
+@every_module
+def test_assigning_a_parameter_refuses_older_caches(make: Callable[..., Any]) -> None:
+    module = make(rng=0)
+    name, view = next(iter(module.params.items()))
+    for assign in (
+        lambda: module.params.__setitem__(name, np.full_like(view, 3)),
+        lambda: module.params.__setitem__(name, module.params[name].__iadd__(1)),
+    ):
+        version = module.version
+        assign()
+        assert module.version > version
+    version = module.version
+    with pytest.raises(ValueError, match="expected shape"):
+        module.params[name] = view[:1, :1]
+    module.grads[name] += 1
+    assert module.version == version
+
+
+def test_assigning_a_parameter_of_a_part_refuses_its_older_caches() -> None:
+    model = rc.LanguageModel(5, hidden_size=4, num_layers=1, rng=0)
+    y, _, cache = model.rnn.forward([0, 1])
+    model.params["rnn.weight_hh_l0"] *= 2
+    with pytest.raises(ValueError, match="made before they were changed"):
+        model.rnn.backward(y, cache)
 
 
 @every_module
@@ -152,6 +180,73 @@ def test_copies_are_whole_and_independent(
     assert twin.rng.random() == module.rng.random()
     twin.flat_params[:] = 0
     assert np.any(module.flat_params)
+
+
+@every_module
+@pytest.mark.parametrize(
+    "duplicate", [copy.copy, copy.deepcopy, lambda d: pickle.loads(pickle.dumps(d))]
+)
+def test_copies_of_the_parameters_are_whole_and_independent(
+    make: Callable[..., Any], duplicate: Callable[[Any], Any]
+) -> None:
+    module = make(rng=0)
+    module.flat_grads[:] = 5
+    for original in (module.params, module.grads):
+        twin = duplicate(original)
+        assert type(twin) is type(original)
+        assert list(twin) == list(original)
+        for name, array in twin.items():
+            np.testing.assert_array_equal(array, original[name])
+            assert not np.shares_memory(array, original[name])
+        first, last = next(iter(twin.values())), next(reversed(twin.values()))
+        assert first.base is last.base  # one flat buffer
+    kept = duplicate(module.params)
+    version = module.version
+    for name, array in kept.items():
+        kept[name] = np.ones_like(array)
+    assert module.version == version
+    assert np.any(module.flat_params != 1)
+    module.load_state_dict(kept)
+    assert np.all(module.flat_params == 1)
+
+
+@pytest.mark.parametrize(
+    ("make", "names"),
+    [
+        (rc.RNN, ["num_layers", "batch_first", "dropout", "bidirectional", "nonlinearity"]),
+        (rc.GRU, ["input_size", "hidden_size", "bias", "reset", "compute"]),
+        (rc.LSTM, ["input_size", "hidden_size", "num_layers", "bias", "batch_first", "dropout"]),
+        (rc.Linear, ["input_size", "output_size", "bias", "compute"]),
+        (rc.Embedding, ["vocab_size", "embedding_size"]),
+        (lambda *_: rc.Dropout(0.5), ["p"]),
+        (
+            lambda *_: rc.LanguageModel(**MODEL),
+            ["vocab_size", "tokenizer", "cell", "embedding", "rnn", "dropout", "output"],
+        ),
+    ],
+    ids=["RNN", "GRU", "LSTM", "Linear", "Embedding", "Dropout", "LanguageModel"],
+)
+def test_what_parameters_and_kernels_were_made_for_is_read_only(
+    make: Callable[..., Any], names: list[str]
+) -> None:
+    """Set later, it would be what the module says and not what it does."""
+    module = make(INPUT, HIDDEN)
+    for twin in (module, copy.deepcopy(module), pickle.loads(pickle.dumps(module))):
+        for name in names:
+            before = getattr(twin, name)
+            with pytest.raises(AttributeError, match=f"^{name}: read-only"):
+                setattr(twin, name, 3)
+            assert getattr(twin, name) is before
+
+
+def test_a_module_is_freed_with_its_last_reference() -> None:
+    """Its buffers may be large: they are not to wait for the collector of cycles."""
+    module = rc.Linear(INPUT, HIDDEN)
+    params, gone = module.params, weakref.ref(module)
+    del module
+    assert gone() is None
+    params["bias"] = np.ones(HIDDEN, np.float32)
+    assert np.all(params["bias"] == 1)
 
 
 @every_module

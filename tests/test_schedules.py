@@ -98,6 +98,33 @@ def test_state_round_trip(make: Callable[[], optim.Schedule]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("state_dict", "error", "text"),
+    [
+        (3, TypeError, "state_dict: expected a mapping, got int 3"),
+        ({"factor": 1.0, "best": 2.0}, ValueError, "state_dict: expected the entries"),
+        ({1: 1.0, "best": 2.0}, ValueError, "state_dict: expected the entries"),
+        ({"factor": 0.5, "best": "x", "waited": 0}, TypeError, r"state_dict\['best'\]: .*'x'"),
+        ({"factor": 0.5, "best": np.nan, "waited": 0}, ValueError, r"state_dict\['best'\]: .*nan"),
+        ({"factor": 0.5, "best": 2.0, "waited": 0.5}, TypeError, r"state_dict\['waited'\]: "),
+        ({"factor": 2.0, "best": 2.0, "waited": 0}, ValueError, r"state_dict\['factor'\]: .*2"),
+    ],
+)
+def test_bad_state(state_dict: Any, error: type[Exception], text: str) -> None:
+    schedule = optim.Plateau(0.5, 1)
+    schedule.observe(3.0)
+    before = schedule.state_dict()
+    with pytest.raises(error, match=text):
+        schedule.load_state_dict(state_dict)
+    assert schedule.state_dict() == before
+
+
+def test_state_before_the_first_loss() -> None:
+    schedule = optim.Plateau(0.5, 1)
+    schedule.load_state_dict(optim.Plateau(0.5, 1).state_dict())
+    assert schedule.state_dict() == {"factor": 1.0, "best": np.inf, "waited": 0}
+
+
+@pytest.mark.parametrize(
     ("make", "error", "text"),
     [
         (lambda: optim.Exponential(0), ValueError, "gamma"),

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from rnncore import _memory
+
 Array = NDArray[Any]
 Ids = NDArray[np.integer[Any]]
 
@@ -147,14 +149,74 @@ def as_array(name: str, value: object) -> Array:
         raise ValueError(f"{name}: expected an array, got {describe(value)} ({error})") from None
 
 
+def ids_or_floats(name: str, value: object) -> Array:
+    """Return `value` as an array; an empty list [T] or [T,B] counts as one of integers."""
+    array = as_array(name, value)
+    if array.size == 0 and array.ndim <= 2 and not isinstance(value, np.ndarray):
+        return array.astype(np.int64)
+    return array
+
+
 def ids_array(name: str, value: object) -> Ids:
     """Return `value` as an array of integers; an empty list counts as one."""
     array = as_array(name, value)
     if array.size == 0 and not isinstance(value, np.ndarray):
         array = array.astype(np.int64)
     if not is_ids(array):
+        if _exceeds_int64(value):
+            raise ValueError(f"{name}: expected integers in [-2^63, 2^63), got {describe(value)}")
         raise TypeError(f"{name}: expected integers, got {describe(value)}")
+    if array.dtype == np.uint64 and array.size and array.max() >= 2**63:
+        raise ValueError(f"{name}: expected integers in [-2^63, 2^63), got {array.max()}")
     return array
+
+
+def _exceeds_int64(value: object) -> bool:
+    """Whether all that `value` holds are integers, which are too large for an array of them."""
+    if isinstance(value, np.ndarray) and value.dtype != object:
+        return False
+    elements = np.asarray(value, object).ravel()
+    return all(type(element) is int for element in elements) and any(
+        not -(2**63) <= element < 2**63 for element in elements
+    )
+
+
+def check_below(name: str, ids: Ids, count: int, ignored: int | None = None) -> None:
+    """Raise ValueError unless each of `ids` is in [0, count), or `ignored`."""
+    outside = (ids < 0) | (ids >= count)
+    if ignored is not None:
+        outside &= ids != ignored
+    if outside.any():
+        at = [int(i) for i in np.argwhere(outside)[0]]
+        but = "" if ignored is None else f" or {ignored} (ignored)"
+        raise ValueError(
+            f"{name}: expected ids in [0, V={count}){but}, got {ids[tuple(at)]} at {at}"
+        )
+
+
+def lengths_array(lengths: object, shape: tuple[int, ...]) -> Ids:
+    """Return `lengths` as integers [B] in [0, T], for sequences [T,B]; for one [T], also a number.
+
+    `shape` is that of the sequences.
+    """
+    array = ids_array("lengths", lengths)
+    if len(shape) == 1:
+        array = np.atleast_1d(array)
+    check_shape("lengths", array, shape[1:] or (1,))
+    outside = np.flatnonzero((array < 0) | (array > shape[0]))
+    if outside.size:
+        at = int(outside[0])
+        raise ValueError(
+            f"lengths: expected values in [0, T={shape[0]}], got {array[at]} at [{at}]"
+        )
+    return array
+
+
+def within(lengths: object, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Which steps of sequences [T,B] or [T] come before their ends."""
+    ends = lengths_array(lengths, shape)
+    _memory.require(10 * math.prod(shape), f"lengths: {math.prod(shape)} steps")  # with 8 of an id
+    return (np.arange(shape[0])[:, np.newaxis] < ends).reshape(shape)
 
 
 def floats(

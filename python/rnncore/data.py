@@ -8,15 +8,17 @@ T time, B batch. Arrays are time-major. Target t of a sequence is its token t + 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import pairwise
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rnncore._check import check_shape, generator, ids_array, real, size
+from rnncore._check import check_shape, describe, generator, ids_array, integer, real, size
 
 __all__ = [
     "IGNORED",
@@ -162,6 +164,8 @@ class SentenceBatches:
         *,
         rng: np.random.Generator | int | None = None,
     ) -> None:
+        if not isinstance(sentences, Iterable):
+            raise TypeError(f"sentences: expected a sequence, got {describe(sentences)}")
         self._sentences = [as_tokens(f"sentences[{k}]", s) for k, s in enumerate(sentences)]
         if not self._sentences:
             raise ValueError("sentences: expected at least one, got none")
@@ -215,8 +219,14 @@ def sentences(ids: Any, boundary: int) -> list[Ids]:
     -------
     list of int64 arrays [N_k]
         N_k is at least 2: an empty line is a sentence too.
+
+    Raises
+    ------
+    TypeError, ValueError
+        When the ids are not integers [N], or the boundary is no integer.
     """
     tokens = as_tokens("ids", ids)
+    boundary = integer("boundary", boundary, -(2**63), 2**63 - 1)
     if len(tokens) == 0 or tokens[0] != boundary:
         tokens = np.insert(tokens, 0, boundary)
     if len(tokens) == 1 or tokens[-1] != boundary:
@@ -233,7 +243,8 @@ def split(tokens: Sliceable, validation_fraction: float) -> tuple[Sliceable, Sli
     tokens : integers [N], or list of N sentences
         What to divide.
     validation_fraction : float
-        Share of the N that is held out, in [0, 1); 0 gives an empty validation part.
+        Share of the N that is held out, in [0, 1), up to the next whole number; but one is kept
+        for training, where there are two. 0 gives an empty validation part.
 
     Raises
     ------
@@ -241,7 +252,9 @@ def split(tokens: Sliceable, validation_fraction: float) -> tuple[Sliceable, Sli
         When the share lies outside [0, 1).
     """
     held_out = real("validation_fraction", validation_fraction, 0, 1, open_high=True)
-    num_training = int(len(tokens) * (1 - held_out))
+    # The decimal that was written: binary, 0.2 of 100 would be a little more or less than 20.
+    share = math.ceil(len(tokens) * Fraction(str(held_out)))
+    num_training = max(len(tokens) - share, min(1, len(tokens) - 1))
     return tokens[:num_training], tokens[num_training:]
 
 

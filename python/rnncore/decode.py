@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnncore import _memory
-from rnncore._check import generator, integer, real, size
+from rnncore._check import check_below, generator, integer, real, size
 from rnncore.data import IdsLike, as_tokens
 from rnncore.text import CharTokenizer
 
@@ -75,13 +75,7 @@ class Sampled(ABC):
         """
         if not isinstance(tokens, str):
             ids = as_tokens(name, tokens)
-            outside = np.flatnonzero((ids < 0) | (ids >= self.vocab_size))
-            if outside.size:
-                position = int(outside[0])
-                raise ValueError(
-                    f"{name}: expected ids in [0, V={self.vocab_size}), got {ids[position]} at "
-                    f"[{position}]"
-                )
+            check_below(name, ids, self.vocab_size)
             return ids
         if self.tokenizer is None:
             raise ValueError(f"{name}: expected ids, got text; the model has no vocabulary")

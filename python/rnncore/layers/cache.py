@@ -16,9 +16,10 @@ class Cache(Generic[Saved]):
     """What back-propagation needs: ``forward`` returns it, ``backward`` takes it.
 
     A cache belongs to the layer that made it and to the parameters of that moment. ``backward``
-    refuses it in another layer, and after ``load_state_dict``, an optimiser's step or a function of
-    `rnncore.init` has changed the parameters, because the gradient would be wrong. It may be used
-    several times. It refers to the arrays given to ``forward``: do not write into them in between.
+    refuses it in another layer, and after ``load_state_dict``, an optimiser's step, an assignment
+    to `params` or a function of `rnncore.init` has changed the parameters, because the gradient
+    would be wrong. It may be used several times. It refers to the arrays given to ``forward``: do
+    not write into them in between.
     """
 
     __slots__ = ("owner", "saved", "version")
@@ -52,6 +53,6 @@ def open_cache(cache: Cache[Saved], layer: Module) -> Saved:
     if cache.version != layer.version:
         raise ValueError(
             "cache: expected one made with the present parameters, got one made before they "
-            "were changed (by load_state_dict, an optimiser's step or rnncore.init)"
+            "were changed (by load_state_dict, an optimiser's step, an assignment or rnncore.init)"
         )
     return cache.saved

@@ -65,6 +65,8 @@ class RNN(Recurrent[Array]):
     ((4, 10), (1, 10))
     """
 
+    _fixed = Recurrent._fixed | {"nonlinearity"}
+
     def __init__(
         self,
         input_size: int,
@@ -132,6 +134,8 @@ class GRU(Recurrent[Array]):
     TypeError, ValueError, MemoryError
         As in `RNN`.
     """
+
+    _fixed = Recurrent._fixed | {"reset"}
 
     def __init__(
         self,

@@ -41,6 +41,8 @@ class Dropout(Module):
         If p is no number or outside [0, 1).
     """
 
+    _fixed = frozenset({"p"})
+
     def __init__(self, p: float, *, rng: np.random.Generator | int | None = None) -> None:
         super().__init__(rng=rng)
         self.p = real("p", p, 0, 1, open_high=True)
@@ -61,7 +63,10 @@ class Dropout(Module):
         TypeError
             If x is not float32 or float64.
         """
-        if not isinstance(x, np.ndarray):
+        if not isinstance(x, np.ndarray) or x.dtype not in (
+            np.dtype(np.float32),
+            np.dtype(np.float64),
+        ):
             raise TypeError(f"x: expected a float32 or float64 array, got {describe(x)}")
         saved = Saved(self.draw_seed(), x.dtype, x.shape)
         return self._masked(x, saved), Cache(self, self.version, saved)

@@ -40,6 +40,8 @@ class Embedding(Module):
         If the parameters and their gradients do not fit in memory.
     """
 
+    _fixed = frozenset({"vocab_size", "embedding_size"})
+
     def __init__(
         self,
         vocab_size: int,

@@ -43,6 +43,8 @@ class Linear(Module):
         If the parameters and their gradients do not fit in memory.
     """
 
+    _fixed = frozenset({"input_size", "output_size", "bias", "compute"})
+
     def __init__(
         self,
         input_size: int,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -18,7 +18,8 @@ class Module:
 
     A layer calls ``super().__init__(dtype, rng)`` and then `_allocate` with its parameters; a
     composite calls ``super().__init__(dtype, rng)`` and then `_adopt` with its named children.
-    Both define `config`, from which `from_config` rebuilds an equal module with new parameters.
+    Both define `config`, from which `from_config` rebuilds an equal module with new parameters, and
+    name in `_fixed` the attributes that cannot be changed after the constructor.
 
     Parameters
     ----------
@@ -27,6 +28,8 @@ class Module:
     rng : numpy Generator, int or None
         Source of the initial parameters and of dropout masks.
     """
+
+    _fixed: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(
         self, dtype: DTypeLike = np.float32, rng: np.random.Generator | int | None = None
@@ -37,6 +40,14 @@ class Module:
         self._children: dict[str, Module] = {}
         self._adopted = False
         self._bind(np.zeros(0, self._dtype), np.zeros(0, self._dtype), [])
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in self._fixed and name in self.__dict__:
+            raise AttributeError(
+                f"{name}: read-only, because parameters and kernels were made for "
+                f"{self.__dict__[name]!r}; make another {type(self).__name__} for {value!r}"
+            )
+        super().__setattr__(name, value)
 
     # --- parameters ------------------------------------------------------------------------------
     @property
@@ -51,7 +62,10 @@ class Module:
 
     @property
     def params(self) -> dict[str, Array]:
-        """Name -> parameter, a view of `flat_params`; assigning to a name writes into the view."""
+        """Name -> parameter, a view of `flat_params`; assigning to a name writes into the view.
+
+        An assignment counts as a change, see `mark_changed`; writing into an array does not.
+        """
         return self._params
 
     @property
@@ -95,8 +109,8 @@ class Module:
     def mark_changed(self) -> None:
         """Note that the parameters have changed, so that older caches are refused.
 
-        Optimisers, `rnncore.init` and ``flat_params -= ...`` do this; call it after writing into
-        single parameters by hand.
+        Optimisers, `rnncore.init`, ``flat_params -= ...`` and ``params[name] = ...`` do this; call
+        it after writing into an array of parameters by hand.
         """
         for module in self.modules():
             module._version += 1
@@ -238,7 +252,7 @@ class Module:
         self._flat_params = flat_params
         self._flat_grads = flat_grads
         self._layout = layout
-        self._params = ParameterDict(flat_params, layout)
+        self._params = ParameterDict(flat_params, layout, self)
         self._grads = ParameterDict(flat_grads, layout)
         start = 0
         for child in self._children.values():

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
+import weakref
 from collections.abc import Iterable
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from rnncore._check import Array, floats
+
+if TYPE_CHECKING:
+    from rnncore.layers.module import Module
 
 Layout = list[tuple[str, int, tuple[int, ...]]]
 """(name, offset in the flat buffer, shape) of each parameter."""
@@ -47,19 +51,38 @@ class ParameterDict(dict[str, Array]):
     """Name -> view of a flat buffer; assigning to a name writes into the view.
 
     Parameters cannot be added, removed or bound to other memory: optimisers, clipping and the
-    kernels work on the flat buffer.
+    kernels work on the flat buffer. Copies and pickles have a flat buffer of their own.
+
+    Parameters
+    ----------
+    flat : array [P]
+        The buffer.
+    layout : list of (name, offset, shape)
+        Where each parameter stands in it.
+    owner : Module, optional
+        Told of every assignment: `Module.mark_changed`.
     """
 
-    def __init__(self, flat: Array, layout: Layout) -> None:
+    def __init__(self, flat: Array, layout: Layout, owner: Module | None = None) -> None:
         super().__init__(
             (name, flat[offset : offset + math.prod(shape)].reshape(shape))
             for name, offset, shape in layout
         )
+        self._flat = flat
+        self._layout = layout
+        # Weak, so that a module and its buffers are freed with the last reference to it.
+        self._owner = None if owner is None else weakref.ref(owner)
 
     def __setitem__(self, name: str, value: Array) -> None:
         if name not in self:
             raise KeyError(f"unknown parameter {name!r}; there are {list(self)}")
         assign(name, self[name], value)
+        owner = None if self._owner is None else self._owner()
+        if owner is not None:
+            owner.mark_changed()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self._flat.copy(), self._layout)
 
     def _refuse(self, *args: Any, **kwargs: Any) -> NoReturn:
         raise TypeError("parameters are views of one flat buffer: they cannot be added or removed")

@@ -11,18 +11,21 @@ from rnncore import _core, _memory
 from rnncore._check import (
     Array,
     Ids,
-    as_array,
+    check_below,
     check_shape,
     compute_type,
     flag,
     float_dtype,
     floats,
     ids_array,
+    ids_or_floats,
     instance,
     integer,
     is_ids,
+    lengths_array,
     real,
     size,
+    within,
 )
 from rnncore.layers.cache import Cache, open_cache
 from rnncore.layers.dropout import Dropout
@@ -50,6 +53,18 @@ class Recurrent(Module, Generic[State]):
     """
 
     state_names: ClassVar[tuple[str, ...]] = ("h",)
+    _fixed = frozenset(
+        {
+            "input_size",
+            "hidden_size",
+            "num_layers",
+            "bias",
+            "batch_first",
+            "dropout",
+            "bidirectional",
+            "compute",
+        }
+    )
 
     def __init__(
         self,
@@ -133,10 +148,11 @@ class Recurrent(Module, Generic[State]):
             vectors of width I and cost a look-up instead of a product.
         state : h, or (h, c) for LSTM; each array [L*D,B,H], unbatched [L*D,H]
             Initial state; None is zero.
-        lengths : integers [B], optional
+        lengths : integers [B], or one for x without a batch, optional
             Steps of each sequence, from 0 to T, in any order; None is T for all. Later steps are
-            not computed: their outputs are zero, and the final state is the one after the last
-            step (the initial state where the length is 0). The reverse direction starts there.
+            not computed, and x may hold anything there: their outputs are zero, and the final
+            state is the one after the last step (the initial state where the length is 0). The
+            reverse direction starts there.
 
         Returns
         -------
@@ -154,12 +170,12 @@ class Recurrent(Module, Generic[State]):
         MemoryError
             If the result does not fit in memory.
         """
-        steps, batched = self._time_major(x)
+        steps, ends, batched = self._time_major(x, lengths)
         y, final = self._network.infer(
             self._flat_params,
             steps,
             self._unpack("state", state, steps.shape[1], batched),
-            self._lengths(lengths, batched),
+            ends,
         )
         return self._as_given(y, batched), self._pack(final, batched)
 
@@ -205,15 +221,16 @@ class Recurrent(Module, Generic[State]):
         """
         if memory_limit is not None:
             memory_limit = min(integer("memory_limit", memory_limit, 1), 2**63 - 1)
-        steps, batched = self._time_major(x)
+        needs_output = flag("needs_output", needs_output)
+        steps, ends, batched = self._time_major(x, lengths)
         y, final, core = self._network.forward(
             self._flat_params,
             steps,
             self._unpack("state", state, steps.shape[1], batched),
-            self._lengths(lengths, batched),
+            ends,
             int(self.rng.integers(2**63)) if self.dropout > 0 else 0,
             memory_limit,
-            flag("needs_output", needs_output),
+            needs_output,
         )
         shape = (*steps.shape[:2], self.num_directions * self.hidden_size)
         if y is not None:
@@ -308,21 +325,30 @@ class Recurrent(Module, Generic[State]):
         ------
         TypeError, ValueError
             If `output` has another dtype or input size than the outputs, a target or `scale` does
-            not fit, or the cache does not, see `backward`.
+            not fit, or the cache does not, see `backward`. Nothing is drawn from the generator of
+            `dropout` then.
         """
         saved = open_cache(cache, self)
         instance("output", output, Linear)
+        if output.dtype != self.dtype:
+            raise TypeError(f"output: expected dtype {self.dtype}, got {output.dtype}")
+        if output.input_size != saved.y_shape[-1]:
+            raise ValueError(
+                f"output: expected input_size {saved.y_shape[-1]}, got {output.input_size}"
+            )
         if dropout is not None:
             instance("dropout", dropout, Dropout)
         wanted = ids_array("targets", targets)
         check_shape("targets", wanted, saved.y_shape[:-1])
+        ignored = integer("ignore_index", ignore_index, -(2**63), 2**63 - 1)
+        check_below("targets", wanted, output.output_size, ignored)
         scale = real("scale", scale)
         head = _core.Head(
             output.params["weight"],
             output.params.get("bias"),
             output.grads["weight"],
             output.grads.get("bias"),
-            integer("ignore_index", ignore_index, -(2**63), 2**63 - 1),
+            ignored,
             0.0 if dropout is None else dropout.p,
             0 if dropout is None else dropout.draw_seed(),
             output.compute,
@@ -358,9 +384,11 @@ class Recurrent(Module, Generic[State]):
         return Stream(self, batch_size, weights)
 
     # --- layouts: the kernel sees time first and a batch, [T,B,...] and [L*D,B,H] ----------------
-    def _time_major(self, x: ArrayLike) -> tuple[Array, bool]:
-        """Return x as a view [T,B,I] (ids [T,B]), and whether it came with a batch dimension."""
-        array = as_array("x", x)
+    def _time_major(
+        self, x: ArrayLike, lengths: ArrayLike | None
+    ) -> tuple[Array, Ids | None, bool]:
+        """Return x [T,B,I] (ids [T,B], 0 past their ends), lengths [B], and whether x has a B."""
+        array = ids_or_floats("x", x)
         width: tuple[int, ...] = ()
         if not is_ids(array):
             floats("x", x, self.dtype)
@@ -368,7 +396,13 @@ class Recurrent(Module, Generic[State]):
         batched = array.ndim != 1 + len(width)
         outer = ("B", "T") if self.batch_first else ("T", "B")
         check_shape("x", array, (*outer, *width) if batched else ("T", *width))
-        return self._with_batch(array, batched), batched
+        steps = self._with_batch(array, batched)
+        if lengths is None:
+            return steps, None, batched
+        sizes = steps.shape[:2] if batched else steps.shape[:1]
+        if not width:
+            steps = np.where(within(lengths, sizes).reshape(steps.shape), steps, 0)
+        return steps, lengths_array(lengths, sizes), batched
 
     def _with_batch(self, array: Array, batched: bool) -> Array:
         """Turn an outer [T,B], [B,T] or [T] into a view [T,B]."""
@@ -388,12 +422,6 @@ class Recurrent(Module, Generic[State]):
         if not batched:
             return (steps, *rest)
         return (batch, steps, *rest) if self.batch_first else shape
-
-    def _lengths(self, lengths: ArrayLike | None, batched: bool) -> Ids | None:
-        if lengths is None:
-            return None
-        array = ids_array("lengths", lengths)
-        return array if batched else np.atleast_1d(array)
 
     def _unpack(
         self, name: str, state: State | None, batch_size: int, batched: bool

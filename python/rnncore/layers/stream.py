@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic
 from numpy.typing import ArrayLike
 
 from rnncore import _core
-from rnncore._check import Array, as_array, floats, size
+from rnncore._check import Array, floats, ids_or_floats, size
 from rnncore._narrow import storage
 from rnncore.layers.state import State, pack_state, state_parts
 
@@ -144,5 +144,5 @@ class Stream(Generic[State]):
 
 def _numbers(x: ArrayLike) -> Any:
     """Return x as an array; as it came where that has no numbers, so that errors can tell it."""
-    array = as_array("x", x)
+    array = ids_or_floats("x", x)
     return array if array.dtype.kind in "biufc" else x

@@ -10,7 +10,18 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from rnncore import _core
-from rnncore._check import Array, Ids, check_shape, choice, describe, ids_array, instance, size
+from rnncore._check import (
+    Array,
+    Ids,
+    check_below,
+    check_shape,
+    choice,
+    describe,
+    ids_array,
+    instance,
+    size,
+    within,
+)
 from rnncore._narrow import storage
 from rnncore.data import IGNORED, Batches, IdsLike
 from rnncore.decode import Sampled
@@ -87,6 +98,8 @@ class LanguageModel(Trainable, Sampled):
     >>> 4 < loss < 5  # near ln 100 = 4.6
     True
     """
+
+    _fixed = frozenset({"vocab_size", "tokenizer", "cell", "embedding", "rnn", "dropout", "output"})
 
     def __init__(
         self,
@@ -186,8 +199,8 @@ class LanguageModel(Trainable, Sampled):
             Tokens read.
         state : state of `rnn`, or None
             Initial state; None is zero.
-        lengths : integers [B], optional
-            Steps of each row; None is T for all.
+        lengths : integers [B], or one for ids [T], optional
+            Steps of each row; None is T for all. Past the end the ids may be anything.
 
         Returns
         -------
@@ -196,7 +209,10 @@ class LanguageModel(Trainable, Sampled):
         state : like the argument
             Final state.
         """
-        y, state = self.rnn(self._embedded(self._tokens("ids", ids)), state, lengths)
+        tokens = self._tokens("ids", ids)
+        if lengths is not None:
+            tokens = np.where(within(lengths, tokens.shape), tokens, 0)
+        y, state = self.rnn(self._embedded(tokens), state, lengths)
         return self.output(y), state
 
     def loss(
@@ -235,8 +251,9 @@ class LanguageModel(Trainable, Sampled):
             Tokens read and the tokens that follow them; targets of -100 do not count.
         state : state of `rnn`, or None
             Initial state; None is zero.
-        lengths : integers [B], optional
-            Steps of each row; None is T for all. Targets past the end do not count.
+        lengths : integers [B], or one for inputs [T], optional
+            Steps of each row; None is T for all. Past the end inputs and targets may be anything
+            and do not count.
         memory_limit : int, optional
             Bytes that back-propagation through time may take for what it reads of the steps, see
             `RNN.forward`: long sequences train in the memory of some 2 sqrt(T) steps.
@@ -390,15 +407,17 @@ class LanguageModel(Trainable, Sampled):
 
     # --- parts -----------------------------------------------------------------------------------
     def _pair(self, inputs: IdsLike, targets: IdsLike, lengths: IdsLike | None) -> tuple[Ids, Ids]:
-        """Inputs and targets of one shape; targets past the end of their row are ignored."""
+        """Inputs and targets of one shape, in their ranges; those past the end do not count."""
         ids = self._tokens("inputs", inputs)
         wanted = ids_array("targets", targets)
         check_shape("targets", wanted, ids.shape)
         if lengths is not None:
-            ends = ids_array("lengths", lengths)
-            check_shape("lengths", ends, ids.shape[1:] or (1,))
-            within = np.arange(len(ids))[:, np.newaxis] < ends  # [T,B]
-            wanted = np.where(within.reshape(ids.shape), wanted, IGNORED)
+            counts = within(lengths, ids.shape)
+            ids = np.where(counts, ids, 0)
+            wanted = np.where(counts, wanted.astype(np.int64), IGNORED)
+        # Here, before a mask of dropout is drawn: a call that is refused draws none.
+        check_below("inputs", ids, self.vocab_size)
+        check_below("targets", wanted, self.vocab_size, IGNORED)
         return ids, wanted
 
     def _tokens(self, name: str, ids: IdsLike) -> Ids:

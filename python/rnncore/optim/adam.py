@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from rnncore import _core
 from rnncore._check import describe, real
 from rnncore.layers import Module
-from rnncore.optim.optimizer import Optimizer
+from rnncore.optim.checked import Checked
+from rnncore.optim.optimizer import Optimizer, epsilon
 
 
 class Adam(Optimizer):
@@ -29,7 +30,7 @@ class Adam(Optimizer):
     betas : (float, float)
         Decays of the two averages, each in [0, 1).
     eps : float
-        Added to the root, above 0.
+        Added to the root, above 0 in the dtype of the parameters.
     weight_decay, clip_norm, clip_value
         As in `Optimizer`.
     """
@@ -47,13 +48,6 @@ class Adam(Optimizer):
         clip_norm: float | None = None,
         clip_value: float | None = None,
     ) -> None:
-        if not isinstance(betas, tuple | list) or len(betas) != 2:
-            raise TypeError(f"betas: expected two numbers, got {describe(betas)}")
-        self.betas = (
-            real("betas[0]", betas[0], 0, 1, open_high=True),
-            real("betas[1]", betas[1], 0, 1, open_high=True),
-        )
-        self.eps = real("eps", eps, 0, open_low=True)
         super().__init__(
             module,
             lr,
@@ -62,6 +56,24 @@ class Adam(Optimizer):
             clip_value=clip_value,
             buffers=("average", "square_average"),
         )
+        self.betas = betas
+        self.eps = eps
+
+    @Checked
+    def betas(self, value: Any) -> tuple[float, float]:
+        """Decays of the two averages."""
+        if not isinstance(value, tuple | list) or len(value) != 2:
+            raise TypeError(f"betas: expected two numbers, got {describe(value)}")
+        first, second = value
+        return (
+            real("betas[0]", first, 0, 1, open_high=True),
+            real("betas[1]", second, 0, 1, open_high=True),
+        )
+
+    @Checked
+    def eps(self, value: Any) -> float:
+        """What is added to the root."""
+        return epsilon(value, self.module.dtype)
 
     def _update(self, scale: float, clip_value: float, zero_grad: bool) -> None:
         _core.adam_step(

@@ -10,19 +10,24 @@ from typing import Any
 import numpy as np
 
 from rnncore import _core, _memory
-from rnncore._check import Array, describe, floats, real, size
+from rnncore._check import Array, describe, floats, integer, real
 from rnncore.layers import Module
+from rnncore.optim.checked import Checked
+
+_MOST_STEPS = 2**31 - 1  # the kernels count them in an int
 
 
 class Optimizer(ABC):
     """Base of the optimisers: one pass over the flat buffers of a module per step.
+
+    The numbers may be set between steps, and are checked then as in the constructor.
 
     Parameters
     ----------
     module : layer or model
         Its `flat_params` are changed according to its `flat_grads`.
     lr : float
-        Learning rate, at least 0; may be set between steps.
+        Learning rate, at least 0.
     weight_decay : float
         Times the parameter, added to the clipped gradient (`AdamW` does it differently).
     clip_norm : float or None
@@ -53,23 +58,39 @@ class Optimizer(ABC):
             raise TypeError(f"module: expected a layer or model, got {describe(module)}")
         self.module = module
         self.lr = lr
-        self.weight_decay = real("weight_decay", weight_decay, 0)
-        self.clip_norm = _limit("clip_norm", clip_norm)
-        self.clip_value = _limit("clip_value", clip_value)
+        self.weight_decay = weight_decay
+        self.clip_norm = clip_norm
+        self.clip_value = clip_value
         self.num_steps = 0
         _memory.require(
             len(buffers) * module.flat_params.nbytes, f"the buffers of {type(self).__name__}"
         )
         self._buffers = {name: np.zeros_like(module.flat_params) for name in buffers}
 
-    @property
-    def lr(self) -> float:
+    @Checked
+    def lr(self, value: Any) -> float:
         """Learning rate of the next step."""
-        return self._lr
+        return real("lr", value, 0)
 
-    @lr.setter
-    def lr(self, value: float) -> None:
-        self._lr = real("lr", value, 0)
+    @Checked
+    def weight_decay(self, value: Any) -> float:
+        """Share of the parameters that is added to the gradients."""
+        return real("weight_decay", value, 0)
+
+    @Checked
+    def clip_norm(self, value: Any) -> float | None:
+        """Largest Euclidean norm of the gradients, or None."""
+        return _limit("clip_norm", value)
+
+    @Checked
+    def clip_value(self, value: Any) -> float | None:
+        """Largest size of one gradient, or None."""
+        return _limit("clip_value", value)
+
+    @Checked
+    def num_steps(self, value: Any) -> int:
+        """Steps so far."""
+        return integer("num_steps", value, 0, _MOST_STEPS)
 
     def zero_grad(self) -> None:
         """Set every gradient to zero."""
@@ -146,7 +167,7 @@ class Optimizer(ABC):
                 f"state_dict: expected one of {type(self).__name__}, "
                 f"got one of {state_dict['optimizer']}"
             )
-        num_steps = size("state_dict['num_steps']", state_dict["num_steps"], minimum=0)
+        num_steps = integer("state_dict['num_steps']", state_dict["num_steps"], 0, _MOST_STEPS)
         lr = real("state_dict['lr']", state_dict["lr"], 0)
         arrays: dict[str, Array] = {
             name: floats(f"state_dict[{name!r}]", state_dict[name], buffer.dtype, buffer.shape)
@@ -157,5 +178,14 @@ class Optimizer(ABC):
             self._buffers[name][:] = array
 
 
-def _limit(name: str, value: float | None) -> float | None:
+def _limit(name: str, value: Any) -> float | None:
     return None if value is None else real(name, value, 0, open_low=True)
+
+
+def epsilon(value: Any, dtype: np.dtype[Any]) -> float:
+    """Return `value`, which must be above 0 in `dtype`: kernels take subnormal numbers for 0."""
+    smallest = float(np.finfo(dtype).tiny)
+    number = real("eps", value, 0, open_low=True)
+    if number < smallest:
+        raise ValueError(f"eps: expected at least {smallest:g} for {dtype}, got {number:g}")
+    return number

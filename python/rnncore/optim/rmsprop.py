@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from rnncore import _core
 from rnncore._check import real
 from rnncore.layers import Module
-from rnncore.optim.optimizer import Optimizer
+from rnncore.optim.checked import Checked
+from rnncore.optim.optimizer import Optimizer, epsilon
 
 
 class RMSprop(Optimizer):
@@ -26,7 +29,7 @@ class RMSprop(Optimizer):
     alpha : float
         Decay of the average, in [0, 1).
     eps : float
-        Added to the root, above 0.
+        Added to the root, above 0 in the dtype of the parameters.
     weight_decay, clip_norm, clip_value
         As in `Optimizer`.
     """
@@ -42,8 +45,6 @@ class RMSprop(Optimizer):
         clip_norm: float | None = None,
         clip_value: float | None = None,
     ) -> None:
-        self.alpha = real("alpha", alpha, 0, 1, open_high=True)
-        self.eps = real("eps", eps, 0, open_low=True)
         super().__init__(
             module,
             lr,
@@ -52,6 +53,18 @@ class RMSprop(Optimizer):
             clip_value=clip_value,
             buffers=("square_average",),
         )
+        self.alpha = alpha
+        self.eps = eps
+
+    @Checked
+    def alpha(self, value: Any) -> float:
+        """Decay of the average."""
+        return real("alpha", value, 0, 1, open_high=True)
+
+    @Checked
+    def eps(self, value: Any) -> float:
+        """What is added to the root."""
+        return epsilon(value, self.module.dtype)
 
     def _update(self, scale: float, clip_value: float, zero_grad: bool) -> None:
         _core.rmsprop_step(

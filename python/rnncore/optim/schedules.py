@@ -18,7 +18,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 
-from rnncore._check import integer, real
+from rnncore._check import describe, integer, real
 
 
 class Schedule(ABC):
@@ -37,11 +37,21 @@ class Schedule(ABC):
         return {}
 
     def load_state_dict(self, state_dict: Mapping[str, float]) -> None:
-        """Restore what `state_dict` returned."""
+        """Restore what `state_dict` returned; all of it or, after an error, nothing.
+
+        Raises
+        ------
+        TypeError
+            If `state_dict` is no mapping, or something in it no number.
+        ValueError
+            If an entry is missing, unknown or outside its range.
+        """
+        if not isinstance(state_dict, Mapping):
+            raise TypeError(f"state_dict: expected a mapping, got {describe(state_dict)}")
         if set(state_dict) != set(self.state_dict()):
             raise ValueError(
                 f"state_dict: expected the entries {sorted(self.state_dict())}, "
-                f"got {sorted(state_dict)}"
+                f"got {sorted(state_dict, key=str)}"
             )
 
 
@@ -138,11 +148,14 @@ class Plateau(Schedule):
         return {"factor": self._factor, "best": self._best, "waited": self._waited}
 
     def load_state_dict(self, state_dict: Mapping[str, float]) -> None:
-        """Restore what `state_dict` returned."""
+        """Restore what `state_dict` returned; errors as in `Schedule.load_state_dict`."""
         super().load_state_dict(state_dict)
-        self._factor = real("state_dict['factor']", state_dict["factor"], 0, 1)
-        self._best = float(state_dict["best"])
-        self._waited = integer("state_dict['waited']", state_dict["waited"], 0)
+        factor = real("state_dict['factor']", state_dict["factor"], 0, 1)
+        best = state_dict["best"]
+        if not (isinstance(best, float) and math.isinf(best)):  # inf: nothing observed yet
+            best = real("state_dict['best']", best)
+        waited = integer("state_dict['waited']", state_dict["waited"], 0)
+        self._factor, self._best, self._waited = factor, best, waited
 
 
 class Cosine(Schedule):

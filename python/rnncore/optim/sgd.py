@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from rnncore import _core
 from rnncore._check import flag, real
 from rnncore.layers import Module
+from rnncore.optim.checked import Checked
 from rnncore.optim.optimizer import Optimizer
 
 
@@ -25,7 +28,7 @@ class SGD(Optimizer):
     lr : float
         Learning rate.
     momentum : float
-        mu in [0, 1); 0 keeps no buffer.
+        mu in [0, 1); 0 keeps no buffer, so that it stays 0.
     nesterov : bool
         Nesterov's momentum; needs momentum > 0.
     weight_decay, clip_norm, clip_value
@@ -43,18 +46,37 @@ class SGD(Optimizer):
         clip_norm: float | None = None,
         clip_value: float | None = None,
     ) -> None:
-        self.momentum = real("momentum", momentum, 0, 1, open_high=True)
-        self.nesterov = flag("nesterov", nesterov)
-        if self.nesterov and self.momentum == 0:
-            raise ValueError("nesterov: expected a momentum above 0, got 0")
+        keeps = real("momentum", momentum, 0, 1, open_high=True) > 0
         super().__init__(
             module,
             lr,
             weight_decay=weight_decay,
             clip_norm=clip_norm,
             clip_value=clip_value,
-            buffers=("momentum_buffer",) if self.momentum > 0 else (),
+            buffers=("momentum_buffer",) if keeps else (),
         )
+        self.momentum = momentum
+        self.nesterov = nesterov
+
+    @Checked
+    def momentum(self, value: Any) -> float:
+        """Mu of the next step."""
+        momentum = real("momentum", value, 0, 1, open_high=True)
+        if momentum > 0 and not self._buffers:
+            raise ValueError(
+                f"momentum: expected 0, because this SGD was made without it, got {momentum:g}"
+            )
+        if momentum == 0 and getattr(self, "nesterov", False):
+            raise ValueError("momentum: expected a number above 0 with nesterov, got 0")
+        return momentum
+
+    @Checked
+    def nesterov(self, value: Any) -> bool:
+        """Whether the next step is Nesterov's."""
+        nesterov = flag("nesterov", value)
+        if nesterov and self.momentum == 0:
+            raise ValueError("nesterov: expected a momentum above 0, got 0")
+        return nesterov
 
     def _update(self, scale: float, clip_value: float, zero_grad: bool) -> None:
         _core.sgd_step(
