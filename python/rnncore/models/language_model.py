@@ -390,7 +390,7 @@ class LanguageModel(Trainable, Sampled):
         """
         config = TrainingConfig() if config is None else config
         instance("config", config, TrainingConfig)
-        boundary = int(self.encode("\n")[0]) if config.sentences else None
+        boundary = self._line_feed() if config.sentences else None
         return text_batches(self.encode(tokens), config, boundary)
 
     def fit(
@@ -404,6 +404,17 @@ class LanguageModel(Trainable, Sampled):
         """Train on the `batches` of a text; everything else is that of `rnncore.training.fit`."""
         batches = self.batches(tokens, config)
         return fit(self, *batches, config, path=path, progress=progress)
+
+    def _line_feed(self) -> int:
+        """Id of the line feed, which ends a sentence."""
+        vocabulary = () if self.tokenizer is None else self.tokenizer.vocabulary
+        if "\n" not in vocabulary:
+            got = f"one of {len(vocabulary)} without it" if vocabulary else "no vocabulary"
+            raise ValueError(
+                "sentences: expected a model whose vocabulary has the line feed '\\n' (U+000A), "
+                f"got {got}; `text_batches` takes another boundary"
+            )
+        return vocabulary.index("\n")
 
     # --- parts -----------------------------------------------------------------------------------
     def _pair(self, inputs: IdsLike, targets: IdsLike, lengths: IdsLike | None) -> tuple[Ids, Ids]:
