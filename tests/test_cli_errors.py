@@ -215,6 +215,19 @@ def test_an_unknown_instruction_set() -> None:
     assert result.stderr.count("\n") == 1
 
 
+def test_a_panic_of_safetensors(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class PanicException(BaseException):
+        """What Rust's panics are in Python: no Exception."""
+
+    def panic(path: str) -> None:
+        raise PanicException("out of\nmemory")
+
+    monkeypatch.setattr("rnncore.io.load", panic)
+    fails(["info", "MODEL"], "^rnncore: error: out of memory$", capsys)
+
+
 def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
     for arguments in (["--help"], ["--version"], ["train", "--help"], ["score", "--help"]):
         with pytest.raises(SystemExit) as exit_:

@@ -119,6 +119,38 @@ def test_things_that_are_no_models_are_not_saved(path: Path) -> None:
     assert names(path.parent) == [path.name]
 
 
+# --- little memory -------------------------------------------------------------------------------
+LIMITED = """
+    import resource, sys
+    import rnncore as rc
+
+    path, moment, room = sys.argv[1:]
+    model = rc.Linear(2500, 2000, rng=0)
+    with open("/proc/self/statm") as file:
+        taken = int(file.read().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (taken + int(room), resource.RLIM_INFINITY))
+    try:
+        rc.save(model, path) if moment == "save" else rc.load(path)
+    except MemoryError as error:
+        print(error)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems ignore RLIMIT_AS")
+@pytest.mark.parametrize("moment", ["save", "load"])
+@pytest.mark.parametrize("room", [0, 8_000_000, 30_000_000, 42_000_000])
+def test_little_address_space(path: Path, moment: str, room: int) -> None:
+    """The file has 20 MB; safetensors would end the process, or never return."""
+    if moment == "load":
+        rc.save(rc.Linear(2500, 2000, rng=0), path)
+    before = names(path.parent)
+    run = [sys.executable, "-c", textwrap.dedent(LIMITED), str(path), moment, str(room)]
+    done = subprocess.run(run, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "GiB are available" in done.stdout
+    assert names(path.parent) == before
+
+
 # --- kill -9 -------------------------------------------------------------------------------------
 SAVER = """
     import os, signal, sys
