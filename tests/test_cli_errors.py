@@ -88,6 +88,7 @@ def fails(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
         (["train", "BINARY", "--out", "OUT"], "BINARY: expected text in UTF-8, got the byte 0xff"),
         (["train", "DIRECTORY", "--out", "OUT"], "DIRECTORY: Is a directory"),
         (["train", "TEXT", "--out", "DIRECTORY"], "DIRECTORY: Is a directory"),
+        (["train", "TEXT", "--out", "DIRECTORY/new/"], "DIRECTORY/new/: Is a directory"),
         (["train", "TEXT", "--out", "DIRECTORY/no/OUT"], "OUT: No such file or directory"),
         (["train", "TEXT", "--out", "TEXT/OUT"], "OUT: Not a directory"),
         (["train", "TEXT", "--out", "TEXT"], "--out: expected another file than the text"),
@@ -137,7 +138,7 @@ def test_bad_input(
 
     places = {p.name: str(p) for p in (*before, work / "DIRECTORY", work / "MISSING")}
     placed = [
-        str(work / argument) if argument.split("/")[0] in places else argument
+        f"{work}/{argument}" if argument.split("/")[0] in places else argument
         for argument in arguments
     ]
     fails(placed, message, capsys)
