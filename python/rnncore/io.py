@@ -45,14 +45,15 @@ def save(model: Module, path: str | os.PathLike[str]) -> None:
     Parameters
     ----------
     model : model or layer
-        Anything that defines ``config``.
+        One of rnncore's classes, or of your own that defines ``config``; that of rnncore does not
+        fit another constructor.
     path : str or path
         Where to write; an existing file is replaced.
 
     Raises
     ------
     TypeError
-        If `model` is no model or layer.
+        If `model` is no model or layer, or has a constructor of its own but not a ``config``.
     ValueError
         If its ``weights`` are to be narrow and a matrix is not finite.
     OSError
@@ -60,8 +61,7 @@ def save(model: Module, path: str | os.PathLike[str]) -> None:
     MemoryError
         If twice the parameters do not fit in memory.
     """
-    if not isinstance(model, Module):
-        raise TypeError(f"model: expected a model or layer, got {describe(model)}")
+    require_savable(model)
     config = model.config()
     weights = config.get("weights")
     description = {
@@ -117,6 +117,28 @@ def load(path: str | os.PathLike[str]) -> Any:
     except (TypeError, ValueError) as error:
         raise ValueError(f"{path}: damaged rnncore file: {error}") from error
     return model
+
+
+def require_savable(model: object) -> None:
+    """Raise the TypeError of `save` now, before long work."""
+    if not isinstance(model, Module):
+        raise TypeError(f"model: expected a model or layer, got {describe(model)}")
+    kind = type(model)
+    constructor, config, builder = (
+        next(base for base in kind.__mro__ if name in vars(base))
+        for name in ("__init__", "config", "from_config")
+    )
+    # loading would call it with the arguments of another; without any config, Module's says so
+    if not _is_ours(constructor) and _is_ours(config) and _is_ours(builder) and config != Module:
+        raise TypeError(
+            f"model: expected one of rnncore's own classes, such as {config.__name__}, or one that "
+            f"defines config with its constructor, got {_full_name(kind)}, whose config is that of "
+            f"{config.__name__}"
+        )
+
+
+def _is_ours(kind: type) -> bool:
+    return kind.__module__.startswith("rnncore.")
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:

@@ -9,7 +9,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
-from rnncore import _core, _files
+from rnncore import _core, _files, io
 from rnncore._check import instance
 from rnncore.data import Batch, Batches
 from rnncore.progress import Progress, Report
@@ -103,12 +103,13 @@ def fit(
     FloatingPointError
         When the loss becomes infinite or not a number. The model has the best parameters so far.
     TypeError, ValueError
-        When an option of the optimiser or schedule does not fit.
+        When an option of the optimiser or schedule does not fit, or the model cannot be saved.
     """
     config = TrainingConfig() if config is None else config
     instance("config", config, TrainingConfig)
     run = _Run(model, training, validation, config, progress)
     if path is not None:
+        io.require_savable(model)
         _files.require_writable(path)
     best = BestModel(model, path)
     try:
