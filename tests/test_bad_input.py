@@ -122,9 +122,13 @@ def test_results_that_fit_in_no_memory(make: Callable[..., Any]) -> None:
     layer = make(INPUT, HIDDEN, rng=0)
     x = np.broadcast_to(np.float32(1), (10**7, 10**6, INPUT))
     ids = np.broadcast_to(np.int64(1), (10**7, 10**6))
-    for given in (x, ids):
-        refuses(layer, lambda g=given: layer(g), MemoryError)
-        refuses(layer, lambda g=given: layer.forward(g), MemoryError)
+    for given, shape in ((x, "[T=10000000, B=1000000, I=4]"), (ids, "[T=10000000, B=1000000]")):
+        words = [f"x of {shape}: ", "are available"]
+        refuses(layer, lambda g=given: layer(g), MemoryError, *words)
+        refuses(layer, lambda g=given: layer.forward(g), MemoryError, *words)
+    steps = np.broadcast_to(np.float32(1), (10**11, 1, INPUT))
+    stream = layer.stream()
+    refuses(layer, lambda: stream.run(steps), MemoryError, "a contiguous copy of [100000000000,")
 
 
 # --- states --------------------------------------------------------------------------------------

@@ -106,6 +106,20 @@ def test_layers_that_fit_in_no_memory(call: Callable[[], Any]) -> None:
     assert str(raised.value)
 
 
+def test_sizes_that_fit_in_no_memory_are_named() -> None:
+    layer = rc.LSTM(3, 4, rng=0)
+    for call, text in (
+        (
+            lambda: rc.LSTM(3, 2**31),
+            "the parameters of input_size=3, hidden_size=2147483648, num_layers=1: sizes overflow",
+        ),
+        (lambda: layer.stream(2**62), "batch_size=4611686018427387904: sizes overflow"),
+        (lambda: layer.stream(10**10), r"batch_size=10000000000: needs .* are available"),
+    ):
+        with pytest.raises(MemoryError, match=text):
+            call()
+
+
 def test_memory_is_checked_before_it_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     """Systems that overcommit would grant the request and end the process later."""
     monkeypatch.setattr("rnncore._memory.available", lambda: 100 << 20)

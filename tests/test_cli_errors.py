@@ -108,6 +108,7 @@ def fails(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
         (["train", "BINARY", "--out", "OUT"], "BINARY: expected text in UTF-8, got the byte 0xff"),
         (["train", "DIRECTORY", "--out", "OUT"], "DIRECTORY: Is a directory"),
         (["train", "TEXT", "--out", "DIRECTORY"], "DIRECTORY: Is a directory"),
+        (["train", "TEXT", "--out", "DIRECTORY/new/"], "DIRECTORY/new/: Is a directory"),
         (["train", "TEXT", "--out", "DIRECTORY/no/OUT"], "OUT: No such file or directory"),
         (["train", "TEXT", "--out", "TEXT/OUT"], "OUT: Not a directory"),
         (["train", "TEXT", "--out", "TEXT"], "--out: expected another file than the text"),
@@ -157,7 +158,7 @@ def test_bad_input(
 
     places = {p.name: str(p) for p in (*before, work / "DIRECTORY", work / "MISSING")}
     placed = [
-        str(work / argument) if argument.split("/")[0] in places else argument
+        f"{work}/{argument}" if argument.split("/")[0] in places else argument
         for argument in arguments
     ]
     fails(placed, message, capsys)
@@ -233,6 +234,19 @@ def test_an_unknown_instruction_set() -> None:
     assert result.stderr.startswith("rnncore: error: ")
     assert "mmx" in result.stderr
     assert result.stderr.count("\n") == 1
+
+
+def test_a_panic_of_safetensors(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class PanicException(BaseException):
+        """What Rust's panics are in Python: no Exception."""
+
+    def panic(path: str) -> None:
+        raise PanicException("out of\nmemory")
+
+    monkeypatch.setattr("rnncore.io.load", panic)
+    fails(["info", "MODEL"], "^rnncore: error: out of memory$", capsys)
 
 
 def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:

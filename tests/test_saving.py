@@ -38,6 +38,9 @@ def test_unwritable_paths(tmp_path: Path) -> None:
         (tmp_path / "directory", IsADirectoryError),
         (Path("/dev/null"), OSError),
         (tmp_path / ("x" * 300), OSError),
+        (f"{tmp_path}/new/", IsADirectoryError),
+        (f"{tmp_path}/new/.", IsADirectoryError),
+        (f"{tmp_path}/file/", IsADirectoryError),
     ):
         for save in (lambda p: rc.save(layer, p), _files.require_writable):
             with pytest.raises(error) as raised:
@@ -117,6 +120,69 @@ def test_things_that_are_no_models_are_not_saved(path: Path) -> None:
             rc.save(rc.Linear(2, 3), name)
     assert path.read_bytes() == before
     assert names(path.parent) == [path.name]
+
+
+class Scaled(rc.Linear):
+    """A constructor that the inherited config does not describe."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__(2, 3, rng=0)
+        self.factor = factor
+
+
+class Described(Scaled):
+    def config(self) -> dict[str, Any]:
+        return {"factor": self.factor}
+
+
+class Renamed(rc.LSTM):
+    """The constructor and the config of LSTM."""
+
+
+def test_a_constructor_that_the_config_does_not_fit(path: Path) -> None:
+    rc.save(rc.Linear(2, 3, rng=0), path)
+    before = path.read_bytes()
+    message = r"^model: expected .* such as Linear, or .*config.*, got .*Scaled, whose config is .*"
+    with pytest.raises(TypeError, match=message):
+        rc.save(Scaled(2.0), path)
+    assert path.read_bytes() == before
+    assert names(path.parent) == [path.name]
+    rc.save(Described(2.0), path)
+    assert rc.load(path).factor == 2
+    rc.save(Renamed(2, 3), path)
+    assert type(rc.load(path)) is Renamed
+
+
+# --- little memory -------------------------------------------------------------------------------
+LIMITED = """
+    import resource, sys
+    import rnncore as rc
+
+    path, moment, room = sys.argv[1:]
+    model = rc.Linear(2500, 2000, rng=0)
+    with open("/proc/self/statm") as file:
+        taken = int(file.read().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (taken + int(room), resource.RLIM_INFINITY))
+    try:
+        rc.save(model, path) if moment == "save" else rc.load(path)
+    except MemoryError as error:
+        print(error)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems ignore RLIMIT_AS")
+@pytest.mark.parametrize("moment", ["save", "load"])
+@pytest.mark.parametrize("room", [0, 8_000_000, 30_000_000, 42_000_000])
+def test_little_address_space(path: Path, moment: str, room: int) -> None:
+    """The file has 20 MB; safetensors would end the process, or never return."""
+    if moment == "load":
+        rc.save(rc.Linear(2500, 2000, rng=0), path)
+    before = names(path.parent)
+    run = [sys.executable, "-c", textwrap.dedent(LIMITED), str(path), moment, str(room)]
+    done = subprocess.run(run, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "GiB are available" in done.stdout
+    assert names(path.parent) == before
 
 
 # --- kill -9 -------------------------------------------------------------------------------------

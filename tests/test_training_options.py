@@ -2,8 +2,10 @@
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import rnncore as rc
@@ -211,3 +213,16 @@ def test_a_text_that_is_too_short() -> None:
         model.fit([0, 1] * 5)
     with pytest.raises(ValueError, match="got 0"):
         model.fit([])
+
+
+def test_a_model_that_cannot_be_saved_is_not_trained(tmp_path: Path) -> None:
+    class Small(rc.LanguageModel):
+        def __init__(self) -> None:
+            super().__init__(5, hidden_size=4, rng=0)
+
+    model = Small()
+    before = model.flat_params.copy()
+    with pytest.raises(TypeError, match=r"got .*Small, whose config is that of LanguageModel"):
+        fit(model, Ticks(1), config=TrainingConfig(epochs=1), path=tmp_path / "model")
+    np.testing.assert_array_equal(model.flat_params, before)
+    assert not list(tmp_path.iterdir())

@@ -28,6 +28,12 @@ def select_isa(name: str) -> None:
 
 def get_num_threads() -> int: ...
 def set_num_threads(n: int) -> None: ...
+def available_memory(processes: str = "/proc", control_groups: str = "/sys/fs/cgroup") -> int:
+    """Bytes that this process may still take, as the files in these folders and RLIMIT_AS say."""
+
+def processor_quota(processes: str = "/proc", control_groups: str = "/sys/fs/cgroup") -> float:
+    """Processors' worth of time that the control groups grant; inf where none limits it."""
+
 def build_info() -> dict[str, str]: ...
 
 # --- recurrent networks ---------------------------------------------------------------------------

@@ -29,7 +29,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     OSError
         If the file cannot be written, or `path` is a directory, a device or write-protected.
     """
-    target = Path(os.path.realpath(as_path(path)))  # a symbolic link stays one
+    target = _target(path)
     temporary = target.with_name(f".rnncore-{secrets.token_hex(8)}.tmp")
     with _errors_naming(path):
         permissions = _permissions(target)
@@ -52,7 +52,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
 
 def require_writable(path: str | os.PathLike[str]) -> None:
     """Raise the error of `replacing` now, before long work; `path` is neither made nor changed."""
-    target = Path(os.path.realpath(as_path(path)))
+    target = _target(path)
     with _errors_naming(path):
         _permissions(target)
         with tempfile.TemporaryFile(dir=target.parent):
@@ -87,6 +87,14 @@ def require_regular(path: Path) -> os.stat_result:
     if not stat.S_ISREG(status.st_mode):
         raise OSError(errno.EINVAL, "expected a regular file", str(path))
     return status
+
+
+def _target(path: str | os.PathLike[str]) -> Path:
+    """Return the file to be written, which is not a symbolic link: that stays one."""
+    target = Path(os.path.realpath(as_path(path)))
+    if os.path.basename(path) in ("", "."):  # names a directory, though there may be none yet
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    return target
 
 
 def _permissions(target: Path) -> int | None:

@@ -31,6 +31,8 @@ __all__ = ["load", "save"]
 
 #: Versions of the format: 2 has narrow weights, which readers of 1 do not know.
 _VERSION, _VERSION_NARROW = 1, 2
+#: What safetensors takes besides the arrays. It ends the process where the system refuses memory.
+_SLACK = 4 << 20
 
 
 def save(model: Module, path: str | os.PathLike[str]) -> None:
@@ -43,21 +45,23 @@ def save(model: Module, path: str | os.PathLike[str]) -> None:
     Parameters
     ----------
     model : model or layer
-        Anything that defines ``config``.
+        One of rnncore's classes, or of your own that defines ``config``; that of rnncore does not
+        fit another constructor.
     path : str or path
         Where to write; an existing file is replaced.
 
     Raises
     ------
     TypeError
-        If `model` is no model or layer.
+        If `model` is no model or layer, or has a constructor of its own but not a ``config``.
     ValueError
         If its ``weights`` are to be narrow and a matrix is not finite.
     OSError
         If the file cannot be written; nothing is changed or left behind.
+    MemoryError
+        If twice the parameters do not fit in memory.
     """
-    if not isinstance(model, Module):
-        raise TypeError(f"model: expected a model or layer, got {describe(model)}")
+    require_savable(model)
     config = model.config()
     weights = config.get("weights")
     description = {
@@ -66,9 +70,11 @@ def save(model: Module, path: str | os.PathLike[str]) -> None:
         "config": config,
         "vocabulary": model.vocabulary(),
     }
-    _memory.require(2 * model.flat_params.nbytes, f"the file image of {model!r}")
+    text = json.dumps(description)
+    image = model.flat_params.nbytes + len(text)  # safetensors makes it twice
+    _memory.require(2 * image + _SLACK, f"the file image of {model!r}")
     arrays = dict(model.params) if weights is None else narrowed(model.params, weights)
-    content = safetensors.numpy.save(arrays, {"rnncore": json.dumps(description)})
+    content = safetensors.numpy.save(arrays, {"rnncore": text})
     with replacing(path) as file:
         file.write(content)
 
@@ -113,20 +119,44 @@ def load(path: str | os.PathLike[str]) -> Any:
     return model
 
 
+def require_savable(model: object) -> None:
+    """Raise the TypeError of `save` now, before long work."""
+    if not isinstance(model, Module):
+        raise TypeError(f"model: expected a model or layer, got {describe(model)}")
+    kind = type(model)
+    constructor, config, builder = (
+        next(base for base in kind.__mro__ if name in vars(base))
+        for name in ("__init__", "config", "from_config")
+    )
+    # loading would call it with the arguments of another; without any config, Module's says so
+    if not _is_ours(constructor) and _is_ours(config) and _is_ours(builder) and config != Module:
+        raise TypeError(
+            f"model: expected one of rnncore's own classes, such as {config.__name__}, or one that "
+            f"defines config with its constructor, got {_full_name(kind)}, whose config is that of "
+            f"{config.__name__}"
+        )
+
+
+def _is_ours(kind: type) -> bool:
+    return kind.__module__.startswith("rnncore.")
+
+
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
     """Return description and arrays of a file that is a model as far as the format goes."""
     num_bytes = require_regular(path).st_size
     with path.open("rb") as file:  # the system's own words where it cannot be read
         start = file.read(9)
+    # a safetensors file starts with the size of its header, eight bytes, and a JSON object
+    has_header = start[8:] == b"{"
+    image = 2 * num_bytes if has_header else 0  # mapped, and copied
+    _memory.require(image + _SLACK, f"{path}: the arrays of the file")
     try:
         with safetensors.safe_open(path, framework="np") as content:
             description = _description(path, content.metadata() or {})
-            _memory.require(num_bytes, f"{path}: the arrays of the file")
             names = content.keys()
             return description, {name: content.get_tensor(name) for name in names}
     except safetensors.SafetensorError as error:
-        # a safetensors file starts with the size of its header, eight bytes, and a JSON object
-        found = "truncated or damaged" if start[8:] == b"{" else "no safetensors file"
+        found = "truncated or damaged" if has_header else "no safetensors file"
         raise ValueError(
             f"{path}: expected an rnncore model, got a file that is {found} ({error})"
         ) from None

@@ -26,6 +26,8 @@ _COMMANDS = {
     "info": info,
     "bench": bench,
 }
+# Besides the PanicException of safetensors, which has no public name and is no Exception.
+_TOLD = (ArithmeticError, ImportError, MemoryError, OSError, TypeError, ValueError)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -53,7 +55,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The reader, say `head`, has gone. Python would complain when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except (ArithmeticError, ImportError, MemoryError, OSError, TypeError, ValueError) as error:
+    except BaseException as error:
+        if not isinstance(error, _TOLD) and type(error).__name__ != "PanicException":
+            raise
         print(f"rnncore: error: {_one_line(error)}", file=sys.stderr)
         return 2
 

@@ -9,7 +9,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
-from rnncore import _core, _files
+from rnncore import _core, _files, io
 from rnncore._check import describe, instance
 from rnncore.data import Batch, Batches
 from rnncore.progress import Progress, Report
@@ -110,7 +110,8 @@ def fit(
         When the loss becomes infinite or not a number, or the gradients in every update of an
         epoch or in 100 updates in a row. The model has the best parameters so far.
     TypeError, ValueError
-        When an argument has the wrong type, or an option of the optimiser or schedule does not fit.
+        When an argument has the wrong type, an option of the optimiser or schedule does not fit, or
+        the model cannot be saved.
     """
     config = TrainingConfig() if config is None else config
     instance("model", model, Trainable)
@@ -122,6 +123,7 @@ def fit(
         _require_progress(progress)
     run = _Run(model, training, validation, config, progress)
     if path is not None:
+        io.require_savable(model)
         _files.require_writable(path)
     best = BestModel(model, path)
     try:

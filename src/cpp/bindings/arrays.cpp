@@ -6,6 +6,7 @@
 #include <numeric>
 #include <optional>
 
+#include "bindings/interpreter.hpp"
 #include "core/error.hpp"
 
 namespace rnncore::bindings {
@@ -20,21 +21,15 @@ std::string list(const std::vector<std::string>& parts) {
     return "[" + text + "]";
 }
 
-std::string sizes(const py::array& array) {
+std::string sizes(const std::vector<Index>& shape) {
     std::vector<std::string> parts;
-    for (Index i = 0; i < array.ndim(); ++i) parts.push_back(std::to_string(array.shape(i)));
+    for (const Index size : shape) parts.push_back(std::to_string(size));
     return list(parts);
 }
 
 std::string text_of(const Dimension& dimension) {
     const std::string name = dimension.name;
     return dimension.size == Dimension::kAny ? name : name + "=" + std::to_string(dimension.size);
-}
-
-std::string text_of(const Shape& shape) {
-    std::vector<std::string> parts;
-    for (const Dimension& dimension : shape) parts.push_back(text_of(dimension));
-    return list(parts);
 }
 
 std::string mismatch(py::handle value, const char* name, const std::string& type, const Shape& shape) {
@@ -91,10 +86,16 @@ View<T> view_of(py::array array) {
 
 }  // namespace
 
+std::string text_of(const Shape& shape) {
+    std::vector<std::string> parts;
+    for (const Dimension& dimension : shape) parts.push_back(text_of(dimension));
+    return list(parts);
+}
+
 std::string describe(py::handle value) {
     if (!py::isinstance<py::array>(value)) return value.is_none() ? "None" : Py_TYPE(value.ptr())->tp_name;
     const auto array = py::reinterpret_borrow<py::array>(value);
-    return py::str(array.dtype()).cast<std::string>() + " " + sizes(array);
+    return py::str(array.dtype()).cast<std::string>() + " " + sizes(shape_of(array));
 }
 
 py::array checked_array(py::handle value, const char* name, const py::dtype& dtype, const Shape& shape) {
@@ -170,9 +171,14 @@ Ids ids(py::handle value, const char* name, const Shape& shape) {
     const auto array = py::reinterpret_borrow<py::array>(value);
     if (!fits(array, shape)) throw py::value_error(mismatch(value, name, "an integer", shape));
     // one copy of the right type and order, and the result
-    require_memory(checked_product(static_cast<std::size_t>(array.size()), 2 * sizeof(std::int64_t)));
+    const auto require = [&] {
+        require_memory(checked_product(static_cast<std::size_t>(array.size()), 2 * sizeof(std::int64_t)));
+    };
+    naming([&] { return std::string(name) + " as int64"; }, require);
     const auto wide = py::array_t<std::int64_t, py::array::c_style | py::array::forcecast>::ensure(array);
-    if (!wide) throw OutOfMemory("needs memory for " + std::to_string(array.size()) + " ids, which the system refused");
+    if (!wide)
+        throw OutOfMemory(std::string(name) + ": needs memory for " + std::to_string(array.size()) +
+                          " ids, which the system refused");
     Ids result{{wide.data(), wide.data() + wide.size()}, shape_of(array)};
     const auto negative = [](std::int64_t id) { return id < 0; };
     if (array.dtype().kind() == 'u' && std::any_of(result.values.begin(), result.values.end(), negative))
@@ -188,10 +194,13 @@ void Ids::require_below(const char* name, Dimension count, std::int64_t ignored)
 
 template <class T>
 py::array_t<T> new_array(const std::vector<Index>& shape) {
-    std::size_t bytes = sizeof(T);
-    for (const Index size : shape) bytes = checked_product(bytes, static_cast<std::size_t>(size));
-    if (bytes < kLargeArray) return py::array_t<T>(shape);
-    Block block(bytes);
+    const auto take = [&] {
+        std::size_t bytes = sizeof(T);
+        for (const Index size : shape) bytes = checked_product(bytes, static_cast<std::size_t>(size));
+        return bytes < kLargeArray ? Block() : Block(bytes);
+    };
+    Block block = naming([&] { return "an array of " + sizes(shape); }, take);
+    if (!block.data()) return py::array_t<T>(shape);
     T* data = static_cast<T*>(block.data());
     return array_in(std::move(block), data, shape);
 }
@@ -217,22 +226,30 @@ void gather(const View<T>& from, T* to) {
     copy(copy, 0, from.data);
 }
 
+namespace {
+
+template <class T>
+Block contiguous_copy(const View<T>& view) {
+    const auto take = [&] { return Block(checked_product(static_cast<std::size_t>(view.size()), sizeof(T))); };
+    Block copy = naming([&] { return "a contiguous copy of " + sizes(view.shape); }, take);
+    gather(view, static_cast<T*>(copy.data()));
+    return copy;
+}
+
+}  // namespace
+
 template <class T>
 Contiguous<T>::Contiguous(const View<T>& view) : data_(view.data) {
     if (!view || view.contiguous()) return;
-    copy_ = Block(checked_product(static_cast<std::size_t>(view.size()), sizeof(T)));
-    T* const to = static_cast<T*>(copy_.data());
-    gather(view, to);
-    data_ = to;
+    copy_ = contiguous_copy(view);
+    data_ = static_cast<const T*>(copy_.data());
 }
 
 template <class T>
 Rows<T>::Rows(const View<T>& view) : matrix_{view.data, view.shape[0], view.shape[1], view.strides[0]} {
     if (matrix_.columns <= 1 || matrix_.rows == 0 || view.strides[1] == 1) return;
-    copy_ = Block(checked_product(static_cast<std::size_t>(view.size()), sizeof(T)));
-    T* const to = static_cast<T*>(copy_.data());
-    gather(view, to);
-    matrix_.data = to;
+    copy_ = contiguous_copy(view);
+    matrix_.data = static_cast<const T*>(copy_.data());
     matrix_.stride = matrix_.columns;
 }
 

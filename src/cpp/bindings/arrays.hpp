@@ -29,6 +29,9 @@ struct Dimension {
 };
 using Shape = std::vector<Dimension>;
 
+// "[T=35, B=20, I]"
+std::string text_of(const Shape& shape);
+
 // "float64 [35, 20, 200]", or the name of the type of anything that is no array.
 std::string describe(py::handle value);
 

@@ -19,6 +19,14 @@ const Tape<T>& tape_of(const PyNetwork& self, const PyCache& cache) {
     return **pointer;
 }
 
+// work() without the interpreter's lock.
+template <class Work>
+void run_pass(const Sequence& sequence, const Work& work) {
+    const Shape shape = {{"T", sequence.steps()}, {"B", sequence.batch()}};
+    const auto pass = [&] { return "a backward pass over " + text_of(shape); };
+    naming(pass, [&] { without_gil(work); });
+}
+
 // Packed rows [N, columns].
 template <class T>
 Block packed_rows(const Sequence& sequence, Index columns) {
@@ -107,7 +115,7 @@ py::tuple backward(const PyNetwork& self, py::object params, py::object grads, p
         const View<T> given =
             view_or_none<T>(dy, "dy", {{"T", sequence.steps()}, {"B", sequence.batch()}, {"D*H", columns}});
         const States<T> final_gradients(self.network, sequence.batch(), dstate, "dstate");
-        without_gil([&] {
+        run_pass(sequence, [&] {
             const OutputGradientRows<T> rows(sequence, given, columns);
             pass.run({rows.data(), nullptr, final_gradients.pointers()});
         });
@@ -131,7 +139,7 @@ py::tuple backward_cross_entropy(const PyNetwork& self, py::object params, py::o
         given.require_below("targets", classes, head.ignored);
         auto losses = new_array<double>({sequence.rows()});
         double* const to = losses.mutable_data();
-        without_gil([&] {
+        run_pass(sequence, [&] {
             const Rows<T> weight_rows(weight);
             const Contiguous<T> bias_values(bias);
             const std::vector<std::int64_t> packed = packed_targets(sequence, given);

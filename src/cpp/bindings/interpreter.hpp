@@ -5,6 +5,8 @@
 
 #include <utility>
 
+#include "core/error.hpp"
+
 namespace rnncore::bindings {
 
 namespace py = pybind11;
@@ -14,6 +16,17 @@ template <class Work>
 auto without_gil(Work&& work) {
     const py::gil_scoped_release release;
     return std::forward<Work>(work)();
+}
+
+// work(), whose want of memory is told with what the memory was for: purpose() is its text, asked for only then, as in
+//     x of [T=1000000, B=64, I=128]: needs 80.00 GB of memory; 12.29 GB are available
+template <class Purpose, class Work>
+auto naming(const Purpose& purpose, Work&& work) {
+    try {
+        return std::forward<Work>(work)();
+    } catch (const OutOfMemory& error) {
+        throw OutOfMemory(purpose() + ": " + error.what());
+    }
 }
 
 // Invalid -> ValueError, OutOfMemory and std::bad_alloc -> MemoryError, Interrupted -> what the signal handler raised.

@@ -136,6 +136,17 @@ py::tuple run(const PyNetwork& self, const ForwardCall& call) {
     return py::make_tuple(output, final_state, PyCache{tape, std::move(read), nbytes});
 }
 
+py::tuple pass_forward(const PyNetwork& self, const ForwardCall& call) {
+    const auto input = [&] {
+        const auto array = py::reinterpret_borrow<py::array>(call.x);
+        Shape shape = {{"T"}, {"B"}, {"I"}};  // ids have no I
+        shape.resize(static_cast<std::size_t>(array.ndim()), {""});
+        for (std::size_t d = 0; d < shape.size(); ++d) shape[d].size = array.shape(static_cast<Index>(d));
+        return "x of " + text_of(shape);
+    };
+    return naming(input, [&] { return self.by_dtype([&]<class T>() { return run<T>(self, call); }); });
+}
+
 py::list layout(const PyNetwork& self) {
     py::list result;
     for (const Parameter& p : self.network.parameters()) {
@@ -150,7 +161,11 @@ PyNetwork make_network(NetworkOptions options, const std::string& dtype, const C
     if (dtype != "float32" && dtype != "float64")
         throw py::value_error("dtype: expected 'float32' or 'float64', got '" + dtype + "'");
     options.compute = compute_named(compute, dtype == "float32");
-    return {Network(options), dtype == "float32"};
+    const auto parameters = [&] {
+        return "the parameters of input_size=" + std::to_string(options.input) +
+               ", hidden_size=" + std::to_string(options.hidden) + ", num_layers=" + std::to_string(options.layers);
+    };
+    return {naming(parameters, [&] { return Network(options); }), dtype == "float32"};
 }
 
 }  // namespace
@@ -181,7 +196,7 @@ void register_network(py::module_& module) {
             "infer",
             [](const PyNetwork& self, py::object params, py::object x, py::object state, py::object lengths) {
                 const ForwardCall call{params, x, state, lengths, std::nullopt, std::nullopt};
-                return self.by_dtype([&]<class T>() { return run<T>(self, call); });
+                return pass_forward(self, call);
             },
             py::arg("params"), py::arg("x"), py::arg("state") = py::none(), py::arg("lengths") = py::none())
         .def(
@@ -189,7 +204,7 @@ void register_network(py::module_& module) {
             [](const PyNetwork& self, py::object params, py::object x, py::object state, py::object lengths,
                std::uint64_t seed, std::optional<std::size_t> memory_limit, bool needs_output) {
                 const ForwardCall call{params, x, state, lengths, seed, memory_limit, needs_output};
-                return self.by_dtype([&]<class T>() { return run<T>(self, call); });
+                return pass_forward(self, call);
             },
             py::arg("params"), py::arg("x"), py::arg("state"), py::arg("lengths"), py::arg("seed"),
             py::arg("memory_limit") = py::none(), py::arg("needs_output") = true)

@@ -1,10 +1,11 @@
-// Instruction sets, threads, how the extension was built.
+// Instruction sets, threads, limits of the system, how the extension was built.
 #include <pybind11/stl.h>
 
 #include <map>
 #include <string>
 
 #include "bindings/register.hpp"
+#include "core/limits.hpp"
 #include "core/threads.hpp"
 #include "dispatch/dispatch.hpp"
 
@@ -32,6 +33,19 @@ void register_processor(py::module_& module) {
     module.def("select_isa", select_isa, py::arg("name"));
     module.def("get_num_threads", get_num_threads);
     module.def("set_num_threads", set_num_threads, py::arg("n"));
+    const SystemFolders system;
+    module.def(
+        "available_memory",
+        [](const std::string& processes, const std::string& control_groups) {
+            return available_memory({processes, control_groups});
+        },
+        py::arg("processes") = system.processes, py::arg("control_groups") = system.control_groups);
+    module.def(
+        "processor_quota",
+        [](const std::string& processes, const std::string& control_groups) {
+            return processor_quota({processes, control_groups});
+        },
+        py::arg("processes") = system.processes, py::arg("control_groups") = system.control_groups);
     module.def("build_info", build_info);
 }
 

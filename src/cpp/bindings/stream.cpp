@@ -106,7 +106,9 @@ public:
             StreamOptions<T> options;
             options.batch = batch;
             options.storage = storage_named(weights);
-            stream_ = without_gil([&] { return std::make_unique<Stream<T>>(network.network, from, options); });
+            const auto held = [&] { return "packed weights and states of batch_size=" + std::to_string(batch); };
+            const auto make = [&] { return std::make_unique<Stream<T>>(network.network, from, options); };
+            stream_ = naming(held, [&] { return without_gil(make); });
         });
     }
 

@@ -2,18 +2,17 @@
 
 #include <pthread.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
-#include <fstream>
 #include <limits>
 #include <mutex>
 #include <string>
 #include <vector>
+
+#include "core/limits.hpp"
 
 namespace rnncore {
 namespace {
@@ -25,62 +24,6 @@ constexpr std::size_t kLargePage = std::size_t{2} << 20;
 constexpr std::size_t kSmallPage = 4096;
 // Large blocks end at one of these: whole small pages on every system, and no large page for a few bytes at the end.
 constexpr std::size_t kLargeUnit = std::size_t{64} << 10;
-
-std::size_t read_number(const char* path) {
-    std::ifstream file(path);
-    unsigned long long value = 0;
-    return file >> value ? static_cast<std::size_t>(value) : kUnlimited;
-}
-
-// The number behind `name` at the beginning of a line.
-std::size_t read_number(const char* path, const char* name, std::size_t otherwise) {
-    std::ifstream file(path);
-    std::string line;
-    const std::string start = std::string(name) + " ";
-    while (std::getline(file, line)) {
-        if (line.compare(0, start.size(), start) == 0)
-            return static_cast<std::size_t>(std::strtoull(line.c_str() + start.size(), nullptr, 10));
-    }
-    return otherwise;
-}
-
-std::size_t machine_memory() {
-    const std::size_t kilobytes = read_number("/proc/meminfo", "MemAvailable:", kUnlimited);
-    if (kilobytes != kUnlimited) return kilobytes * 1024;
-    // not Linux: the memory installed is the best that is known
-    const long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
-    return pages > 0 && page > 0 ? static_cast<std::size_t>(pages) * static_cast<std::size_t>(page) : kUnlimited;
-}
-
-// The files of a control group, of version 2 and 1.
-struct GroupFiles {
-    const char *limit, *used, *statistics, *cached;
-};
-constexpr GroupFiles kGroups[] = {
-    {"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current", "/sys/fs/cgroup/memory.stat", "inactive_file"},
-    {"/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes",
-     "/sys/fs/cgroup/memory/memory.stat", "total_inactive_file"},
-};
-
-// What a group uses includes the files it has read: the kernel drops those first.
-std::size_t group_memory() {
-    std::size_t available = kUnlimited;
-    for (const GroupFiles& group : kGroups) {
-        const std::size_t limit = read_number(group.limit), used = read_number(group.used);
-        if (limit == kUnlimited || used == kUnlimited) continue;
-        const std::size_t needed = used - std::min(used, read_number(group.statistics, group.cached, 0));
-        available = std::min(available, limit - std::min(limit, needed));
-    }
-    return available;
-}
-
-std::size_t available_memory() {
-    std::size_t available = std::min(machine_memory(), group_memory());
-    rlimit limit{};
-    if (getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY)
-        available = std::min(available, static_cast<std::size_t>(limit.rlim_cur));
-    return available;
-}
 
 std::string in_gigabytes(std::size_t bytes) {
     char text[32];

@@ -12,10 +12,10 @@
 #include <chrono>
 #include <cmath>
 #include <cstdlib>
-#include <fstream>
 #include <string>
 #include <thread>
 
+#include "core/limits.hpp"
 #include "core/time_slice.hpp"
 
 namespace rnncore {
@@ -33,20 +33,6 @@ int affinity_count() {
     return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
 }
 
-// Processors' worth of time a container may use (cgroup v2, then v1), rounded up.
-int quota_count(int otherwise) {
-    double quota = -1, period = -1;
-    std::string text;
-    if (std::ifstream v2("/sys/fs/cgroup/cpu.max"); v2 >> text >> period) {
-        if (text != "max") quota = std::atof(text.c_str());
-    } else {
-        std::ifstream("/sys/fs/cgroup/cpu/cpu.cfs_quota_us") >> quota;
-        std::ifstream("/sys/fs/cgroup/cpu/cpu.cfs_period_us") >> period;
-    }
-    if (quota <= 0 || period <= 0) return otherwise;
-    return std::max(1, static_cast<int>(std::ceil(quota / period)));
-}
-
 int openmp_count() {
 #if defined(_OPENMP)
     return omp_get_max_threads();
@@ -56,8 +42,8 @@ int openmp_count() {
 }
 
 int most_threads() {
-    const int processors = affinity_count();
-    return std::max(1, std::min({openmp_count(), processors, quota_count(processors)}));
+    const int most = std::min(openmp_count(), affinity_count());
+    return std::max(1, static_cast<int>(std::ceil(std::min<double>(most, processor_quota()))));
 }
 
 int initial_threads() {
