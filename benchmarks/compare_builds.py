@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -64,8 +65,12 @@ def step(kind: str, cell: str, arguments: tuple[Any, ...]) -> Callable[[], objec
     return train
 
 
-def serve() -> None:
+def serve(folder: str) -> None:
     """Answer with the seconds of a case, so many times in a row, until the input ends."""
+    import rnncore as rc
+
+    if not Path(rc.__file__).resolve().is_relative_to(Path(folder).resolve()):
+        sys.exit(f"rnncore comes from {rc.__file__}, not from {folder}: is it installed editable?")
     known: tuple[Any, ...] = ()
     run: Callable[[], object] = int
     while True:
@@ -88,7 +93,7 @@ class Build:
     """A process that has imported the package of one folder."""
 
     def __init__(self, folder: str, threads: int) -> None:
-        arguments = [sys.executable, __file__, "--serve"]
+        arguments = [sys.executable, __file__, "--serve", folder]
         environment = os.environ | {"PYTHONPATH": folder, "RNNCORE_NUM_THREADS": str(threads)}
         pipe = subprocess.PIPE
         self._process = subprocess.Popen(arguments, stdin=pipe, stdout=pipe, env=environment)
@@ -133,7 +138,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] == ["--serve"]:
-        serve()
+    if sys.argv[1:2] == ["--serve"]:
+        serve(sys.argv[2])
     else:
         main()

@@ -111,6 +111,18 @@ def test_special_values(isa: str, form: str) -> None:
             assert np.all(np.isfinite(got[[0, 2]]))
 
 
+@pytest.mark.parametrize("count", [1, 2, 9])
+def test_rows_with_infinities_are_nan_in_int8(isa: str, count: int) -> None:
+    """A gate would make a finite number of infinity, and of NaN never."""
+    b = np.random.default_rng(3).standard_normal((20, 9)).astype(np.float32)
+    for value in (np.inf, -np.inf):
+        a = np.ones((1, 9), np.float32)
+        a[0, :count] = value
+        with np.errstate(invalid="ignore"):
+            got = _core.kernel_stored_product(a, b, "int8")
+        assert np.all(np.isnan(got))
+
+
 # --- rounding ------------------------------------------------------------------------------------
 def test_int8_is_within_half_a_step_and_rounds_itself_to_itself() -> None:
     rng = np.random.default_rng(4)

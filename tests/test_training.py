@@ -246,6 +246,22 @@ def test_a_time_limit_without_any_update_is_divergence(clock: SimpleNamespace) -
         fit(model, Ticks(50), Ticks(1), plain(epochs=1, time_limit=3.0))
 
 
+def test_a_skipped_update_at_the_time_limit_is_no_divergence(
+    clock: SimpleNamespace, tmp_path: Path
+) -> None:
+    model = Counter()
+
+    def tick(_: float) -> float:
+        clock.now += 1.0
+        return 1.0
+
+    model.training_loss, model.broken = tick, {6}
+    config = plain(epochs=9, time_limit=6.0)
+    result = fit(model, Ticks(5), config=config, path=tmp_path / "model")
+    assert (len(result.losses), result.skipped, model.w) == (6, 1, 5)
+    assert rc.load(tmp_path / "model").params["w"] == 5
+
+
 def test_a_finite_loss_with_infinite_gradients_is_no_success() -> None:
     """A state of zero hides recurrent weights that are far too large; gradients show them."""
     text = "to be or not to be\n" * 20

@@ -12,6 +12,7 @@ import rnncore as rc
 from rnncore.training import (
     OptimizerConfig,
     ScheduleConfig,
+    Trainable,
     TrainingConfig,
     evaluate,
     fit,
@@ -226,3 +227,18 @@ def test_a_model_that_cannot_be_saved_is_not_trained(tmp_path: Path) -> None:
         fit(model, Ticks(1), config=TrainingConfig(epochs=1), path=tmp_path / "model")
     np.testing.assert_array_equal(model.flat_params, before)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_model_without_a_config_is_not_trained(tmp_path: Path) -> None:
+    class Bare(Trainable):
+        def __init__(self) -> None:
+            super().__init__(np.float32, rng=0)
+            self._allocate([("w", 0, (1,))])
+
+        def loss_and_grad(self, *_: Any) -> Any:
+            raise AssertionError("trained")
+
+        loss = loss_and_grad
+
+    with pytest.raises(TypeError, match="Bare defines no config"):
+        fit(Bare(), Ticks(1), config=TrainingConfig(epochs=1), path=tmp_path / "model")

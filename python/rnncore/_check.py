@@ -212,11 +212,10 @@ def lengths_array(lengths: object, shape: tuple[int, ...]) -> Ids:
     return array
 
 
-def within(lengths: object, shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    """Which steps of sequences [T,B] or [T] come before their ends."""
-    ends = lengths_array(lengths, shape)
+def within(lengths: Ids, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Which steps of sequences [T,B] or [T] come before their ends, those of `lengths_array`."""
     _memory.require(10 * math.prod(shape), f"lengths: {math.prod(shape)} steps")  # with 8 of an id
-    return (np.arange(shape[0])[:, np.newaxis] < ends).reshape(shape)
+    return (np.arange(shape[0])[:, np.newaxis] < lengths).reshape(shape)
 
 
 def floats(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rnncore import _core
 
-_SMALL = 1 << 20  # asking takes a tenth of a millisecond: not worth it for less than a mebibyte
+_SMALL = 1 << 20  # asking takes some tenths of a millisecond: not worth it for less than a mebibyte
 
 
 def require(nbytes: int, purpose: str) -> None:

@@ -128,8 +128,10 @@ def require_savable(model: object) -> None:
         next(base for base in kind.__mro__ if name in vars(base))
         for name in ("__init__", "config", "from_config")
     )
-    # loading would call it with the arguments of another; without any config, Module's says so
-    if not _is_ours(constructor) and _is_ours(config) and _is_ours(builder) and config != Module:
+    if config == Module:
+        model.config()  # says that there is none
+    # loading would call it with the arguments of another
+    if not _is_ours(constructor) and _is_ours(config) and _is_ours(builder):
         raise TypeError(
             f"model: expected one of rnncore's own classes, such as {config.__name__}, or one that "
             f"defines config with its constructor, got {_full_name(kind)}, whose config is that of "

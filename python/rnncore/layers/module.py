@@ -44,8 +44,8 @@ class Module:
     def __setattr__(self, name: str, value: Any) -> None:
         if name in self._fixed and name in self.__dict__:
             raise AttributeError(
-                f"{name}: read-only, because parameters and kernels were made for "
-                f"{self.__dict__[name]!r}; make another {type(self).__name__} for {value!r}"
+                f"{name}: read-only, the constructor was given {self.__dict__[name]!r}; make "
+                f"another {type(self).__name__} for {value!r}"
             )
         super().__setattr__(name, value)
 

@@ -399,10 +399,10 @@ class Recurrent(Module, Generic[State]):
         steps = self._with_batch(array, batched)
         if lengths is None:
             return steps, None, batched
-        sizes = steps.shape[:2] if batched else steps.shape[:1]
+        ends = lengths_array(lengths, steps.shape[:2] if batched else steps.shape[:1])
         if not width:
-            steps = np.where(within(lengths, sizes).reshape(steps.shape), steps, 0)
-        return steps, lengths_array(lengths, sizes), batched
+            steps = np.where(within(ends, steps.shape), steps, 0)
+        return steps, ends, batched
 
     def _with_batch(self, array: Array, batched: bool) -> Array:
         """Turn an outer [T,B], [B,T] or [T] into a view [T,B]."""

@@ -19,6 +19,7 @@ from rnncore._check import (
     describe,
     ids_array,
     instance,
+    lengths_array,
     size,
     within,
 )
@@ -211,6 +212,7 @@ class LanguageModel(Trainable, Sampled):
         """
         tokens = self._tokens("ids", ids)
         if lengths is not None:
+            lengths = lengths_array(lengths, tokens.shape)
             tokens = np.where(within(lengths, tokens.shape), tokens, 0)
         y, state = self.rnn(self._embedded(tokens), state, lengths)
         return self.output(y), state
@@ -423,7 +425,7 @@ class LanguageModel(Trainable, Sampled):
         wanted = ids_array("targets", targets)
         check_shape("targets", wanted, ids.shape)
         if lengths is not None:
-            counts = within(lengths, ids.shape)
+            counts = within(lengths_array(lengths, ids.shape), ids.shape)
             ids = np.where(counts, ids, 0)
             wanted = np.where(counts, wanted.astype(np.int64), IGNORED)
         # Here, before a mask of dropout is drawn: a call that is refused draws none.

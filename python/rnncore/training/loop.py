@@ -223,7 +223,9 @@ class _Run:
             elif self._report_is_due():
                 self._report()
         losses = self.result.losses[first:]
-        if 0 < len(losses) <= self._skipped_in_a_row:
+        # An epoch that the time has cut short says little: then all updates of the run count.
+        whole = len(losses) == len(self._training)
+        if 0 < len(losses if whole else self.result.losses) <= self._skipped_in_a_row:
             raise self._diverged()
         if self._validation is not None:
             self._validate(best)

@@ -100,8 +100,9 @@ void pack(const Packing<typename F::Value>& p) {
     }
 }
 
-// Columns [0, count * width) of k rows, each in pieces of `width` columns that go to places `distance` elements apart, so that
-// whole lines of the cache are read. No number but k is known at run time only: loads and stores are all there is to a row.
+// Columns [0, count * width) of k rows, each in pieces of `width` columns that go to places `distance` elements apart,
+// so that whole lines of the cache are read. All numbers but k are known when this is compiled: loads and stores are
+// all there is to a row.
 template <class F, int count, int width, class Row>
 [[gnu::always_inline]] inline void pack_pieces(const Row& row, Index k, Index distance, typename F::Element* packed) {
     for (Index i = 0; i < k; i += F::steps, packed += width) {

@@ -8,8 +8,8 @@ namespace rnncore::RNNCORE_ISA {
 
 // Element (row, k) of a: rows at a stride (activations), or packed by k (the transposed product).
 //
-// A loop takes `unroll` steps of k in a round. With narrow vectors it is the number of instructions that counts where the
-// core is shared with another thread: 12 multiply-adds need 8 loads, and counting takes 3 more. Measured.
+// A loop takes `unroll` steps of k in a round. With narrow vectors it is the number of instructions that counts where
+// the core is shared with another thread: 12 multiply-adds need 8 loads, and counting takes 3 more. Measured.
 template <class E>
 struct StridedRows {
     static constexpr int unroll = kRegisters == 32 ? 1 : 2;

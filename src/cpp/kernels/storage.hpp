@@ -171,8 +171,8 @@ struct QuantizedRow {
 }
 
 // Four steps of k stand in a word, the first in its lowest byte; an operand is four activations. Processors multiply
-// unsigned bytes by signed ones. With VNNI, and where bytes are widened first, `offset` makes the activations unsigned; what
-// that adds to a sum, 128 times the sum of the column's weights, is taken off in the panel's head:
+// unsigned bytes by signed ones. With VNNI, and where bytes are widened first, `offset` makes the activations unsigned;
+// what that adds to a sum, 128 times the sum of the column's weights, is taken off in the panel's head:
 //     [V vectors of -offset * sum of weights, int32][V vectors of scales, float][slices]
 // AVX2 adds two products in 16 bits, too few for that: there |a| meets w, or ~w = -w - 1 where a is negative, and the
 // missing |a| is what the row's sums start from.
