@@ -115,7 +115,7 @@ def torch_step(case: Model, num_threads: int, bfloat16: bool = False) -> dict[st
         nn.utils.clip_grad_norm_(parameters, CLIP_NORM)
         optimiser.step()
 
-    return {"PyTorch": pytorch.on_threads(num_threads, step)}
+    return pytorch.step_on_threads(num_threads, step, bfloat16=bfloat16)
 
 
 def steps(case: Model, num_threads: int, bfloat16: bool = False) -> dict[str, Step]:

@@ -107,6 +107,18 @@ def test_a_training_step_computes_gradients() -> None:
     assert case.recurrent_bytes == 4 * 4 * 300 * 300
 
 
+def test_pytorch_is_left_out_where_it_has_no_bfloat16() -> None:
+    """As its LSTM is under autocast on processors without AVX-512."""
+    pytest.importorskip("torch")
+
+    def refused() -> None:
+        raise RuntimeError("could not create a primitive descriptor")
+
+    assert pytorch.step_on_threads(1, refused, bfloat16=True) == {}
+    assert list(pytorch.step_on_threads(1, refused, bfloat16=False)) == [pytorch.NAME]
+    assert list(pytorch.step_on_threads(1, lambda: None, bfloat16=True)) == [pytorch.NAME]
+
+
 def test_sampling_steps_draw() -> None:
     case = Sampling(2, 8, vocab_size=5)
     drawn: Any = case.step(6)()

@@ -38,6 +38,20 @@ def on_threads(num_threads: int, step: Step) -> Step:
     return run
 
 
+def step_on_threads(num_threads: int, step: Step, *, bfloat16: bool) -> dict[str, Step]:
+    """Return the step of PyTorch by its name; nothing where it has none for this processor.
+
+    Its LSTM under autocast needs AVX-512.
+    """
+    run = on_threads(num_threads, step)
+    if bfloat16:
+        try:
+            run()
+        except RuntimeError:
+            return {}
+    return {NAME: run}
+
+
 def training_step(
     cell: str,
     layer: Any,
@@ -63,7 +77,7 @@ def training_step(
             y, _ = peer(inputs)
         y.backward(gradient.to(y.dtype))
 
-    return {NAME: on_threads(num_threads, step)}
+    return step_on_threads(num_threads, step, bfloat16=bfloat16)
 
 
 def inference_step(
@@ -79,7 +93,7 @@ def inference_step(
         with torch().inference_mode(), autocast:
             return peer(inputs)[0]
 
-    return {NAME: on_threads(num_threads, step)}
+    return step_on_threads(num_threads, step, bfloat16=bfloat16)
 
 
 def sampling_steps(
