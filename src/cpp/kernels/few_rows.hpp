@@ -188,8 +188,7 @@ template <class S>
                 const Bytes narrow = __builtin_convertvector(q, Bytes);
                 __builtin_memcpy(bytes + r * stride + i, &narrow, sizeof narrow);
             });
-            // of a row that is not finite, any numbers times such a scale; but infinity would not be NaN any more
-            quantized[r] = {scale, scale <= __FLT_MAX__ ? sum_of(sums) : 0};
+            quantized[r] = {scale, sum_of(sums)};
         }
         return static_cast<const typename S::Operand*>(p.scratch);
     }

@@ -184,7 +184,10 @@ struct Int8Storage {
     static constexpr Index slice_bytes = 4, head_bytes = 8;
 #if defined(__AVX2__) && !defined(__AVX512F__)
     static constexpr int offset = 0;
-    [[gnu::always_inline]] static Word added_to_sums(Word q) { return q < 0 ? -q : Word{}; }
+    [[gnu::always_inline]] static Word added_to_sums(Word q) {
+        const Word byte = q << 24 >> 24;  // as it is multiplied: of a row that is not finite, q is beyond
+        return byte < 0 ? -byte : Word{};
+    }
 #else
     static constexpr int offset = 128;
     [[gnu::always_inline]] static Word added_to_sums(Word) { return Word{}; }
