@@ -256,8 +256,9 @@ void multiply_panels(const Product<T, E>& p, const Steps& steps) {
     }
 }
 
-// So much of a, with what passes beside it, stays in the L2 cache while the panels of b pass over it.
-inline constexpr Index kRowBytes = Index{512} << 10;
+// So much of a, with what passes beside it, stays in the L2 cache while the panels of b pass over it. Processors with
+// the widest vectors have 1 MB of it and more, others half of that and less.
+inline constexpr Index kRowBytes = Index{kVectorBytes == 64 ? 512 : 128} << 10;
 // To this depth at once, so that even of a deep product many rows share a pass over b, which comes from far away.
 inline constexpr Index kProductDepth = 1024;
 
