@@ -141,9 +141,18 @@ inline constexpr Index kTileElements = kDepth<E> * kTileRows + kLanes<E>;
 template <class F>
 void pack_tiles(const typename F::Value* a, Index lda, Index k, Index m, typename F::Element* packed) {
     constexpr Index kDistance = kTileElements<typename F::Element>;
+    constexpr Index kTilesWidth = kPackedTogether * kTileRows;
     Index first = 0;
     const auto row = [&](Index i) { return a + i * lda + first; };
-    if (m == kPackedTogether * kTileRows) return pack_pieces<F, kPackedTogether, kTileRows>(row, k, kDistance, packed);
+    if (m == kTilesWidth) {
+        // the lines of the columns that are packed next: rows are too far apart for the processor to foresee them
+        const auto row_and_next = [&](Index i) {
+            for (Index column = kTilesWidth; column < 2 * kTilesWidth; column += kLineBytes / sizeof(*a))
+                __builtin_prefetch(row(i) + column, 0, 2);
+            return row(i);
+        };
+        return pack_pieces<F, kPackedTogether, kTileRows>(row_and_next, k, kDistance, packed);
+    }
     for (; first < m; first += kTileRows, packed += kDistance) {
         const Index columns = m - first < kTileRows ? m - first : kTileRows;
         pack_across<F>(row, k, columns, columns, packed);
