@@ -100,33 +100,44 @@ void pack(const Packing<typename F::Value>& p) {
     }
 }
 
-// Columns [0, count * width) of k rows, each in pieces of `width` columns that go to places `distance` elements apart,
-// so that whole lines of the cache are read. All numbers but k are known when this is compiled: loads and stores are
-// all there is to a row.
-template <class F, int count, int width, class Row>
-[[gnu::always_inline]] inline void pack_pieces(const Row& row, Index k, Index distance, typename F::Element* packed) {
+// Starts reading the lines of `count` elements, which may be past the end of what there is.
+template <class T>
+[[gnu::always_inline]] inline void fetch(const T* from, Index count) {
+    for (Index i = 0; i < count; i += kLineBytes / static_cast<Index>(sizeof(T))) __builtin_prefetch(from + i, 0, 2);
+}
+
+// Panels, or tiles of a, that are packed side by side: 48 rows of a in either case.
+inline constexpr int kPackedTogether = 48 / kTileRows;
+
+// Columns [0, kPackedTogether * width) of k rows, each in pieces of `width` columns that go to places `distance` elements
+// apart, so that whole lines of the cache are read. All numbers but k are known when this is compiled: loads and stores
+// are all there is to a row. As many columns from later(i) are fetched meanwhile: where rows stand the processor can't
+// foresee.
+template <class F, int width, class Row, class Later>
+[[gnu::always_inline]] inline void pack_pieces(const Row& row, const Later& later, Index k, Index distance,
+                                               typename F::Element* packed) {
     for (Index i = 0; i < k; i += F::steps, packed += width) {
         const Index steps = k - i < F::steps ? k - i : F::steps;
-#pragma GCC unroll 4
-        for (int piece = 0; piece < count; ++piece)
+        for (Index j = 0; j < steps; ++j) fetch(later(i + j), kPackedTogether * width);
+#pragma GCC unroll 8
+        for (int piece = 0; piece < kPackedTogether; ++piece)
             pack_across<F>([&](Index j) { return row(i + j) + piece * width; }, steps, width, width,
                            packed + piece * distance);
     }
 }
-
-// Panels, or tiles of a, that are packed side by side.
-inline constexpr int kPackedTogether = 4;
 
 // Columns [first, first + n) of rows that stand anywhere, in panels.
 template <class F>
 void pack_rows(const typename F::Value* const* rows, Index first, Index k, Index n, typename F::Element* packed) {
     using E = typename F::Element;
     constexpr Index kTogether = kPackedTogether * kPanel<E>;
+    constexpr Index kAhead = 6;
     const Index depth = elements<F>(k);
     Index column = 0;
     const auto row = [&](Index i) { return rows[i] + first + column; };
+    const auto later = [&](Index i) { return row(i + kAhead < k ? i + kAhead : k - 1); };
     for (; column + kTogether <= n; column += kTogether)
-        pack_pieces<F, kPackedTogether, kPanel<E>>(row, k, kPanel<E> * depth, packed + column * depth);
+        pack_pieces<F, kPanel<E>>(row, later, k, kPanel<E> * depth, packed + column * depth);
     for (; column < n; column += kPanel<E>) {
         const Index used = n - column < kPanel<E> ? n - column : kPanel<E>;
         pack_across<F>(row, k, used, panel_vectors<E>(used) * kLanes<E>, packed + column * depth);
@@ -145,13 +156,8 @@ void pack_tiles(const typename F::Value* a, Index lda, Index k, Index m, typenam
     Index first = 0;
     const auto row = [&](Index i) { return a + i * lda + first; };
     if (m == kTilesWidth) {
-        // the lines of the columns that are packed next: rows are too far apart for the processor to foresee them
-        const auto row_and_next = [&](Index i) {
-            for (Index column = kTilesWidth; column < 2 * kTilesWidth; column += kLineBytes / sizeof(*a))
-                __builtin_prefetch(row(i) + column, 0, 2);
-            return row(i);
-        };
-        return pack_pieces<F, kPackedTogether, kTileRows>(row_and_next, k, kDistance, packed);
+        const auto packed_next = [&](Index i) { return row(i) + kTilesWidth; };
+        return pack_pieces<F, kTileRows>(row, packed_next, k, kDistance, packed);
     }
     for (; first < m; first += kTileRows, packed += kDistance) {
         const Index columns = m - first < kTileRows ? m - first : kTileRows;
