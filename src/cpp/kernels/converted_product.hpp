@@ -60,10 +60,8 @@ private:
         RowBlock<T, E> blocks[kConvertedRows];
         const Product<T, E> converted{blocks, count_, depth, p.ldc, reinterpret_cast<const E*>(p.packed),
                                       p.bias, all,    p.n,   p.init};
-        // a k of 0 has one depth too, which leaves the initial values
-        Index first = 0;
-        do {
-            const Index count = all - first < depth ? all - first : depth;
+        for (Index first = 0, count; first < all; first += count) {
+            count = all - first < depth ? all - first : depth;
             const Index k0 = first * F::steps;
             const Index k = p.k - k0 < count * F::steps ? p.k - k0 : count * F::steps;
             E* row = rows_of_a_;
@@ -75,8 +73,7 @@ private:
                 }
             }
             multiply_panels(converted, {first, count, 0});
-            first += count;
-        } while (first < all);
+        }
     }
 
     static constexpr Index kElements = kConvertedBytes / static_cast<Index>(sizeof(E));
@@ -91,6 +88,7 @@ private:
 
 template <class F>
 void converted_product(const Product<typename F::Value>& p) {
+    if (p.k == 0) return initialise(p);
     ConvertedRows<F>(p).run();
 }
 

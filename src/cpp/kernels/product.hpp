@@ -31,7 +31,9 @@ struct PackedRows {
     }
 };
 
-// acc[M][P * V] += a[M, k] b[k, P panels of V vectors], where the panels stand `stride` elements apart
+// acc[M][P * V] += a[M, k] b[k, P panels of V vectors], where the panels stand `stride` elements apart. k is 1 at least:
+// with a loop that may be left out the compiler keeps the sums before and after it in different registers, of which there
+// are too few.
 template <class E, int M, int P, int V, class Rows>
 [[gnu::always_inline]] inline void multiply_tile(const Rows& a, const E* b, Index stride, Index k,
                                                  Vec<Sum<E>> (&acc)[M][P * V]) {
@@ -49,6 +51,7 @@ template <class E, int M, int P, int V, class Rows>
             for (int v = 0; v < P * V; ++v) acc[m][v] = multiply_add(element, column[v], acc[m][v]);
         }
     };
+    if (k < 1) __builtin_unreachable();
     Index i = 0;
     for (; i + Rows::unroll <= k; i += Rows::unroll) {
 #pragma GCC unroll 8
@@ -256,37 +259,48 @@ void multiply_panels(const Product<T, E>& p, const Steps& steps) {
     }
 }
 
-// So much of a, with what passes beside it, stays in the L2 cache while the panels of b pass over it. Processors with
-// the widest vectors have 1 MB of it and more, others half of that and less.
-inline constexpr Index kRowBytes = Index{kVectorBytes == 64 ? 512 : 128} << 10;
+// Rows over which the panels of b pass: enough for a panel to be read from far away meanwhile, few enough to stay in the
+// L2 cache beside b, whatever their length. Measured.
+inline constexpr Index kGroupRows = 96;
 // To this depth at once, so that even of a deep product many rows share a pass over b, which comes from far away.
 inline constexpr Index kProductDepth = 1024;
 
+// What a product over a k of 0 leaves in c.
+template <class T>
+void initialise(const Product<T>& p) {
+    if (p.init == Init::keep) return;
+    for (Index i = 0; i < p.block_count; ++i) {
+        for (Index row = 0; row < p.blocks[i].rows; ++row) {
+            T* const c = p.blocks[i].c + row * p.ldc;
+            for (Index j = 0; j < p.n; ++j) c[j] = p.init == Init::bias ? p.bias[j] : T{};
+        }
+    }
+}
+
 template <class T>
 void product(const Product<T>& p) {
-    const Index depth = p.k < 1 ? 1 : p.k < kProductDepth ? p.k : kProductDepth;
-    const Index most = kRowBytes / (static_cast<Index>(sizeof(T)) * depth) / kTileRows * kTileRows;
+    if (p.k == 0) return initialise(p);
     Product<T> part = p;
     const auto multiply = [&](const RowBlock<T>* blocks, Index count) {
         part.blocks = blocks;
         part.block_count = count;
-        // a depth of 0 leaves the initial values
-        for (Index k = 0; k == 0 || k < p.k; k += kProductDepth)
+        for (Index k = 0; k < p.k; k += kProductDepth)
             multiply_panels(part, {k, p.k - k < kProductDepth ? p.k - k : kProductDepth, k});
     };
     for (Index i = 0; i < p.block_count;) {
         const RowBlock<T>& block = p.blocks[i];
         Index count = 1;
-        if (block.rows > most) {
-            for (Index row = 0; row < block.rows; row += most) {
-                const Index rest = block.rows - row;
-                const RowBlock<T> piece{block.a + row * p.lda, block.c + row * p.ldc, rest < most ? rest : most};
+        if (block.rows > kGroupRows) {
+            const Index groups = (block.rows + kGroupRows - 1) / kGroupRows;
+            for (Index group = 0, row = 0, next; group < groups; ++group, row = next) {
+                next = block.rows * (group + 1) / groups;
+                const RowBlock<T> piece{block.a + row * p.lda, block.c + row * p.ldc, next - row};
                 multiply(&piece, 1);
             }
         } else {
             for (Index rows = block.rows; i + count < p.block_count; ++count) {
                 rows += p.blocks[i + count].rows;
-                if (rows > most) break;
+                if (rows > kGroupRows) break;
             }
             multiply(&block, count);
         }
