@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from rnncore import _core
 
 # From the least to the most capable, as in cmake/isa.cmake; a processor has a part of them.
-INSTRUCTION_SETS = ("baseline", "avx2", "avx512", "avx512_bf16")
+INSTRUCTION_SETS = ("baseline", "avx2", "avx512", "avx512_bf16", "avx512_amx")
 
 
 @contextmanager

@@ -4,6 +4,7 @@
 #include <cstdlib>
 
 #include "core/error.hpp"
+#include "dispatch/amx.hpp"
 #include "reference/reference.hpp"
 
 namespace rnncore {
@@ -23,6 +24,12 @@ extern const KernelTable table;
 #endif
 #ifdef RNNCORE_HAVE_AVX512_BF16
 namespace avx512_bf16 {
+extern const KernelTable table;
+}
+#endif
+
+#ifdef RNNCORE_HAVE_AVX512_AMX
+namespace avx512_amx {
 extern const KernelTable table;
 }
 #endif
@@ -50,6 +57,10 @@ const Candidate kCandidates[] = {
 #ifdef RNNCORE_HAVE_AVX512_BF16
     {&avx512_bf16::table,
      [] { return __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512vnni") != 0; }},
+#endif
+#ifdef RNNCORE_HAVE_AVX512_AMX
+    {&avx512_amx::table,
+     [] { return __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512vnni") && amx_is_permitted(); }},
 #endif
 };
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernels/product.hpp"
+#include "kernels/squares.hpp"
 
 namespace rnncore::RNNCORE_ISA {
 
@@ -49,7 +50,7 @@ private:
     // Elements of k of so many rows that are converted at once: equal parts of all, in whole vectors.
     static Index depth_of(Index rows, Index k) {
         constexpr Index lanes = kLanes<E>;
-        const Index most = kElements / rows / lanes * lanes;
+        const Index most = kElements / (rows + F::unit - 1) / lanes * lanes;  // a square reads past the last rows
         const Index parts = k > most ? (k + most - 1) / most : 1;
         return ((k + parts - 1) / parts + lanes - 1) / lanes * lanes;
     }
@@ -72,7 +73,11 @@ private:
                     for_steps<F>(k, [&](Index j, auto lanes) { store(row + j / F::steps, F::along(from + j, lanes)); });
                 }
             }
+#if defined(__AMX_BF16__)
+            multiply_squares(converted, {first, count, 0});
+#else
             multiply_panels(converted, {first, count, 0});
+#endif
         }
     }
 

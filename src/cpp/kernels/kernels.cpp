@@ -44,6 +44,7 @@ inline constexpr Kernels<T> kKernels = {
     .tile_rows = kTileRows,
     .tile_columns = kPanel<T>,
     .k_step = 1,
+    .k_unit = 1,
     .outer_scratch = kOuterScratch<T>,
     .pack = pack<Whole<T>>,
     .product = product<T>,
@@ -82,9 +83,14 @@ inline constexpr Kernels<T> kKernels = {
 
 constexpr Kernels<float> with_operands_in_bfloat16(Kernels<float> kernels) {
     kernels.k_step = Bfloat16::steps;
+    kernels.k_unit = Bfloat16::unit;
     kernels.pack = pack<Bfloat16>;
     kernels.product = converted_product<Bfloat16>;
+#if defined(__AMX_BF16__)
+    kernels.outer_product = outer_product_in_squares<Bfloat16>;
+#else
     kernels.outer_product = outer_product<Bfloat16>;
+#endif
     return kernels;
 }
 

@@ -2,12 +2,14 @@
 //     Value             what the matrices hold, and what sums are kept in
 //     Element           what a packed operand holds
 //     steps             of the summed dimension k in one element
+//     unit              elements to a multiple of which zeros pad a packed column
 //     along(p, lanes)   elements of consecutive k, from values p[0], p[1], ...
 //     across(x, y, l)   one element of each of some columns, from the rows x[...] and, where steps is 2, y[...]
 // and multiply_add how an element of a meets elements of b.
 #pragma once
 
 #include "kernels/bfloat16.hpp"
+#include "kernels/table.hpp"
 
 namespace rnncore::RNNCORE_ISA {
 
@@ -17,6 +19,7 @@ struct Whole {
     using Value = T;
     using Element = T;
     static constexpr int steps = 1;
+    static constexpr Index unit = 1;
 
     template <class L>
     [[gnu::always_inline]] static Vec<T> along(const T* p, L lanes) {
@@ -33,6 +36,7 @@ struct Rounded {
     using Value = float;
     using Element = float;
     static constexpr int steps = 1;
+    static constexpr Index unit = 1;
 
     template <class L>
     [[gnu::always_inline]] static Vec<float> along(const float* p, L lanes) {
@@ -54,6 +58,7 @@ struct Pairs {
     using Value = float;
     using Element = Bfloat16Pair;
     static constexpr int steps = 2;
+    static constexpr Index unit = 1;
 
     [[gnu::always_inline]] static Vec<int> along(const float* p, AllLanes) {
         return to_bfloat16_pairs(load(p), load(p + kLanes<float>));
@@ -75,7 +80,18 @@ struct Pairs {
         reinterpret_cast<__m512>(sum), reinterpret_cast<__m512bh>(splat(a)), reinterpret_cast<__m512bh>(b)));
 }
 
+#if defined(__AMX_BF16__)
+// A row of a matrix register.
+inline constexpr int kSquare = 16;
+
+struct SquarePairs : Pairs {
+    static constexpr Index unit = kSquare;
+};
+
+using Bfloat16 = SquarePairs;
+#else
 using Bfloat16 = Pairs;
+#endif
 #else
 using Bfloat16 = Rounded;
 #endif
@@ -94,7 +110,8 @@ using Sum = typename SumOf<E>::Type;
 
 template <class F>
 [[gnu::always_inline]] inline Index elements(Index k) {
-    return (k + F::steps - 1) / F::steps;
+    constexpr Index kUnit = F::unit * F::steps;
+    return (k + kUnit - 1) / kUnit * F::unit;
 }
 
 // Calls body(k, lanes) for as many steps of k as fill a vector of elements, and for the rest; SomeLanes counts values.

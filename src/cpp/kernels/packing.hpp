@@ -61,6 +61,12 @@ template <class F, class Row>
     }
 }
 
+// Zeros after `k` packed rows of `width` elements, up to the format's unit.
+template <class F>
+[[gnu::always_inline]] inline void pad(Index k, Index width, typename F::Element* packed) {
+    for (Index i = (k + F::steps - 1) / F::steps * width; i < elements<F>(k) * width; ++i) packed[i] = 0;
+}
+
 // The columns of a panel, each contiguous in b, in squares of as many elements of k as a vector has lanes.
 template <class F>
 [[gnu::noinline]] void pack_contiguous_columns(const Packing<typename F::Value>& p, Index first, Index used,
@@ -93,10 +99,12 @@ void pack(const Packing<typename F::Value>& p) {
         const Index width = panel_vectors<E>(used) * kLanes<E>;
         E* const panel = reinterpret_cast<E*>(p.packed) + first * elements<F>(p.k);
         const auto row = [&](Index k) { return p.source + k * p.stride_k + first; };
-        if (p.stride_n == 1)
-            pack_across<F>(row, p.k, used, width, panel);
-        else
+        if (p.stride_n != 1) {
             pack_contiguous_columns<F>(p, first, used, width, panel);
+            continue;
+        }
+        pack_across<F>(row, p.k, used, width, panel);
+        pad<F>(p.k, width, panel);
     }
 }
 
@@ -142,6 +150,8 @@ void pack_rows(const typename F::Value* const* rows, Index first, Index k, Index
         const Index used = n - column < kPanel<E> ? n - column : kPanel<E>;
         pack_across<F>(row, k, used, panel_vectors<E>(used) * kLanes<E>, packed + column * depth);
     }
+    for (column = 0; column < n; column += kPanel<E>)
+        pad<F>(k, panel_vectors<E>(n - column) * kLanes<E>, packed + column * depth);
 }
 
 // Elements of a packed tile, with the vector by which packing may overshoot it.

@@ -27,7 +27,7 @@ struct RowBlock {
 
 // b[k, n] = source[k * stride_k + n * stride_n], one of the strides being 1 -> panels of `tile_columns` columns:
 // packed[panel][k][column]. The last panel is padded with zeros up to a multiple of the lanes. With a `k_step` above 1 so
-// many steps of k share an element, and a panel has packed_depth elements for each of its columns.
+// many steps of k share an element. A panel has packed_depth elements for each of its columns.
 template <class T>
 struct Packing {
     const T* source;
@@ -191,6 +191,7 @@ struct Kernels {
     int lanes;
     int tile_rows, tile_columns;
     int k_step;           // of a packed matrix: steps of k in one element
+    int k_unit;           // elements to a multiple of which zeros pad a column of it
     Index outer_scratch;  // elements
 
     void (*pack)(const Packing<T>&);
@@ -258,7 +259,8 @@ inline const Kernels<double>& kernels_of(const KernelTable& table, Compute) {
 // Elements that a packed matrix holds for each of its columns.
 template <class T>
 Index packed_depth(const Kernels<T>& kernels, Index k) {
-    return (k + kernels.k_step - 1) / kernels.k_step;
+    const Index unit = Index{kernels.k_unit} * kernels.k_step;
+    return (k + unit - 1) / unit * kernels.k_unit;
 }
 
 }  // namespace rnncore

@@ -15,6 +15,7 @@ constexpr Kernels<T> kernels = {
     .tile_rows = 1,
     .tile_columns = 1,
     .k_step = 1,
+    .k_unit = 1,
     .outer_scratch = 0,
     .pack = pack<T, whole<T>>,
     .product = product<T, whole<T>>,

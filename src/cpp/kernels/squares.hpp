@@ -1,0 +1,211 @@
+// Products of bfloat16 numbers in the matrix registers of AMX. A register holds 16 rows of 64 bytes, here called a square:
+// 16 x 16 sums, 16 rows of a by 16 pairs of k, or 16 pairs of k by 16 columns of b. A pass of k over a block of 2 x 2
+// squares of c loads four squares for four products, each a sum over 32 steps of k.
+#pragma once
+
+#if defined(__AMX_BF16__)
+
+#include "kernels/product.hpp"
+
+namespace rnncore::RNNCORE_ISA {
+
+// The registers are set up, each as a whole square, and given back at the end: a thread that has none of them in use is
+// cheaper to switch from.
+class SquareRegisters {
+public:
+    SquareRegisters() {
+        struct {
+            std::uint8_t palette = 1, start_row = 0, reserved[14] = {};
+            std::uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
+            std::uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
+        } setup;
+        asm volatile("ldtilecfg %0" ::"m"(setup));
+    }
+    ~SquareRegisters() { asm volatile("tilerelease" ::: "memory"); }
+    SquareRegisters(const SquareRegisters&) = delete;
+    SquareRegisters& operator=(const SquareRegisters&) = delete;
+};
+
+// The compiler's own intrinsics for them do not say that they read memory. Strides are in bytes.
+template <int square>
+[[gnu::always_inline]] inline void load_square(const void* p, Index stride) {
+    asm volatile("tileloadd (%0,%1,1), %%tmm%c2" ::"r"(p), "r"(stride), "i"(square) : "memory");
+}
+
+template <int square>
+[[gnu::always_inline]] inline void store_square(void* p, Index stride) {
+    asm volatile("tilestored %%tmm%c2, (%0,%1,1)" ::"r"(p), "r"(stride), "i"(square) : "memory");
+}
+
+template <int sum, int a, int b>
+[[gnu::always_inline]] inline void multiply_add_squares() {
+    asm volatile("tdpbf16ps %%tmm%c2, %%tmm%c1, %%tmm%c0" ::"i"(sum), "i"(a), "i"(b));
+}
+
+// The squares of an operand; distances in bytes.
+struct Squares {
+    const void* first;
+    Index row;   // from one row of a square to the next
+    Index next;  // to the square beside it
+    Index step;  // to the square that follows along k
+
+    const char* at(Index i) const { return static_cast<const char*>(first) + i * step; }
+};
+
+// c and what its sums start from: [rows, columns] of a block of M x N squares, the last ones of which may be used in part.
+struct SquareSums {
+    const float* start;
+    Index ld_start;
+    float* c;
+    Index ldc;
+    Index rows, columns;
+};
+
+template <int M, int N>
+[[gnu::always_inline]] inline void multiply_whole_block(const Squares& a, const Squares& b, Index steps,
+                                                        const SquareSums& s) {
+    constexpr Index kBytes = sizeof(float);
+    const Index ld_start = s.ld_start * kBytes, ldc = s.ldc * kBytes;
+    const float* const start = s.start + kSquare * s.ld_start;
+    load_square<0>(s.start, ld_start);
+    if constexpr (N > 1) load_square<1>(s.start + kSquare, ld_start);
+    if constexpr (M > 1) load_square<2>(start, ld_start);
+    if constexpr (M > 1 && N > 1) load_square<3>(start + kSquare, ld_start);
+    for (Index i = 0; i < steps; ++i) {
+        load_square<4>(a.at(i), a.row);
+        load_square<6>(b.at(i), b.row);
+        multiply_add_squares<0, 4, 6>();
+        if constexpr (M > 1) {
+            load_square<5>(a.at(i) + a.next, a.row);
+            multiply_add_squares<2, 5, 6>();
+        }
+        if constexpr (N > 1) {
+            load_square<7>(b.at(i) + b.next, b.row);
+            multiply_add_squares<1, 4, 7>();
+        }
+        if constexpr (M > 1 && N > 1) multiply_add_squares<3, 5, 7>();
+    }
+    float* const c = s.c + kSquare * s.ldc;
+    store_square<0>(s.c, ldc);
+    if constexpr (N > 1) store_square<1>(s.c + kSquare, ldc);
+    if constexpr (M > 1) store_square<2>(c, ldc);
+    if constexpr (M > 1 && N > 1) store_square<3>(c + kSquare, ldc);
+}
+
+// A block that is used in part is computed beside and copied.
+template <int M, int N>
+[[gnu::noinline]] void multiply_block(const Squares& a, const Squares& b, Index steps, const SquareSums& s) {
+    if (s.rows == M * kSquare && s.columns == N * kSquare) return multiply_whole_block<M, N>(a, b, steps, s);
+    constexpr Index kWidth = N * kSquare;
+    float sums[M * kSquare * kWidth];
+    for (Index row = 0; row < s.rows; ++row) {
+        for_lanes<float>(s.columns, [&](Index j, auto lanes) {
+            lanes.store(sums + row * kWidth + j, lanes.load(s.start + row * s.ld_start + j));
+        });
+    }
+    multiply_whole_block<M, N>(a, b, steps, {sums, kWidth, sums, kWidth, s.rows, s.columns});
+    for (Index row = 0; row < s.rows; ++row) {
+        for_lanes<float>(s.columns, [&](Index j, auto lanes) {
+            lanes.store(s.c + row * s.ldc + j, lanes.load(sums + row * kWidth + j));
+        });
+    }
+}
+
+inline constexpr Index kBlock = 2 * kSquare;
+
+[[gnu::always_inline]] inline void multiply_block(const Squares& a, const Squares& b, Index steps,
+                                                  const SquareSums& s) {
+    const auto run = s.rows > kSquare ? (s.columns > kSquare ? multiply_block<2, 2> : multiply_block<2, 1>)
+                                      : (s.columns > kSquare ? multiply_block<1, 2> : multiply_block<1, 1>);
+    run(a, b, steps, s);
+}
+
+// A panel of b from its element `first` of k on, each column of it having used up `depth` elements.
+[[gnu::always_inline]] inline Squares squares_of_panel(const Bfloat16Pair* panel, Index first, Index columns) {
+    constexpr Index kBytes = sizeof(Bfloat16Pair);
+    const Index width = panel_vectors<Bfloat16Pair>(columns) * kSquare;
+    return {panel + first * width, width * kBytes, kSquare * kBytes, kSquare * width * kBytes};
+}
+
+// As multiply_panels. The rows of a may be read up to a whole square, and where they end.
+inline void multiply_squares(const Product<float, Bfloat16Pair>& p, const Steps& steps) {
+    constexpr Index kBytes = sizeof(Bfloat16Pair);
+    static_assert(kBlock == kPanel<Bfloat16Pair>);
+    const SquareRegisters registers;
+    const Init init = steps.first == 0 ? p.init : Init::keep;
+    for (Index first = 0; first < p.n; first += kBlock) {
+        const Index columns = p.n - first < kBlock ? p.n - first : kBlock;
+        const Squares b = squares_of_panel(p.packed + first * p.k, steps.first, columns);
+        for (Index i = 0; i < p.block_count; ++i) {
+            const RowBlock<float, Bfloat16Pair>& block = p.blocks[i];
+            for (Index row = 0; row < block.rows; row += kBlock) {
+                float* const c = block.c + row * p.ldc + first;
+                const Squares a{block.a + row * p.lda + steps.in_rows, p.lda * kBytes, kSquare * p.lda * kBytes,
+                                kSquare * kBytes};
+                multiply_block(a, b, steps.count / kSquare,
+                               {init == Init::keep   ? c
+                                : init == Init::bias ? p.bias + first
+                                                     : kZeros<float>,
+                                init == Init::keep ? p.ldc : 0, c, p.ldc,
+                                block.rows - row < kBlock ? block.rows - row : kBlock, columns});
+            }
+        }
+    }
+}
+
+// Columns [0, m) of k rows of a, at most a block of them, as squares of rows by pairs of k: all squares along k of the
+// first 16 columns, then those of the others.
+template <class F>
+void pack_squares(const float* a, Index lda, Index k, Index m, typename F::Element* packed) {
+    using E = typename F::Element;
+    const Index depth = elements<F>(k);
+    for_lanes<float>(m, [&](Index column, auto lanes) {
+        E* const squares = packed + column * depth;
+        for (Index i = 0; i < depth; i += kSquare) {
+            Vec<E> square[kSquare];
+#pragma GCC unroll 16
+            for (int j = 0; j < kSquare; ++j) {
+                const Index step = (i + j) * F::steps;
+                const float* const row = a + step * lda + column;
+                square[j] = step < k ? F::across(row, step + 1 < k ? row + lda : nullptr, lanes) : Vec<E>{};
+            }
+            transpose<E>(square);
+#pragma GCC unroll 16
+            for (int j = 0; j < kSquare; ++j) store(squares + (i + j) * kSquare, square[j]);
+        }
+    });
+}
+
+// As outer_product.
+template <class F>
+void outer_product_in_squares(const OuterProduct<float>& p) {
+    using E = typename F::Element;
+    constexpr Index kBytes = sizeof(E);
+    constexpr Index kSteps = kDepth<E> * F::steps;
+    const SquareRegisters registers;
+    E* const panels = reinterpret_cast<E*>(p.scratch);
+    E* const rows_of_a = panels + kDepth<E> * kOuterColumns;
+    for (Index first = 0; first < p.n; first += kOuterColumns) {
+        const Index width = p.n - first < kOuterColumns ? p.n - first : kOuterColumns;
+        for (Index k0 = 0; k0 < p.k; k0 += kSteps) {
+            const Index k = p.k - k0 < kSteps ? p.k - k0 : kSteps;
+            const Index depth = elements<F>(k);
+            pack_rows<F>(p.b + k0, first, k, width, panels);
+            const Squares a{rows_of_a, kSquare * kBytes, kSquare * depth * kBytes, kSquare * kSquare * kBytes};
+            for (Index row = 0; row < p.m; row += kBlock) {
+                const Index rows = p.m - row < kBlock ? p.m - row : kBlock;
+                pack_squares<F>(p.a + k0 * p.lda + row, p.lda, k, rows, rows_of_a);
+                for (Index column = 0; column < width; column += kBlock) {
+                    const Index columns = width - column < kBlock ? width - column : kBlock;
+                    float* const c = p.c + row * p.ldc + first + column;
+                    multiply_block(a, squares_of_panel(panels + column * depth, 0, columns), depth / kSquare,
+                                   {c, p.ldc, c, p.ldc, rows, columns});
+                }
+            }
+        }
+    }
+}
+
+}  // namespace rnncore::RNNCORE_ISA
+
+#endif
