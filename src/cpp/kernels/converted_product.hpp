@@ -7,9 +7,12 @@
 namespace rnncore::RNNCORE_ISA {
 
 // Rows that are put into another format at a time: enough for a panel of b to be read from far away without waiting. They
-// stay in the L2 cache, to as great a depth as they find room: every further depth reads c again.
-inline constexpr Index kConvertedRows = 64;
-inline constexpr Index kConvertedBytes = Index{128} << 10;
+// stay in the L2 cache, to as great a depth as they find room: every further depth reads c again. Where products are of
+// squares, they are one block of those, which stays in the L1 cache unless it is very deep. Measured.
+template <class F>
+inline constexpr Index kConvertedRows = F::unit > 1 ? 2 * F::unit : 64;
+template <class F>
+inline constexpr Index kConvertedBytes = kConvertedRows<F> << 11;
 
 // Some rows of a product, a depth at a time in the format F; blocks whose rows follow each other or not.
 template <class F>
@@ -23,7 +26,7 @@ public:
     }
 
     void run() {
-        const Index groups = (rows_ + kConvertedRows - 1) / kConvertedRows;
+        const Index groups = (rows_ + kConvertedRows<F> - 1) / kConvertedRows<F>;
         for (Index i = 0, first = 0; i < groups; ++i) {
             const Index next = rows_ * (i + 1) / groups;
             take(next - first);
@@ -58,7 +61,7 @@ private:
     void multiply(Index rows) {
         const Product<T>& p = product_;
         const Index all = elements<F>(p.k), depth = depth_of(rows, all);
-        RowBlock<T, E> blocks[kConvertedRows];
+        RowBlock<T, E> blocks[kConvertedRows<F>];
         const Product<T, E> converted{blocks, count_, depth, p.ldc, reinterpret_cast<const E*>(p.packed),
                                       p.bias, all,    p.n,   p.init};
         for (Index first = 0, count; first < all; first += count) {
@@ -81,13 +84,13 @@ private:
         }
     }
 
-    static constexpr Index kElements = kConvertedBytes / static_cast<Index>(sizeof(E));
+    static constexpr Index kElements = kConvertedBytes<F> / static_cast<Index>(sizeof(E));
 
     const Product<T>& product_;
     Index rows_ = 0;
     Index block_ = 0, row_ = 0;  // the first row that has not been taken
     Index count_ = 0;
-    RowBlock<T> parts_[kConvertedRows];
+    RowBlock<T> parts_[kConvertedRows<F>];
     E rows_of_a_[kElements];
 };
 
