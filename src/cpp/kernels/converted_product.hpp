@@ -26,41 +26,44 @@ public:
     }
 
     void run() {
-        const Index groups = (rows_ + kConvertedRows<F> - 1) / kConvertedRows<F>;
-        for (Index i = 0, first = 0; i < groups; ++i) {
-            const Index next = rows_ * (i + 1) / groups;
-            take(next - first);
-            multiply(next - first);
-            first = next;
+        for (Index left = rows_; left > 0;) {
+            const Index groups = (left + kConvertedRows<F> - 1) / kConvertedRows<F>;
+            left -= take((left + groups - 1) / groups);
+            multiply();
         }
     }
 
 private:
-    // The next rows, as parts of blocks.
-    void take(Index rows) {
-        for (count_ = 0; rows > 0; ++count_) {
+    // The next rows, as parts of blocks. Returns how many: fewer than asked for where squares of several parts are full.
+    Index take(Index rows) {
+        Index taken = 0;
+        for (count_ = 0, room_ = 0; taken < rows; ++count_) {
             const RowBlock<T>& block = product_.blocks[block_];
-            const Index part = block.rows - row_ < rows ? block.rows - row_ : rows;
+            const Index rest = block.rows - row_, part = rest < rows - taken ? rest : rows - taken;
+            const Index room = (part + F::unit - 1) / F::unit * F::unit;
+            if (room_ + room > kConvertedRows<F>) break;
             parts_[count_] = {block.a + row_ * product_.lda, block.c + row_ * product_.ldc, part};
-            rows -= part;
+            taken += part;
+            room_ += room;
             row_ += part;
             if (row_ < block.rows) continue;
             ++block_;
             row_ = 0;
         }
+        return taken;
     }
 
     // Elements of k of so many rows that are converted at once: equal parts of all, in whole vectors.
     static Index depth_of(Index rows, Index k) {
         constexpr Index lanes = kLanes<E>;
-        const Index most = kElements / (rows + F::unit - 1) / lanes * lanes;  // a square reads past the last rows
+        const Index most = kElements / rows / lanes * lanes;
         const Index parts = k > most ? (k + most - 1) / most : 1;
         return ((k + parts - 1) / parts + lanes - 1) / lanes * lanes;
     }
 
-    void multiply(Index rows) {
+    void multiply() {
         const Product<T>& p = product_;
-        const Index all = elements<F>(p.k), depth = depth_of(rows, all);
+        const Index all = elements<F>(p.k), depth = depth_of(room_, all);
         RowBlock<T, E> blocks[kConvertedRows<F>];
         const Product<T, E> converted{blocks, count_, depth, p.ldc, reinterpret_cast<const E*>(p.packed),
                                       p.bias, all,    p.n,   p.init};
@@ -68,13 +71,11 @@ private:
             count = all - first < depth ? all - first : depth;
             const Index k0 = first * F::steps;
             const Index k = p.k - k0 < count * F::steps ? p.k - k0 : count * F::steps;
-            E* row = rows_of_a_;
+            E* rows = rows_of_a_;
             for (Index i = 0; i < count_; ++i) {
-                blocks[i] = {row, parts_[i].c, parts_[i].rows};
-                for (Index r = 0; r < parts_[i].rows; ++r, row += depth) {
-                    const T* const from = parts_[i].a + r * p.lda + k0;
-                    for_steps<F>(k, [&](Index j, auto lanes) { store(row + j / F::steps, F::along(from + j, lanes)); });
-                }
+                blocks[i] = {rows, parts_[i].c, parts_[i].rows};
+                convert(parts_[i], k0, k, depth, rows);
+                rows += (parts_[i].rows + F::unit - 1) / F::unit * F::unit * depth;
             }
 #if defined(__AMX_BF16__)
             multiply_squares(converted, {first, count, 0});
@@ -84,12 +85,24 @@ private:
         }
     }
 
+    // Steps [k0, k0 + k) of the rows of a part. As many rows as the unit make squares, one after the other along k; with a
+    // unit of 1, that is each row by itself.
+    void convert(const RowBlock<T>& part, Index k0, Index k, Index depth, E* rows) const {
+        constexpr Index kUnit = F::unit;
+        for (Index r = 0; r < part.rows; ++r) {
+            const T* const from = part.a + r * product_.lda + k0;
+            E* const to = rows + (r / kUnit * depth * kUnit + r % kUnit * kUnit);
+            for_steps<F>(k, [&](Index j, auto lanes) { store(to + j / F::steps * kUnit, F::along(from + j, lanes)); });
+        }
+    }
+
     static constexpr Index kElements = kConvertedBytes<F> / static_cast<Index>(sizeof(E));
 
     const Product<T>& product_;
     Index rows_ = 0;
     Index block_ = 0, row_ = 0;  // the first row that has not been taken
     Index count_ = 0;
+    Index room_ = 0;  // rows of whole squares
     RowBlock<T> parts_[kConvertedRows<F>];
     E rows_of_a_[kElements];
 };

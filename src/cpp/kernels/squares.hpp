@@ -127,9 +127,14 @@ inline constexpr Index kBlock = 2 * kSquare;
     return {panel + first * width, width * kBytes, kSquare * kBytes, kSquare * width * kBytes};
 }
 
-// As multiply_panels. The rows of a may be read up to a whole square, and where they end.
-inline void multiply_squares(const Product<float, Bfloat16Pair>& p, const Steps& steps) {
+// The squares of rows of a, which follow each other along k.
+[[gnu::always_inline]] inline Squares squares_of_rows(const Bfloat16Pair* rows, Index depth) {
     constexpr Index kBytes = sizeof(Bfloat16Pair);
+    return {rows, kSquare * kBytes, kSquare * depth * kBytes, kSquare * kSquare * kBytes};
+}
+
+// As multiply_panels, with the rows of a in squares.
+inline void multiply_squares(const Product<float, Bfloat16Pair>& p, const Steps& steps) {
     static_assert(kBlock == kPanel<Bfloat16Pair>);
     const SquareRegisters registers;
     const Init init = steps.first == 0 ? p.init : Init::keep;
@@ -140,8 +145,7 @@ inline void multiply_squares(const Product<float, Bfloat16Pair>& p, const Steps&
             const RowBlock<float, Bfloat16Pair>& block = p.blocks[i];
             for (Index row = 0; row < block.rows; row += kBlock) {
                 float* const c = block.c + row * p.ldc + first;
-                const Squares a{block.a + row * p.lda + steps.in_rows, p.lda * kBytes, kSquare * p.lda * kBytes,
-                                kSquare * kBytes};
+                const Squares a = squares_of_rows(block.a + row * p.lda, p.lda);
                 multiply_block(a, b, steps.count / kSquare,
                                {init == Init::keep   ? c
                                 : init == Init::bias ? p.bias + first
@@ -180,7 +184,6 @@ void pack_squares(const float* a, Index lda, Index k, Index m, typename F::Eleme
 template <class F>
 void outer_product_in_squares(const OuterProduct<float>& p) {
     using E = typename F::Element;
-    constexpr Index kBytes = sizeof(E);
     constexpr Index kSteps = kDepth<E> * F::steps;
     const SquareRegisters registers;
     E* const panels = reinterpret_cast<E*>(p.scratch);
@@ -191,7 +194,7 @@ void outer_product_in_squares(const OuterProduct<float>& p) {
             const Index k = p.k - k0 < kSteps ? p.k - k0 : kSteps;
             const Index depth = elements<F>(k);
             pack_rows<F>(p.b + k0, first, k, width, panels);
-            const Squares a{rows_of_a, kSquare * kBytes, kSquare * depth * kBytes, kSquare * kSquare * kBytes};
+            const Squares a = squares_of_rows(rows_of_a, depth);
             for (Index row = 0; row < p.m; row += kBlock) {
                 const Index rows = p.m - row < kBlock ? p.m - row : kBlock;
                 pack_squares<F>(p.a + k0 * p.lda + row, p.lda, k, rows, rows_of_a);
