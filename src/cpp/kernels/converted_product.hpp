@@ -6,13 +6,21 @@
 
 namespace rnncore::RNNCORE_ISA {
 
-// Rows that are put into another format at a time: enough for a panel of b to be read from far away without waiting. They
-// stay in the L2 cache, to as great a depth as they find room: every further depth reads c again. Where products are of
-// squares, they are one block of those, which stays in the L1 cache unless it is very deep. Measured.
+// At most so many rows are put into another format at a time: enough for a panel of b to be read from far away without
+// waiting. They stay in the L2 cache, to as great a depth as they find room: every further depth reads c again. Measured.
 template <class F>
-inline constexpr Index kConvertedRows = F::unit > 1 ? 2 * F::unit : 64;
+inline constexpr Index kConvertedRows = F::unit > 1 ? 8 * F::unit : 64;
 template <class F>
 inline constexpr Index kConvertedBytes = kConvertedRows<F> << 11;
+
+// Products of squares are so fast that they would wait for b. Unless it is larger than this, and comes from beyond the L2
+// cache, they take the rows of one block at a time, which stays in the L1 cache. Measured.
+inline constexpr Index kNearBytes = Index{1} << 20;
+template <class F>
+[[gnu::always_inline]] inline Index rows_at_a_time(const Product<typename F::Value>& p) {
+    const Index bytes = elements<F>(p.k) * p.n * static_cast<Index>(sizeof(typename F::Element));
+    return F::unit > 1 && bytes <= kNearBytes ? 2 * F::unit : kConvertedRows<F>;
+}
 
 // Some rows of a product, a depth at a time in the format F; blocks whose rows follow each other or not.
 template <class F>
@@ -21,13 +29,13 @@ class ConvertedRows {
     using E = typename F::Element;
 
 public:
-    explicit ConvertedRows(const Product<T>& p) : product_(p) {
+    explicit ConvertedRows(const Product<T>& p) : product_(p), most_(rows_at_a_time<F>(p)) {
         for (Index i = 0; i < p.block_count; ++i) rows_ += p.blocks[i].rows;
     }
 
     void run() {
         for (Index left = rows_; left > 0;) {
-            const Index groups = (left + kConvertedRows<F> - 1) / kConvertedRows<F>;
+            const Index groups = (left + most_ - 1) / most_;
             left -= take((left + groups - 1) / groups);
             multiply();
         }
@@ -41,7 +49,7 @@ private:
             const RowBlock<T>& block = product_.blocks[block_];
             const Index rest = block.rows - row_, part = rest < rows - taken ? rest : rows - taken;
             const Index room = (part + F::unit - 1) / F::unit * F::unit;
-            if (room_ + room > kConvertedRows<F>) break;
+            if (room_ + room > most_) break;
             parts_[count_] = {block.a + row_ * product_.lda, block.c + row_ * product_.ldc, part};
             taken += part;
             room_ += room;
@@ -78,7 +86,7 @@ private:
                 rows += (parts_[i].rows + F::unit - 1) / F::unit * F::unit * depth;
             }
 #if defined(__AMX_BF16__)
-            multiply_squares(converted, {first, count, 0});
+            multiply_squares(converted, {first, count, 0}, most_ == kConvertedRows<F>);
 #else
             multiply_panels(converted, {first, count, 0});
 #endif
@@ -99,6 +107,7 @@ private:
     static constexpr Index kElements = kConvertedBytes<F> / static_cast<Index>(sizeof(E));
 
     const Product<T>& product_;
+    const Index most_;
     Index rows_ = 0;
     Index block_ = 0, row_ = 0;  // the first row that has not been taken
     Index count_ = 0;

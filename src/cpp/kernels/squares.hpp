@@ -133,8 +133,9 @@ inline constexpr Index kBlock = 2 * kSquare;
     return {rows, kSquare * kBytes, kSquare * depth * kBytes, kSquare * kSquare * kBytes};
 }
 
-// As multiply_panels, with the rows of a in squares.
-inline void multiply_squares(const Product<float, Bfloat16Pair>& p, const Steps& steps) {
+// As multiply_panels, with the rows of a in squares. Where so many rows pass over a panel that the processor does not
+// foresee which lines of c come next, they are fetched.
+inline void multiply_squares(const Product<float, Bfloat16Pair>& p, const Steps& steps, bool fetch) {
     static_assert(kBlock == kPanel<Bfloat16Pair>);
     const SquareRegisters registers;
     const Init init = steps.first == 0 ? p.init : Init::keep;
@@ -145,13 +146,13 @@ inline void multiply_squares(const Product<float, Bfloat16Pair>& p, const Steps&
             const RowBlock<float, Bfloat16Pair>& block = p.blocks[i];
             for (Index row = 0; row < block.rows; row += kBlock) {
                 float* const c = block.c + row * p.ldc + first;
-                const Squares a = squares_of_rows(block.a + row * p.lda, p.lda);
-                multiply_block(a, b, steps.count / kSquare,
+                const Index rows = block.rows - row < kBlock ? block.rows - row : kBlock;
+                for (Index r = 0; fetch && r < rows; ++r) fetch_tile<float, 1, 2>(c + r * p.ldc + kBlock, 0);
+                multiply_block(squares_of_rows(block.a + row * p.lda, p.lda), b, steps.count / kSquare,
                                {init == Init::keep   ? c
                                 : init == Init::bias ? p.bias + first
                                                      : kZeros<float>,
-                                init == Init::keep ? p.ldc : 0, c, p.ldc,
-                                block.rows - row < kBlock ? block.rows - row : kBlock, columns});
+                                init == Init::keep ? p.ldc : 0, c, p.ldc, rows, columns});
             }
         }
     }
