@@ -35,8 +35,9 @@ def must_be_held(cell: str, num_params: int) -> int:
 
 
 def process_memory(field: str) -> int:
-    """Bytes of a field of /proc/self/status: VmRSS is in memory now, VmHWM was at most.
+    """Bytes of a field of /proc/self/status.
 
+    VmRSS is in memory now, RssFile the part of it that comes from files, VmHWM was at most.
     `resource.getrusage` will not do: a process inherits its parent's peak.
     """
     for line in Path("/proc/self/status").read_text().splitlines():
@@ -92,9 +93,10 @@ def measure_here(library: str, cell: str) -> None:
     """Print bytes taken by training and the number of parameters, as JSON; for a fresh process."""
     train = TRAIN[library]
     train(cell, 8, 1)  # load code, start what is started once
-    before = process_memory("VmRSS")
+    before, code = process_memory("VmRSS"), process_memory("RssFile")
     num_params = train(cell, HIDDEN, BATCH)
-    print(json.dumps({"peak": process_memory("VmHWM") - before, "num_params": num_params}))
+    code = process_memory("RssFile") - code  # that has been read meanwhile
+    print(json.dumps({"peak": process_memory("VmHWM") - before - code, "num_params": num_params}))
 
 
 def measure(library: str, cell: str) -> dict[str, int]:
