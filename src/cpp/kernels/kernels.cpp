@@ -87,6 +87,7 @@ constexpr Kernels<float> with_operands_in_bfloat16(Kernels<float> kernels) {
     kernels.pack = pack<Bfloat16>;
     kernels.product = converted_product<Bfloat16>;
 #if defined(__AMX_BF16__)
+    kernels.tile_rows = kBlock;
     kernels.outer_product = outer_product_in_squares<Bfloat16>;
 #else
     kernels.outer_product = outer_product<Bfloat16>;

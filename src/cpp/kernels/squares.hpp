@@ -111,7 +111,7 @@ template <int M, int N>
     }
 }
 
-inline constexpr Index kBlock = 2 * kSquare;
+inline constexpr int kBlock = 2 * kSquare;
 
 [[gnu::always_inline]] inline void multiply_block(const Squares& a, const Squares& b, Index steps,
                                                   const SquareSums& s) {
@@ -120,7 +120,7 @@ inline constexpr Index kBlock = 2 * kSquare;
     run(a, b, steps, s);
 }
 
-// A panel of b from its element `first` of k on, each column of it having used up `depth` elements.
+// A panel of b, from its element `first` of k on.
 [[gnu::always_inline]] inline Squares squares_of_panel(const Bfloat16Pair* panel, Index first, Index columns) {
     constexpr Index kBytes = sizeof(Bfloat16Pair);
     const Index width = panel_vectors<Bfloat16Pair>(columns) * kSquare;
