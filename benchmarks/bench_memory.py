@@ -3,7 +3,8 @@
 What must be held is weights, gradients, the two averages of Adam, and what back-propagation through
 time needs of every step: the gates' activations, the cell state and the output. Each measurement
 has a process of its own, so that no earlier one leaves memory behind: it runs a step of a tiny
-model, reads its resident memory, builds the model, takes two steps and reads its peak.
+model, reads its resident memory, builds the model, takes two steps and reads its peak, without the
+pages of code that came into memory meanwhile.
 """
 
 import json

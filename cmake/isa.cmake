@@ -52,6 +52,6 @@ if(RNNCORE_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
   set(avx512_bf16 ${avx512} -mavx512bf16 -mavx512vnni)
   rnncore_add_kernel_set(avx512_bf16 ${avx512_bf16})
   if(CMAKE_SYSTEM_NAME STREQUAL "Linux") # which has to permit the use of its registers
-    rnncore_add_kernel_set(avx512_amx ${avx512_bf16} -mamx-tile -mamx-bf16)
+    rnncore_add_kernel_set(avx512_amx ${avx512_bf16} -mamx-tile -mamx-bf16 -DRNNCORE_AMX)
   endif()
 endif()

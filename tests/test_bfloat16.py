@@ -86,8 +86,12 @@ def test_bits_do_not_depend_on_threads(
     assert_bits_do_not_depend_on_threads(run)
 
 
-def test_inference_gives_what_training_gives() -> None:
-    problem = layer_problem("lstm", bidirectional=True, lengths=RAGGED)
+@pytest.mark.parametrize("inputs", [13, 1100])
+@pytest.mark.parametrize("cell", ["rnn_tanh", "lstm", "gru_after"])
+def test_inference_gives_what_training_gives(isa: str, cell: str, inputs: int) -> None:
+    """Rows of a ragged batch stand apart in one of them and follow each other in the other."""
+    twin = Twin(cell, inputs, 140, 1, bidirectional=True)
+    problem = Problem.random(twin, 9, 23, state=True, lengths=[(5 * b) % 10 for b in range(23)])
     layer = problem.layer("float32", compute="bfloat16")
     x, state, _, _ = problem.inputs("float32")
     y, _ = layer(x, state, lengths=problem.lengths)
@@ -95,12 +99,22 @@ def test_inference_gives_what_training_gives() -> None:
     np.testing.assert_array_equal(y, trained)
 
 
+def test_gradient_over_many_rows(isa: str) -> None:
+    """More rows in a step than a weight gradient takes at a time."""
+    twin = Twin("rnn_tanh", 5, 7, 1, operand=operand)
+    asked = Problem.random(twin, 2, 530)
+    layer = asked.layer("float32", compute="bfloat16")
+    assert_equal_but_for_borders(asked.solve(layer), asked.expected())
+
+
 # --- Linear and the output layer -----------------------------------------------------------------
-def test_linear(isa: str) -> None:
+@pytest.mark.parametrize(("rows", "inputs", "outputs"), [(33, 35, 19), (141, 1500, 800)])
+def test_linear(isa: str, rows: int, inputs: int, outputs: int) -> None:
+    """Small; and with weights beyond the L2 cache, in whose sums the bias comes first."""
     rng = np.random.default_rng(0)
-    layer = rc.Linear(35, 19, compute="bfloat16", rng=rng)
-    x = rng.standard_normal((3, 11, 35), dtype=np.float32)
-    dy = rng.standard_normal((3, 11, 19), dtype=np.float32)
+    layer = rc.Linear(inputs, outputs, compute="bfloat16", rng=rng)
+    x = rng.standard_normal((3, rows // 3, inputs), dtype=np.float32)
+    dy = rng.standard_normal((3, rows // 3, outputs), dtype=np.float32)
     y, cache = layer.forward(x)
     dx = layer.backward(dy, cache)
     w, b = operand(layer.params["weight"]), layer.params["bias"]

@@ -44,7 +44,13 @@ def test_products_of_sizes_around_the_lanes(isa: str) -> None:
         check_product(m, n, k, rng)
 
 
-@pytest.mark.parametrize("shape", [*LARGE, (5, 33, 1027)], ids=lambda s: "x".join(map(str, s)))
+# Sums that are split along k, and matrices b beyond 1 MB, over which more rows pass at a time.
+SPLIT = ((40, 40, 9000), (48, 1300, 1500), (145, 1300, 1500), (150, 800, 3000))
+
+
+@pytest.mark.parametrize(
+    "shape", [*LARGE, (5, 33, 1027), *SPLIT], ids=lambda s: "x".join(map(str, s))
+)
 def test_products_larger_than_the_blocks(isa: str, shape: tuple[int, int, int]) -> None:
     check_product(*shape, np.random.default_rng(1))
 

@@ -42,7 +42,7 @@ def test_kernels_use_no_standard_templates() -> None:
 
 
 @pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="flags of x86-64")
-@pytest.mark.parametrize("flag", ["-mavx", "-mavx2", "-mavx512f"])
+@pytest.mark.parametrize("flag", ["-mavx", "-mavx2", "-mavx512f", "-march=sapphirerapids"])
 def test_kernels_compile_with_flags_of_the_user(flag: str) -> None:
     """CXXFLAGS reach every set, the baseline too, and name processors between two sets."""
     compiler = shutil.which("c++")

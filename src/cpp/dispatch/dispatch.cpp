@@ -27,7 +27,6 @@ namespace avx512_bf16 {
 extern const KernelTable table;
 }
 #endif
-
 #ifdef RNNCORE_HAVE_AVX512_AMX
 namespace avx512_amx {
 extern const KernelTable table;
@@ -75,7 +74,7 @@ const KernelTable& find(const std::string& name, const char* argument) {
     for (const Candidate& c : kCandidates) {
         if (name != c.table->name) continue;
         if (!c.supported())
-            throw Invalid(std::string(argument) + ": this processor lacks the instruction set '" + name +
+            throw Invalid(std::string(argument) + ": this machine lacks the instruction set '" + name +
                           "'; available: " + joined(available_isas()));
         return *c.table;
     }

@@ -14,12 +14,11 @@ template <class F>
 inline constexpr Index kConvertedBytes = kConvertedRows<F> << 11;
 
 // Products of squares are so fast that they would wait for b. Unless it is larger than this, and comes from beyond the L2
-// cache, they take the rows of one block at a time, which stays in the L1 cache. Measured.
+// cache, they take the rows of one block at a time, which stays in the L1 cache where it is not very deep. Measured.
 inline constexpr Index kNearBytes = Index{1} << 20;
 template <class F>
-[[gnu::always_inline]] inline Index rows_at_a_time(const Product<typename F::Value>& p) {
-    const Index bytes = elements<F>(p.k) * p.n * static_cast<Index>(sizeof(typename F::Element));
-    return F::unit > 1 && bytes <= kNearBytes ? 2 * F::unit : kConvertedRows<F>;
+[[gnu::always_inline]] inline bool is_near(const Product<typename F::Value>& p) {
+    return elements<F>(p.k) * p.n * static_cast<Index>(sizeof(typename F::Element)) <= kNearBytes;
 }
 
 // Some rows of a product, a depth at a time in the format F; blocks whose rows follow each other or not.
@@ -29,26 +28,29 @@ class ConvertedRows {
     using E = typename F::Element;
 
 public:
-    explicit ConvertedRows(const Product<T>& p) : product_(p), most_(rows_at_a_time<F>(p)) {
+    explicit ConvertedRows(const Product<T>& p) : product_(p), near_(F::unit > 1 && is_near<F>(p)) {
         for (Index i = 0; i < p.block_count; ++i) rows_ += p.blocks[i].rows;
     }
 
     void run() {
         for (Index left = rows_; left > 0;) {
             const Index groups = (left + most_ - 1) / most_;
-            left -= take((left + groups - 1) / groups);
+            const Index rows = whole_units((left + groups - 1) / groups);
+            left -= take(rows < left ? rows : left);
             multiply();
         }
     }
 
 private:
+    static Index whole_units(Index rows) { return (rows + F::unit - 1) / F::unit * F::unit; }
+
     // The next rows, as parts of blocks. Returns how many: fewer than asked for where squares of several parts are full.
     Index take(Index rows) {
         Index taken = 0;
         for (count_ = 0, room_ = 0; taken < rows; ++count_) {
             const RowBlock<T>& block = product_.blocks[block_];
             const Index rest = block.rows - row_, part = rest < rows - taken ? rest : rows - taken;
-            const Index room = (part + F::unit - 1) / F::unit * F::unit;
+            const Index room = whole_units(part);
             if (room_ + room > most_) break;
             parts_[count_] = {block.a + row_ * product_.lda, block.c + row_ * product_.ldc, part};
             taken += part;
@@ -72,7 +74,7 @@ private:
     void multiply() {
         const Product<T>& p = product_;
         const Index all = elements<F>(p.k), depth = depth_of(room_, all);
-        RowBlock<T, E> blocks[kConvertedRows<F>];
+        RowBlock<T, E> blocks[kParts];
         const Product<T, E> converted{blocks, count_, depth, p.ldc, reinterpret_cast<const E*>(p.packed),
                                       p.bias, all,    p.n,   p.init};
         for (Index first = 0, count; first < all; first += count) {
@@ -83,10 +85,10 @@ private:
             for (Index i = 0; i < count_; ++i) {
                 blocks[i] = {rows, parts_[i].c, parts_[i].rows};
                 convert(parts_[i], k0, k, depth, rows);
-                rows += (parts_[i].rows + F::unit - 1) / F::unit * F::unit * depth;
+                rows += whole_units(parts_[i].rows) * depth;
             }
-#if defined(__AMX_BF16__)
-            multiply_squares(converted, {first, count, 0}, most_ == kConvertedRows<F>);
+#if defined(RNNCORE_AMX)
+            multiply_squares(converted, {first, count, 0}, !near_);
 #else
             multiply_panels(converted, {first, count, 0});
 #endif
@@ -104,16 +106,18 @@ private:
         }
     }
 
+    static constexpr Index kParts = kConvertedRows<F> / F::unit;
     static constexpr Index kElements = kConvertedBytes<F> / static_cast<Index>(sizeof(E));
 
     const Product<T>& product_;
-    const Index most_;
+    const bool near_;
+    const Index most_ = near_ ? 2 * F::unit : kConvertedRows<F>;  // rows
     Index rows_ = 0;
     Index block_ = 0, row_ = 0;  // the first row that has not been taken
     Index count_ = 0;
     Index room_ = 0;  // rows of whole squares
-    RowBlock<T> parts_[kConvertedRows<F>];
-    E rows_of_a_[kElements];
+    RowBlock<T> parts_[kParts];
+    alignas(kVectorBytes) E rows_of_a_[kElements];
 };
 
 template <class F>

@@ -7,6 +7,7 @@
 #include "kernels/optimisers.hpp"
 #include "kernels/product.hpp"
 #include "kernels/random.hpp"
+#include "kernels/squares.hpp"
 #include "kernels/steps.hpp"
 
 #define RNNCORE_TEXT_OF(x) #x
@@ -86,8 +87,8 @@ constexpr Kernels<float> with_operands_in_bfloat16(Kernels<float> kernels) {
     kernels.k_unit = Bfloat16::unit;
     kernels.pack = pack<Bfloat16>;
     kernels.product = converted_product<Bfloat16>;
-#if defined(__AMX_BF16__)
-    kernels.tile_rows = kBlock;
+#if defined(RNNCORE_AMX)
+    kernels.tile_rows = kSquare;
     kernels.outer_product = outer_product_in_squares<Bfloat16>;
 #else
     kernels.outer_product = outer_product<Bfloat16>;

@@ -9,7 +9,6 @@
 #pragma once
 
 #include "kernels/bfloat16.hpp"
-#include "kernels/table.hpp"
 
 namespace rnncore::RNNCORE_ISA {
 
@@ -80,8 +79,8 @@ struct Pairs {
         reinterpret_cast<__m512>(sum), reinterpret_cast<__m512bh>(splat(a)), reinterpret_cast<__m512bh>(b)));
 }
 
-#if defined(__AMX_BF16__)
-// A row of a matrix register.
+#if defined(RNNCORE_AMX)  // for its set alone: others know nothing of the permission that the registers need
+// The rows of a matrix register, and the elements of each.
 inline constexpr int kSquare = 16;
 
 struct SquarePairs : Pairs {

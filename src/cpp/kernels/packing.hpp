@@ -108,7 +108,8 @@ void pack(const Packing<typename F::Value>& p) {
     }
 }
 
-// Starts reading the lines of `count` elements, which may be past the end of what there is.
+// Starts reading the lines of `count` elements, which may be past the end of what there is; the last line may be left
+// out.
 template <class T>
 [[gnu::always_inline]] inline void fetch(const T* from, Index count) {
     for (Index i = 0; i < count; i += kLineBytes / static_cast<Index>(sizeof(T))) __builtin_prefetch(from + i, 0, 2);

@@ -32,8 +32,8 @@ struct PackedRows {
 };
 
 // acc[M][P * V] += a[M, k] b[k, P panels of V vectors], where the panels stand `stride` elements apart. k is 1 at least:
-// with a loop that may be left out the compiler keeps the sums before and after it in different registers, of which there
-// are too few.
+// where a loop that takes one step in a round may be left out, the compiler keeps the sums before and after it in different
+// registers, of which there are too few.
 template <class E, int M, int P, int V, class Rows>
 [[gnu::always_inline]] inline void multiply_tile(const Rows& a, const E* b, Index stride, Index k,
                                                  Vec<Sum<E>> (&acc)[M][P * V]) {
@@ -260,7 +260,7 @@ void multiply_panels(const Product<T, E>& p, const Steps& steps) {
 }
 
 // Rows over which the panels of b pass: enough for a panel to be read from far away meanwhile, few enough to stay in the
-// L2 cache beside b, whatever their length. Measured.
+// L2 cache, to the depth below. Measured with 512 KB and 2 MB of it.
 inline constexpr Index kGroupRows = 96;
 // To this depth at once, so that even of a deep product many rows share a pass over b, which comes from far away.
 inline constexpr Index kProductDepth = 1024;

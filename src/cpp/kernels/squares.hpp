@@ -3,7 +3,7 @@
 // squares of c loads four squares for four products, each a sum over 32 steps of k.
 #pragma once
 
-#if defined(__AMX_BF16__)
+#if defined(RNNCORE_AMX)
 
 #include "kernels/product.hpp"
 
@@ -26,7 +26,7 @@ public:
     SquareRegisters& operator=(const SquareRegisters&) = delete;
 };
 
-// The compiler's own intrinsics for them do not say that they read memory. Strides are in bytes.
+// The intrinsics of g++ 12 do not say that loads read memory. Strides are in bytes.
 template <int square>
 [[gnu::always_inline]] inline void load_square(const void* p, Index stride) {
     asm volatile("tileloadd (%0,%1,1), %%tmm%c2" ::"r"(p), "r"(stride), "i"(square) : "memory");
@@ -44,12 +44,12 @@ template <int sum, int a, int b>
 
 // The squares of an operand; distances in bytes.
 struct Squares {
-    const void* first;
+    const char* first;
     Index row;   // from one row of a square to the next
     Index next;  // to the square beside it
     Index step;  // to the square that follows along k
 
-    const char* at(Index i) const { return static_cast<const char*>(first) + i * step; }
+    const char* at(Index i) const { return first + i * step; }
 };
 
 // c and what its sums start from: [rows, columns] of a block of M x N squares, the last ones of which may be used in part.
@@ -61,6 +61,7 @@ struct SquareSums {
     Index rows, columns;
 };
 
+// The addresses are computed anew at every step: with pointers that move along, weight gradients took longer. Measured.
 template <int M, int N>
 [[gnu::always_inline]] inline void multiply_whole_block(const Squares& a, const Squares& b, Index steps,
                                                         const SquareSums& s) {
@@ -97,7 +98,7 @@ template <int M, int N>
 [[gnu::noinline]] void multiply_block(const Squares& a, const Squares& b, Index steps, const SquareSums& s) {
     if (s.rows == M * kSquare && s.columns == N * kSquare) return multiply_whole_block<M, N>(a, b, steps, s);
     constexpr Index kWidth = N * kSquare;
-    float sums[M * kSquare * kWidth];
+    alignas(kVectorBytes) float sums[M * kSquare * kWidth];
     for (Index row = 0; row < s.rows; ++row) {
         for_lanes<float>(s.columns, [&](Index j, auto lanes) {
             lanes.store(sums + row * kWidth + j, lanes.load(s.start + row * s.ld_start + j));
@@ -111,7 +112,7 @@ template <int M, int N>
     }
 }
 
-inline constexpr int kBlock = 2 * kSquare;
+inline constexpr int kBlockSide = 2 * kSquare;
 
 [[gnu::always_inline]] inline void multiply_block(const Squares& a, const Squares& b, Index steps,
                                                   const SquareSums& s) {
@@ -124,30 +125,32 @@ inline constexpr int kBlock = 2 * kSquare;
 [[gnu::always_inline]] inline Squares squares_of_panel(const Bfloat16Pair* panel, Index first, Index columns) {
     constexpr Index kBytes = sizeof(Bfloat16Pair);
     const Index width = panel_vectors<Bfloat16Pair>(columns) * kSquare;
-    return {panel + first * width, width * kBytes, kSquare * kBytes, kSquare * width * kBytes};
+    return {reinterpret_cast<const char*>(panel + first * width), width * kBytes, kSquare * kBytes,
+            kSquare * width * kBytes};
 }
 
 // The squares of rows of a, which follow each other along k.
 [[gnu::always_inline]] inline Squares squares_of_rows(const Bfloat16Pair* rows, Index depth) {
     constexpr Index kBytes = sizeof(Bfloat16Pair);
-    return {rows, kSquare * kBytes, kSquare * depth * kBytes, kSquare * kSquare * kBytes};
+    return {reinterpret_cast<const char*>(rows), kSquare * kBytes, kSquare * depth * kBytes,
+            kSquare * kSquare * kBytes};
 }
 
 // As multiply_panels, with the rows of a in squares. Where so many rows pass over a panel that the processor does not
 // foresee which lines of c come next, they are fetched.
-inline void multiply_squares(const Product<float, Bfloat16Pair>& p, const Steps& steps, bool fetch) {
-    static_assert(kBlock == kPanel<Bfloat16Pair>);
+inline void multiply_squares(const Product<float, Bfloat16Pair>& p, const Steps& steps, bool fetches) {
+    static_assert(kBlockSide == kPanel<Bfloat16Pair>);
     const SquareRegisters registers;
     const Init init = steps.first == 0 ? p.init : Init::keep;
-    for (Index first = 0; first < p.n; first += kBlock) {
-        const Index columns = p.n - first < kBlock ? p.n - first : kBlock;
+    for (Index first = 0; first < p.n; first += kBlockSide) {
+        const Index columns = p.n - first < kBlockSide ? p.n - first : kBlockSide;
         const Squares b = squares_of_panel(p.packed + first * p.k, steps.first, columns);
         for (Index i = 0; i < p.block_count; ++i) {
             const RowBlock<float, Bfloat16Pair>& block = p.blocks[i];
-            for (Index row = 0; row < block.rows; row += kBlock) {
+            for (Index row = 0; row < block.rows; row += kBlockSide) {
                 float* const c = block.c + row * p.ldc + first;
-                const Index rows = block.rows - row < kBlock ? block.rows - row : kBlock;
-                for (Index r = 0; fetch && r < rows; ++r) fetch_tile<float, 1, 2>(c + r * p.ldc + kBlock, 0);
+                const Index rows = block.rows - row < kBlockSide ? block.rows - row : kBlockSide;
+                for (Index r = 0; fetches && r < rows; ++r) fetch_tile<float, 1, 2>(c + r * p.ldc + kBlockSide, 0);
                 multiply_block(squares_of_rows(block.a + row * p.lda, p.lda), b, steps.count / kSquare,
                                {init == Init::keep   ? c
                                 : init == Init::bias ? p.bias + first
@@ -186,6 +189,7 @@ template <class F>
 void outer_product_in_squares(const OuterProduct<float>& p) {
     using E = typename F::Element;
     constexpr Index kSteps = kDepth<E> * F::steps;
+    static_assert(kBlockSide * kDepth<E> <= kPackedTogether * kTileElements<E>);
     const SquareRegisters registers;
     E* const panels = reinterpret_cast<E*>(p.scratch);
     E* const rows_of_a = panels + kDepth<E> * kOuterColumns;
@@ -196,11 +200,11 @@ void outer_product_in_squares(const OuterProduct<float>& p) {
             const Index depth = elements<F>(k);
             pack_rows<F>(p.b + k0, first, k, width, panels);
             const Squares a = squares_of_rows(rows_of_a, depth);
-            for (Index row = 0; row < p.m; row += kBlock) {
-                const Index rows = p.m - row < kBlock ? p.m - row : kBlock;
+            for (Index row = 0; row < p.m; row += kBlockSide) {
+                const Index rows = p.m - row < kBlockSide ? p.m - row : kBlockSide;
                 pack_squares<F>(p.a + k0 * p.lda + row, p.lda, k, rows, rows_of_a);
-                for (Index column = 0; column < width; column += kBlock) {
-                    const Index columns = width - column < kBlock ? width - column : kBlock;
+                for (Index column = 0; column < width; column += kBlockSide) {
+                    const Index columns = width - column < kBlockSide ? width - column : kBlockSide;
                     float* const c = p.c + row * p.ldc + first + column;
                     multiply_block(a, squares_of_panel(panels + column * depth, 0, columns), depth / kSquare,
                                    {c, p.ldc, c, p.ldc, rows, columns});

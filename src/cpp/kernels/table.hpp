@@ -36,8 +36,8 @@ struct Packing {
     T* packed;
 };
 
-// c = init + a b for every block. Each element is one chain of products in the order of k that starts from its
-// initial value: its bits do not depend on how rows or columns are divided.
+// c = init + a b for every block. Each element is summed in the order of k from its initial value: its bits do not depend
+// on how rows or columns are divided.
 template <class T, class E = T>
 struct Product {
     const RowBlock<T, E>* blocks;
