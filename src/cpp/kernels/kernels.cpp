@@ -89,7 +89,7 @@ constexpr Kernels<float> with_operands_in_bfloat16(Kernels<float> kernels) {
     kernels.product = converted_product<Bfloat16>;
 #if defined(RNNCORE_AMX)
     kernels.tile_rows = kSquare;
-    kernels.outer_product = outer_product_in_squares<Bfloat16>;
+    kernels.outer_product = outer_product<Bfloat16, OuterSquares<Bfloat16>>;
 #else
     kernels.outer_product = outer_product<Bfloat16>;
 #endif

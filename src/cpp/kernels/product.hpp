@@ -314,34 +314,45 @@ inline constexpr Index kOuterColumns = 512;
 template <class E>
 inline constexpr Index kOuterScratch = kDepth<E> * kOuterColumns + kPackedTogether * kTileElements<E>;
 
+// How rows of a stand in it, and meet panels of b: here, in tiles of vectors.
 template <class F>
+struct OuterTiles {
+    using T = typename F::Value;
+    using E = typename F::Element;
+    static constexpr Index rows = kPackedTogether * kTileRows;  // at a time
+
+    static void pack(const T* a, Index lda, Index k, Index m, E* packed) { pack_tiles<F>(a, lda, k, m, packed); }
+
+    // c [m, n] += a b
+    static void multiply(const E* a, const E* panels, Index depth, Index m, Index n, T* c, Index ldc) {
+        for (Index row = 0; row < m; row += kTileRows, a += kTileElements<E>) {
+            const Index tile_rows = m - row < kTileRows ? m - row : kTileRows;
+            for (Index column = 0; column < n; column += kPanel<E>) {
+                const Index columns = n - column < kPanel<E> ? n - column : kPanel<E>;
+                const OuterTile<E> task{a,     panels + column * depth,           c + row * ldc + column, ldc,
+                                        depth, columns_of_last_vector<E>(columns)};
+                with_tiles<E>(columns, [&](auto of_panel) { of_panel.outer[tile_rows - 1](task); });
+            }
+        }
+    }
+};
+
+template <class F, class Tiles = OuterTiles<F>>
 void outer_product(const OuterProduct<typename F::Value>& p) {
     using E = typename F::Element;
     constexpr Index kSteps = kDepth<E> * F::steps;
+    const Tiles tiles{};
     E* const panels = reinterpret_cast<E*>(p.scratch);
-    E* const tiles = panels + kDepth<E> * kOuterColumns;
+    E* const packed = panels + kDepth<E> * kOuterColumns;
     for (Index first = 0; first < p.n; first += kOuterColumns) {
         const Index width = p.n - first < kOuterColumns ? p.n - first : kOuterColumns;
         for (Index k0 = 0; k0 < p.k; k0 += kSteps) {
             const Index k = p.k - k0 < kSteps ? p.k - k0 : kSteps;
-            const Index depth = elements<F>(k);
             pack_rows<F>(p.b + k0, first, k, width, panels);
-            for (Index row = 0, i = 0; row < p.m; row += kTileRows, i = (i + 1) % kPackedTogether) {
-                const Index rest = p.m - row;
-                const Index rows = rest < kTileRows ? rest : kTileRows;
-                if (i == 0)
-                    pack_tiles<F>(p.a + k0 * p.lda + row, p.lda, k,
-                                  rest < kPackedTogether * kTileRows ? rest : kPackedTogether * kTileRows, tiles);
-                for (Index column = 0; column < width; column += kPanel<E>) {
-                    const Index columns = width - column < kPanel<E> ? width - column : kPanel<E>;
-                    const OuterTile<E> task{tiles + i * kTileElements<E>,
-                                            panels + column * depth,
-                                            p.c + row * p.ldc + first + column,
-                                            p.ldc,
-                                            depth,
-                                            columns_of_last_vector<E>(columns)};
-                    with_tiles<E>(columns, [&](auto of_panel) { of_panel.outer[rows - 1](task); });
-                }
+            for (Index row = 0; row < p.m; row += Tiles::rows) {
+                const Index rows = p.m - row < Tiles::rows ? p.m - row : Tiles::rows;
+                tiles.pack(p.a + k0 * p.lda + row, p.lda, k, rows, packed);
+                tiles.multiply(packed, panels, elements<F>(k), rows, width, p.c + row * p.ldc + first, p.ldc);
             }
         }
     }

@@ -161,58 +161,45 @@ inline void multiply_squares(const Product<float, Bfloat16Pair>& p, const Steps&
     }
 }
 
-// Columns [0, m) of k rows of a, at most a block of them, as squares of rows by pairs of k: all squares along k of the
-// first 16 columns, then those of the others.
+// As OuterTiles: rows of a in squares of rows by pairs of k, all squares along k of 16 rows, then those of the next 16.
 template <class F>
-void pack_squares(const float* a, Index lda, Index k, Index m, typename F::Element* packed) {
+class OuterSquares {
+public:
     using E = typename F::Element;
-    const Index depth = elements<F>(k);
-    for_lanes<float>(m, [&](Index column, auto lanes) {
-        E* const squares = packed + column * depth;
-        for (Index i = 0; i < depth; i += kSquare) {
-            Vec<E> square[kSquare];
-#pragma GCC unroll 16
-            for (int j = 0; j < kSquare; ++j) {
-                const Index step = (i + j) * F::steps;
-                const float* const row = a + step * lda + column;
-                square[j] = step < k ? F::across(row, step + 1 < k ? row + lda : nullptr, lanes) : Vec<E>{};
-            }
-            transpose<E>(square);
-#pragma GCC unroll 16
-            for (int j = 0; j < kSquare; ++j) store(squares + (i + j) * kSquare, square[j]);
-        }
-    });
-}
+    static constexpr Index rows = kBlockSide;
+    static_assert(rows * kDepth<E> <= kPackedTogether * kTileElements<E>,
+                  "there is room in the scratch of outer_product");
 
-// As outer_product.
-template <class F>
-void outer_product_in_squares(const OuterProduct<float>& p) {
-    using E = typename F::Element;
-    constexpr Index kSteps = kDepth<E> * F::steps;
-    static_assert(kBlockSide * kDepth<E> <= kPackedTogether * kTileElements<E>);
-    const SquareRegisters registers;
-    E* const panels = reinterpret_cast<E*>(p.scratch);
-    E* const rows_of_a = panels + kDepth<E> * kOuterColumns;
-    for (Index first = 0; first < p.n; first += kOuterColumns) {
-        const Index width = p.n - first < kOuterColumns ? p.n - first : kOuterColumns;
-        for (Index k0 = 0; k0 < p.k; k0 += kSteps) {
-            const Index k = p.k - k0 < kSteps ? p.k - k0 : kSteps;
-            const Index depth = elements<F>(k);
-            pack_rows<F>(p.b + k0, first, k, width, panels);
-            const Squares a = squares_of_rows(rows_of_a, depth);
-            for (Index row = 0; row < p.m; row += kBlockSide) {
-                const Index rows = p.m - row < kBlockSide ? p.m - row : kBlockSide;
-                pack_squares<F>(p.a + k0 * p.lda + row, p.lda, k, rows, rows_of_a);
-                for (Index column = 0; column < width; column += kBlockSide) {
-                    const Index columns = width - column < kBlockSide ? width - column : kBlockSide;
-                    float* const c = p.c + row * p.ldc + first + column;
-                    multiply_block(a, squares_of_panel(panels + column * depth, 0, columns), depth / kSquare,
-                                   {c, p.ldc, c, p.ldc, rows, columns});
+    static void pack(const float* a, Index lda, Index k, Index m, E* packed) {
+        const Index depth = elements<F>(k);
+        for_lanes<float>(m, [&](Index column, auto lanes) {
+            E* const squares = packed + column * depth;
+            for (Index i = 0; i < depth; i += kSquare) {
+                Vec<E> square[kSquare];
+#pragma GCC unroll 16
+                for (int j = 0; j < kSquare; ++j) {
+                    const Index step = (i + j) * F::steps;
+                    const float* const row = a + step * lda + column;
+                    square[j] = step < k ? F::across(row, step + 1 < k ? row + lda : nullptr, lanes) : Vec<E>{};
                 }
+                transpose<E>(square);
+#pragma GCC unroll 16
+                for (int j = 0; j < kSquare; ++j) store(squares + (i + j) * kSquare, square[j]);
             }
+        });
+    }
+
+    static void multiply(const E* a, const E* panels, Index depth, Index m, Index n, float* c, Index ldc) {
+        for (Index column = 0; column < n; column += kBlockSide) {
+            const Index columns = n - column < kBlockSide ? n - column : kBlockSide;
+            multiply_block(squares_of_rows(a, depth), squares_of_panel(panels + column * depth, 0, columns),
+                           depth / kSquare, {c + column, ldc, c + column, ldc, m, columns});
         }
     }
-}
+
+private:
+    SquareRegisters registers_;
+};
 
 }  // namespace rnncore::RNNCORE_ISA
 
