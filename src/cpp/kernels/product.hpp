@@ -75,6 +75,8 @@ struct TileTask {
     Sum<E>* c;
     Index ldc;
     const Sum<E>* next_c;  // of the tile that follows: fetched meanwhile
+    const E* next_b;       // where b is far away: lines to fetch meanwhile,
+    Index fetched;         // so many in kFetchedSteps steps of k
     Index k;
     int last_columns;  // of the last vector
 };
@@ -103,8 +105,11 @@ template <class T, bool partial, int V>
         store(row + v * kLanes<T>, value);
 }
 
+// Enough of a tile for lines that come from beyond the L2 cache not to wait for each other.
+inline constexpr Index kFetchedSteps = 8;
+
 // The task is copied, here and below: the compiler then knows that no store into c changes it.
-template <class E, bool partial, int M, int P, int V>
+template <class E, bool partial, int M, int P, int V, bool far = false>
 [[gnu::noinline]] void product_tile(const TileTask<E>& task) {
     using T = Sum<E>;
     const TileTask<E> t = task;
@@ -116,7 +121,16 @@ template <class E, bool partial, int M, int P, int V>
             acc[m][v] = load_columns<T, partial, P * V>(t.start + m * t.ld_start, v, t.last_columns);
     }
     fetch_tile<T, M, P * V>(t.next_c, t.ldc);
-    multiply_tile<E, M, P, V>(StridedRows<E>{t.a, t.lda}, t.b, t.panel_stride, t.k, acc);
+    if constexpr (far) {
+        const char* next = reinterpret_cast<const char*>(t.next_b);
+        for (Index k = 0; k < t.k; k += kFetchedSteps) {
+            for (Index i = 0; i < t.fetched; ++i, next += kLineBytes) __builtin_prefetch(next, 0, 2);
+            const Index steps = t.k - k < kFetchedSteps ? t.k - k : kFetchedSteps;
+            multiply_tile<E, M, P, V>(StridedRows<E>{t.a + k, t.lda}, t.b + k * V * kLanes<E>, 0, steps, acc);
+        }
+    } else {
+        multiply_tile<E, M, P, V>(StridedRows<E>{t.a, t.lda}, t.b, t.panel_stride, t.k, acc);
+    }
 #pragma GCC unroll 12
     for (int m = 0; m < M; ++m) {
 #pragma GCC unroll 16
@@ -164,6 +178,7 @@ using ProductTile = void (*)(const TileTask<E>&);
 // The tiles of one panel, by rows - 1.
 template <class E, bool partial, int V, int... M>
 struct TilesOfRows {
+    static constexpr ProductTile<E> far[] = {product_tile<E, partial, M, 1, V, !partial>...};  // for b far away
     static constexpr ProductTile<E> product[] = {product_tile<E, partial, M, 1, V>...};
     static constexpr void (*outer[])(const OuterTile<E>&) = {outer_tile<E, partial, M, V>...};
 };
@@ -218,10 +233,24 @@ struct Steps {
     Index first, count, in_rows;
 };
 
+// A b that is larger than this is read from beyond the L2 cache. The processor fetches what comes next there, but not
+// early enough.
+inline constexpr Index kFarBytes = Index{2} << 20;
+
+template <class T, class E>
+[[gnu::always_inline]] inline Index row_tiles(const Product<T, E>& p) {
+    Index tiles = 0;
+    for (Index i = 0; i < p.block_count; ++i) tiles += (p.blocks[i].rows + kTileRows - 1) / kTileRows;
+    return tiles;
+}
+
 // Every panel of b, or several at once where there are few rows, with all row tiles.
 template <class T, class E>
 void multiply_panels(const Product<T, E>& p, const Steps& steps) {
     const bool single = p.block_count == 1 && p.blocks[0].rows <= kGroupedRows;
+    const bool far = !single && p.k * p.n * static_cast<Index>(sizeof(E)) > kFarBytes;
+    const Index rounds_of_tile = (steps.count + kFetchedSteps - 1) / kFetchedSteps;
+    const Index rounds = row_tiles(p) * rounds_of_tile;
     const Index group = single ? grouped_panels(p.blocks[0].rows) : 1;
     for (Index first = 0; first < p.n;) {
         const Index rest = p.n - first;
@@ -238,6 +267,10 @@ void multiply_panels(const Product<T, E>& p, const Steps& steps) {
         task.ldc = p.ldc;
         task.k = steps.count;
         task.last_columns = columns_of_last_vector<E>(columns);
+        // the next panel, by all tiles of this one in equal parts
+        constexpr Index kLine = kLineBytes / static_cast<Index>(sizeof(E));
+        task.next_b = task.b + p.k * width;
+        if (far && columns < rest) task.fetched = (steps.count * width / kLine + rounds - 1) / rounds;
         const auto run = [&](auto tile_of) {
             for (Index i = 0; i < p.block_count; ++i) {
                 // the first tile of the next block, or else of the next panel
@@ -248,13 +281,16 @@ void multiply_panels(const Product<T, E>& p, const Steps& steps) {
                     if (init == Init::keep) task.start = task.c;
                     task.next_c = (next ? next : after) + first;
                     tile_of(rows)(task);
+                    task.next_b += rounds_of_tile * task.fetched * kLine;
                 });
             }
         };
         if (several)
             run([](Index rows) { return several_panels<E>(rows); });
         else
-            with_tiles<E>(columns, [&](auto tiles) { run([=](Index rows) { return tiles.product[rows - 1]; }); });
+            with_tiles<E>(columns, [&](auto tiles) {
+                run([=](Index rows) { return (far ? tiles.far : tiles.product)[rows - 1]; });
+            });
         first += columns;
     }
 }
