@@ -5,6 +5,7 @@
 #include "kernels/elementwise.hpp"
 #include "kernels/losses.hpp"
 #include "kernels/optimisers.hpp"
+#include "kernels/outer_product.hpp"
 #include "kernels/product.hpp"
 #include "kernels/random.hpp"
 #include "kernels/squares.hpp"

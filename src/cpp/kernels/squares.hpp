@@ -5,6 +5,7 @@
 
 #if defined(RNNCORE_AMX)
 
+#include "kernels/outer_product.hpp"
 #include "kernels/product.hpp"
 
 namespace rnncore::RNNCORE_ISA {
