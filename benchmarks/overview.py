@@ -59,6 +59,11 @@ def lines() -> Iterator[Line]:
                 if not single:
                     what = f"{cell} {table}, {batch}, of the peak"
                     yield Line(what, table, "% of peak", rows, ".0f", "%")
+    for table in ("training", "inference"):
+        for cell in ("LSTM", "GRU", "RNN"):
+            for column, beside in (("ratio", "PyTorch"), ("over float32", "rnncore in float32")):
+                what = f"{cell} {table} in bfloat16, over {beside}"
+                yield Line(what, f"bfloat16-{table}", column, shape(cell, False))
     for suffix, kind in (("", "float32"), ("-bfloat16", "bfloat16")):
         for cell in ("LSTM", "GRU"):
             what = f"{cell} language model, training step, {kind}, over PyTorch"

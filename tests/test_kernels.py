@@ -17,7 +17,15 @@ Dtype = type[np.floating[Any]]
 # Lanes are 2 to 16 and tiles a few vectors wide: one less, equal, one more, several and a rest.
 SIZES = (1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 33, 67)
 # Larger than the blocks into which a product is cut in each dimension, and just beyond them.
-LARGE = ((1, 257, 1025), (130, 97, 300), (65, 1030, 33), (1030, 65, 17), (257, 257, 513))
+# The last one has a b beyond 2 MB, whose panels are fetched in advance, and a sum that is split.
+LARGE = (
+    (1, 257, 1025),
+    (130, 97, 300),
+    (65, 1030, 33),
+    (1030, 65, 17),
+    (257, 257, 513),
+    (110, 1310, 1100),
+)
 
 
 def product_limit(magnitudes: Array, terms: int, dtype: Dtype) -> Array:

@@ -44,8 +44,8 @@ class RNN(Recurrent[Array]):
     compute : "bfloat16" or None
         What the operands of matrix products are rounded to, here and in ``backward``; None leaves
         them in `dtype`. "bfloat16" needs float32 and keeps it for everything else, sums included:
-        50 to 60 % of the time on an AMD with AVX-512-BF16, a quarter to a half on an Intel with
-        AMX, and no faster on others. Its 8 significant bits put a relative error of up to 0.4 % on
+        50 to 60 % of the time on an AMD with AVX-512-BF16, 20 to 60 % on an Intel with AMX, and no
+        faster on others. Its 8 significant bits put a relative error of up to 0.4 % on
         each operand. Inputs given as ids take their column of W_ih unrounded; a `stream` has its
         own option.
     rng : numpy Generator, int or None

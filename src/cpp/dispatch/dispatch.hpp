@@ -8,7 +8,7 @@
 
 namespace rnncore {
 
-// The active table. Invalid where RNNCORE_ISA names a set that is unknown or that this processor lacks.
+// The active table. Invalid where RNNCORE_ISA names a set that is unknown or that this machine lacks.
 const KernelTable& active_table();
 
 template <class T>

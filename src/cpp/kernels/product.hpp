@@ -58,8 +58,13 @@ void multiply_panels(const Product<T, E>& p, const Steps& steps) {
         task.last_columns = columns_of_last_vector<E>(columns);
         // the next panel, by all tiles of this one in equal parts
         constexpr Index kLine = kLineBytes / static_cast<Index>(sizeof(E));
-        task.next_b = task.b + p.k * width;
-        if (far && columns < rest) task.fetched = (steps.count * width / kLine + rounds - 1) / rounds;
+        const E* end_of_next = nullptr;
+        if (far && columns < rest) {
+            const Index next_width = rest - columns <= kLanes<E> ? kLanes<E> : kPanel<E>;
+            task.next_b = p.packed + (first + columns) * p.k + steps.first * next_width;
+            end_of_next = task.next_b + steps.count * next_width;
+            task.fetched = (steps.count * next_width / kLine + rounds - 1) / rounds;
+        }
         const auto run = [&](auto tile_of) {
             for (Index i = 0; i < p.block_count; ++i) {
                 // the first tile of the next block, or else of the next panel
@@ -71,6 +76,7 @@ void multiply_panels(const Product<T, E>& p, const Steps& steps) {
                     task.next_c = (next ? next : after) + first;
                     tile_of(rows)(task);
                     task.next_b += rounds_of_tile * task.fetched * kLine;
+                    if (task.next_b >= end_of_next) task.fetched = 0;
                 });
             }
         };

@@ -17,7 +17,8 @@ enum class Init { zero, bias, keep };
 // even). Sums, weights, gradients and states have the matrices' own type in both.
 enum class Compute { full, bfloat16 };
 
-// rows of A and of C that follow each other at the strides lda and ldc; E is what an operand is stored as
+// rows of A and of C that follow each other at the strides lda and ldc, one at least where there are several blocks; E is
+// what an operand is stored as
 template <class T, class E = T>
 struct RowBlock {
     const E* a;  // [rows, k]
