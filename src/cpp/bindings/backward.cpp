@@ -147,6 +147,7 @@ py::tuple backward_cross_entropy(const PyNetwork& self, py::object params, py::o
                                         bias_values.data(),
                                         {packed.data(), head.ignored},
                                         to,
+                                        sequence.rows(),
                                         gradients,
                                         head.dropout,
                                         head.seed,

@@ -22,8 +22,8 @@ inline Compute compute_named(const ComputeName& name, bool single) {
 }
 
 template <class T>
-const Kernels<T>& kernels_named(const ComputeName& name) {
-    return kernels<T>(compute_named(name, std::is_same_v<T, float>));
+const Kernels<T>& kernels_named(const ComputeName& name, Index rows) {
+    return kernels<T>(compute_named(name, std::is_same_v<T, float>), rows);
 }
 
 }  // namespace rnncore::bindings

@@ -18,8 +18,8 @@ namespace {
 
 py::object kernel_product(py::object a, py::object b, const ComputeName& compute) {
     return by_dtype(a, "a", [&]<class T>() -> py::object {
-        const Kernels<T>& k = kernels_named<T>(compute);
         const auto a_view = view<T>(a, "a", {{"M"}, {"K"}});
+        const Kernels<T>& k = kernels_named<T>(compute, a_view.shape[0]);
         const auto b_view = view<T>(b, "b", {{"N"}, {"K", a_view.shape[1]}});
         auto c = new_array<T>({a_view.shape[0], b_view.shape[0]});
         T* const to = c.mutable_data();
@@ -33,8 +33,8 @@ py::object kernel_product(py::object a, py::object b, const ComputeName& compute
 
 py::object kernel_product_transposed(py::object a, py::object b, const ComputeName& compute) {
     return by_dtype(a, "a", [&]<class T>() -> py::object {
-        const Kernels<T>& k = kernels_named<T>(compute);
         const auto a_view = view<T>(a, "a", {{"K"}, {"M"}});
+        const Kernels<T>& k = kernels_named<T>(compute, a_view.shape[0]);
         const auto b_view = view<T>(b, "b", {{"K", a_view.shape[0]}, {"N"}});
         auto c = new_array<T>({a_view.shape[1], b_view.shape[1]});
         T* const to = c.mutable_data();

@@ -12,9 +12,9 @@ namespace {
 
 py::object linear_forward(py::object x, py::object weight, py::object bias, const ComputeName& compute) {
     return by_dtype(x, "x", [&]<class T>() -> py::object {
-        const Kernels<T>& k = kernels_named<T>(compute);
         const auto w = view<T>(weight, "weight", {{"O"}, {"I"}});
         const auto x_view = view<T>(x, "x", {{"N"}, {"I", w.shape[1]}});
+        const Kernels<T>& k = kernels_named<T>(compute, x_view.shape[0]);
         const auto b = view_or_none<T>(bias, "bias", {{"O", w.shape[0]}});
         auto y = new_array<T>({x_view.shape[0], w.shape[0]});
         T* const to = y.mutable_data();
@@ -30,10 +30,10 @@ py::object linear_forward(py::object x, py::object weight, py::object bias, cons
 py::object linear_backward(py::object dy, py::object x, py::object weight, py::object dweight, py::object dbias,
                            const ComputeName& compute) {
     return by_dtype(dy, "dy", [&]<class T>() -> py::object {
-        const Kernels<T>& k = kernels_named<T>(compute);
         const auto w = view<T>(weight, "weight", {{"O"}, {"I"}});
         const Dimension outputs{"O", w.shape[0]}, inputs{"I", w.shape[1]};
         const auto dy_view = view<T>(dy, "dy", {{"N"}, outputs});
+        const Kernels<T>& k = kernels_named<T>(compute, dy_view.shape[0]);
         const auto x_view = view<T>(x, "x", {{"N", dy_view.shape[0]}, inputs});
         LinearGradients<T> out{nullptr, writeable<T>(dweight, "dweight", {outputs, inputs}),
                                writeable_or_none<T>(dbias, "dbias", {outputs})};

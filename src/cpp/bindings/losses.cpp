@@ -35,9 +35,9 @@ py::tuple cross_entropy(py::object logits, py::object targets, std::int64_t igno
 py::object linear_cross_entropy(py::object x, py::object weight, py::object bias, py::object targets,
                                 std::int64_t ignored, const ComputeName& compute) {
     return by_dtype(x, "x", [&]<class T>() -> py::object {
-        const Kernels<T>& k = kernels_named<T>(compute);
         const View<T> w = view<T>(weight, "weight", {{"V"}, {"H"}});
         const View<T> rows = view<T>(x, "x", {{"N"}, {"H", w.shape[1]}});
+        const Kernels<T>& k = kernels_named<T>(compute, rows.shape[0]);
         const View<T> b = view_or_none<T>(bias, "bias", {{"V", w.shape[0]}});
         const Ids classes = checked_targets(targets, rows.shape[0], w.shape[0], ignored);
         auto losses = new_array<double>({rows.shape[0]});

@@ -33,6 +33,22 @@ using Bfloat16Pair = int;
     return reinterpret_cast<Vec<int>>(_mm512_permutexvar_epi16(reinterpret_cast<__m512i>(order),
                                                                reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(y, x))));
 }
+
+// x[i] with y[i], each as the sum of three bfloat16 numbers: the nearest one, that to what is left, and what is then left,
+// which is one. 3 x 8 bits hold the 24 of a float but where its last ones are below 2^-126, the least normal number. Each
+// part of an infinite number is infinite or NaN, the last one of a NaN is NaN.
+[[gnu::always_inline]] inline void split_into_bfloat16_pairs(Vec<float> x, Vec<float> y, Vec<int> (&parts)[3]) {
+    typedef unsigned Bits __attribute__((vector_size(kVectorBytes)));
+#pragma GCC unroll 3
+    for (int i = 0; i < 3; ++i) {
+        const unsigned half = i < 2 ? 0x8000u : 0u;
+        const Bits first = (reinterpret_cast<Bits>(x) + half) & 0xFFFF0000u;
+        const Bits second = (reinterpret_cast<Bits>(y) + half) & 0xFFFF0000u;
+        parts[i] = reinterpret_cast<Vec<int>>(first >> 16 | second);
+        x -= reinterpret_cast<Vec<float>>(first);
+        y -= reinterpret_cast<Vec<float>>(second);
+    }
+}
 #endif
 
 }  // namespace rnncore::RNNCORE_ISA

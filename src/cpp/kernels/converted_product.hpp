@@ -1,6 +1,7 @@
 // The product of rows that are not in the format of its operands yet: they are converted as it goes along.
 #pragma once
 
+#include "kernels/infinities.hpp"
 #include "kernels/product.hpp"
 #include "kernels/squares.hpp"
 
@@ -18,7 +19,7 @@ inline constexpr Index kConvertedBytes = kConvertedRows<F> << 11;
 inline constexpr Index kNearBytes = Index{1} << 20;
 template <class F>
 [[gnu::always_inline]] inline bool is_near(const Product<typename F::Value>& p) {
-    return elements<F>(p.k) * p.n * static_cast<Index>(sizeof(typename F::Element)) <= kNearBytes;
+    return F::parts * elements<F>(p.k) * p.n * static_cast<Index>(sizeof(typename F::Element)) <= kNearBytes;
 }
 
 // Some rows of a product, a depth at a time in the format F; blocks whose rows follow each other or not.
@@ -35,27 +36,34 @@ public:
     void run() {
         for (Index left = rows_; left > 0;) {
             const Index groups = (left + most_ - 1) / most_;
-            const Index rows = whole_units((left + groups - 1) / groups);
+            const Index rows = (left + groups - 1) / groups;
             left -= take(rows < left ? rows : left);
             multiply();
         }
     }
 
 private:
-    static Index whole_units(Index rows) { return (rows + F::unit - 1) / F::unit * F::unit; }
+    // Rows for which there is room where so many are converted: whole squares.
+    static Index room_for(Index rows) {
+#if defined(RNNCORE_AMX)
+        return squares_for(rows) * kSquare;
+#else
+        return rows;
+#endif
+    }
 
-    // The next rows, as parts of blocks. Returns how many: fewer than asked for where squares of several parts are full.
+    // The next rows, as pieces of blocks. Returns how many: fewer than asked for where squares of several pieces are full.
     Index take(Index rows) {
         Index taken = 0;
         for (count_ = 0, room_ = 0; taken < rows; ++count_) {
             const RowBlock<T>& block = product_.blocks[block_];
-            const Index rest = block.rows - row_, part = rest < rows - taken ? rest : rows - taken;
-            const Index room = whole_units(part);
+            const Index rest = block.rows - row_, piece = rest < rows - taken ? rest : rows - taken;
+            const Index room = room_for(piece);
             if (room_ + room > most_) break;
-            parts_[count_] = {block.a + row_ * product_.lda, block.c + row_ * product_.ldc, part};
-            taken += part;
+            pieces_[count_] = {block.a + row_ * product_.lda, block.c + row_ * product_.ldc, piece};
+            taken += piece;
             room_ += room;
-            row_ += part;
+            row_ += piece;
             if (row_ < block.rows) continue;
             ++block_;
             row_ = 0;
@@ -66,7 +74,7 @@ private:
     // Elements of k of so many rows that are converted at once: equal parts of all, in whole vectors.
     static Index depth_of(Index rows, Index k) {
         constexpr Index lanes = kLanes<E>;
-        const Index most = kElements / rows / lanes * lanes;
+        const Index most = kElements / (F::parts * rows) / lanes * lanes;
         const Index parts = k > most ? (k + most - 1) / most : 1;
         return ((k + parts - 1) / parts + lanes - 1) / lanes * lanes;
     }
@@ -74,39 +82,65 @@ private:
     void multiply() {
         const Product<T>& p = product_;
         const Index all = elements<F>(p.k), depth = depth_of(room_, all);
-        RowBlock<T, E> blocks[kParts];
+        RowBlock<T, E> blocks[kPieces];
         const Product<T, E> converted{blocks, count_, depth, p.ldc, reinterpret_cast<const E*>(p.packed),
                                       p.bias, all,    p.n,   p.init};
         for (Index first = 0, count; first < all; first += count) {
             count = all - first < depth ? all - first : depth;
             const Index k0 = first * F::steps;
             const Index k = p.k - k0 < count * F::steps ? p.k - k0 : count * F::steps;
+            const Index height = square_height_of_pieces();
+            [[maybe_unused]] bool overflows = false;
             E* rows = rows_of_a_;
             for (Index i = 0; i < count_; ++i) {
-                blocks[i] = {rows, parts_[i].c, parts_[i].rows};
-                convert(parts_[i], k0, k, depth, rows);
-                rows += whole_units(parts_[i].rows) * depth;
+                blocks[i] = {rows, pieces_[i].c, pieces_[i].rows};
+                overflows |= convert(pieces_[i], k0, k, depth, height, rows);
+                rows += F::parts * room_for(pieces_[i].rows) * depth;
             }
 #if defined(RNNCORE_AMX)
-            multiply_squares(converted, {first, count, 0}, !near_);
+            multiply_squares<F::parts>(converted, {first, count, 0}, height, !near_);
 #else
             multiply_panels(converted, {first, count, 0});
 #endif
+            if constexpr (F::parts > 1) {
+                for (Index i = 0; overflows && i < count_; ++i) add_overflows<F>(p, pieces_[i], k0, k);
+            }
         }
     }
 
-    // Steps [k0, k0 + k) of the rows of a part. As many rows as the unit make squares, one after the other along k; with a
-    // unit of 1, that is each row by itself.
-    void convert(const RowBlock<T>& part, Index k0, Index k, Index depth, E* rows) const {
+    // Of squares in which all pieces find room; else the rows of an element.
+    Index square_height_of_pieces() const {
+        Index most = 1;
+#if defined(RNNCORE_AMX)
+        for (Index i = 0; i < count_; ++i) {
+            const Index height = square_height(pieces_[i].rows);
+            if (height > most) most = height;
+        }
+#endif
+        return most;
+    }
+
+    // Steps [k0, k0 + k) of the rows of a piece. So many rows make squares, one after the other along k; where there are no
+    // squares, that is each row by itself. Returns whether there are values that have no parts.
+    bool convert(const RowBlock<T>& piece, Index k0, Index k, Index depth, Index height, E* rows) const {
         constexpr Index kUnit = F::unit;
-        for (Index r = 0; r < part.rows; ++r) {
-            const T* const from = part.a + r * product_.lda + k0;
-            E* const to = rows + (r / kUnit * depth * kUnit + r % kUnit * kUnit);
-            for_steps<F>(k, [&](Index j, auto lanes) { store(to + j / F::steps * kUnit, F::along(from + j, lanes)); });
+        bool overflows = false;
+        for (Index r = 0; r < piece.rows; ++r) {
+            const T* const from = piece.a + r * product_.lda + k0;
+            E* const to = rows + (r / height * F::parts * depth + r % height) * kUnit;
+            for_steps<F>(k, [&](Index j, auto lanes) {
+                store(to + j / F::steps * kUnit, F::along(from + j, lanes), depth * kUnit);
+            });
+            if constexpr (F::parts > 1) {
+                if (!has_overflows(from, k)) continue;
+                overflows = true;
+                clear_overflows<F>(from, k, depth, to);
+            }
         }
+        return overflows;
     }
 
-    static constexpr Index kParts = kConvertedRows<F> / F::unit;
+    static constexpr Index kPieces = kConvertedRows<F> / F::unit;
     static constexpr Index kElements = kConvertedBytes<F> / static_cast<Index>(sizeof(E));
 
     const Product<T>& product_;
@@ -116,7 +150,7 @@ private:
     Index block_ = 0, row_ = 0;  // the first row that has not been taken
     Index count_ = 0;
     Index room_ = 0;  // rows of whole squares
-    RowBlock<T> parts_[kParts];
+    RowBlock<T> pieces_[kPieces];
     alignas(kVectorBytes) E rows_of_a_[kElements];
 };
 

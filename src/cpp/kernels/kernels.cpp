@@ -45,9 +45,9 @@ inline constexpr Kernels<T> kKernels = {
     .lanes = kLanes<T>,
     .tile_rows = kTileRows,
     .tile_columns = kPanel<T>,
-    .k_step = 1,
-    .k_unit = 1,
-    .outer_scratch = kOuterScratch<T>,
+    .k_steps = 1,
+    .k_elements = 1,
+    .outer_scratch = kOuterScratch<Whole<T>>,
     .pack = pack<Whole<T>>,
     .product = product<T>,
     .outer_product = outer_product<Whole<T>>,
@@ -83,22 +83,33 @@ inline constexpr Kernels<T> kKernels = {
     .repeated_sum = repeated_sum<T>,
 };
 
-constexpr Kernels<float> with_operands_in_bfloat16(Kernels<float> kernels) {
-    kernels.k_step = Bfloat16::steps;
-    kernels.k_unit = Bfloat16::unit;
-    kernels.pack = pack<Bfloat16>;
-    kernels.product = converted_product<Bfloat16>;
+// f32 with the operands of products in another format.
+template <class F>
+constexpr Kernels<float> kernels_with_operands() {
+    Kernels<float> kernels = kKernels<float>;
+    kernels.k_steps = F::unit * F::steps;
+    kernels.k_elements = F::unit * F::parts;
+    kernels.outer_scratch = kOuterScratch<F>;
+    kernels.pack = pack<F>;
+    kernels.product = converted_product<F>;
 #if defined(RNNCORE_AMX)
     kernels.tile_rows = kSquare;
-    kernels.outer_product = outer_product<Bfloat16, OuterSquares<Bfloat16>>;
+    kernels.outer_product = outer_product<F, OuterSquares<F>>;
 #else
-    kernels.outer_product = outer_product<Bfloat16>;
+    kernels.outer_product = outer_product<F>;
 #endif
     return kernels;
 }
 
 extern const KernelTable table;
-const KernelTable table = {RNNCORE_TEXT(RNNCORE_ISA), kKernels<float>, kKernels<double>,
-                           with_operands_in_bfloat16(kKernels<float>)};
+const KernelTable table = {.name = RNNCORE_TEXT(RNNCORE_ISA),
+                           .f32 = kKernels<float>,
+                           .f64 = kKernels<double>,
+                           .bf16 = kernels_with_operands<Bfloat16>(),
+#if defined(RNNCORE_AMX)
+                           .f32_tall = kernels_with_operands<SplitPairs>()};
+#else
+                           .f32_tall = kKernels<float>};
+#endif
 
 }  // namespace rnncore::RNNCORE_ISA

@@ -2,8 +2,10 @@
 //     Value             what the matrices hold, and what sums are kept in
 //     Element           what a packed operand holds
 //     steps             of the summed dimension k in one element
+//     step(i, j)        which step of k is the j-th of element i
 //     unit              elements to a multiple of which zeros pad a packed column
-//     along(p, lanes)   elements of consecutive k, from values p[0], p[1], ...
+//     parts             how many numbers make a value; those of a kind stand together
+//     along(p, lanes)   the next elements of a column, from the values p[0], p[1], ... of consecutive k
 //     across(x, y, l)   one element of each of some columns, from the rows x[...] and, where steps is 2, y[...]
 // and multiply_add how an element of a meets elements of b.
 #pragma once
@@ -12,21 +14,28 @@
 
 namespace rnncore::RNNCORE_ISA {
 
+// Elements of each part.
+template <class E, int parts>
+struct Parts {
+    Vec<E> of[parts];
+};
+
 // The values as they are.
 template <class T>
 struct Whole {
     using Value = T;
     using Element = T;
-    static constexpr int steps = 1;
+    static constexpr int steps = 1, parts = 1;
     static constexpr Index unit = 1;
 
+    static constexpr Index step(Index i, int) { return i; }
     template <class L>
-    [[gnu::always_inline]] static Vec<T> along(const T* p, L lanes) {
-        return lanes.load(p);
+    [[gnu::always_inline]] static Parts<T, 1> along(const T* p, L lanes) {
+        return {{lanes.load(p)}};
     }
     template <class L>
-    [[gnu::always_inline]] static Vec<T> across(const T* x, const T*, L lanes) {
-        return lanes.load(x);
+    [[gnu::always_inline]] static Parts<T, 1> across(const T* x, const T*, L lanes) {
+        return {{lanes.load(x)}};
     }
 };
 
@@ -34,16 +43,17 @@ struct Whole {
 struct Rounded {
     using Value = float;
     using Element = float;
-    static constexpr int steps = 1;
+    static constexpr int steps = 1, parts = 1;
     static constexpr Index unit = 1;
 
+    static constexpr Index step(Index i, int) { return i; }
     template <class L>
-    [[gnu::always_inline]] static Vec<float> along(const float* p, L lanes) {
-        return round_to_bfloat16(lanes.load(p));
+    [[gnu::always_inline]] static Parts<float, 1> along(const float* p, L lanes) {
+        return {{round_to_bfloat16(lanes.load(p))}};
     }
     template <class L>
-    [[gnu::always_inline]] static Vec<float> across(const float* x, const float*, L lanes) {
-        return round_to_bfloat16(lanes.load(x));
+    [[gnu::always_inline]] static Parts<float, 1> across(const float* x, const float*, L lanes) {
+        return {{round_to_bfloat16(lanes.load(x))}};
     }
 };
 
@@ -53,23 +63,35 @@ template <class T>
 }
 
 #if defined(__AVX512BF16__)
+struct TwoVectors {
+    Vec<float> first, second;
+};
+
+// Two vectors of values that follow each other, or as many of them as there are.
+[[gnu::always_inline]] inline TwoVectors load_two(const float* p, AllLanes) {
+    return {load(p), load(p + kLanes<float>)};
+}
+[[gnu::always_inline]] inline TwoVectors load_two(const float* p, SomeLanes values) {
+    const int second = values.n - kLanes<float>;
+    if (second <= 0) return {values.load(p), Vec<float>{}};
+    return {load(p), load_part(p + kLanes<float>, second)};
+}
+
 struct Pairs {
     using Value = float;
     using Element = Bfloat16Pair;
-    static constexpr int steps = 2;
+    static constexpr int steps = 2, parts = 1;
     static constexpr Index unit = 1;
 
-    [[gnu::always_inline]] static Vec<int> along(const float* p, AllLanes) {
-        return to_bfloat16_pairs(load(p), load(p + kLanes<float>));
-    }
-    [[gnu::always_inline]] static Vec<int> along(const float* p, SomeLanes values) {
-        const int second = values.n - kLanes<float>;
-        return second <= 0 ? to_bfloat16_pairs(values.load(p), Vec<float>{})
-                           : to_bfloat16_pairs(load(p), load_part(p + kLanes<float>, second));
+    static constexpr Index step(Index i, int j) { return 2 * i + j; }
+    template <class L>
+    [[gnu::always_inline]] static Parts<Element, 1> along(const float* p, L values) {
+        const TwoVectors v = load_two(p, values);
+        return {{to_bfloat16_pairs(v.first, v.second)}};
     }
     template <class L>
-    [[gnu::always_inline]] static Vec<int> across(const float* x, const float* y, L lanes) {
-        return to_bfloat16_pairs_of_both(lanes.load(x), y ? lanes.load(y) : Vec<float>{});
+    [[gnu::always_inline]] static Parts<Element, 1> across(const float* x, const float* y, L lanes) {
+        return {{to_bfloat16_pairs_of_both(lanes.load(x), y ? lanes.load(y) : Vec<float>{})}};
     }
 };
 
@@ -85,6 +107,33 @@ inline constexpr int kSquare = 16;
 
 struct SquarePairs : Pairs {
     static constexpr Index unit = kSquare;
+};
+
+// Whole values, each as the sum of three bfloat16 numbers. An element holds a step of a unit's first half and one of its
+// second.
+struct SplitPairs {
+    using Value = float;
+    using Element = Bfloat16Pair;
+    static constexpr int steps = 2, parts = 3;
+    static constexpr Index unit = kSquare;
+
+    static constexpr Index step(Index i, int j) { return i / unit * unit * steps + j * unit + i % unit; }
+    template <class L>
+    [[gnu::always_inline]] static Parts<Element, 3> along(const float* p, L values) {
+        const TwoVectors v = load_two(p, values);
+        return split(v.first, v.second);
+    }
+    template <class L>
+    [[gnu::always_inline]] static Parts<Element, 3> across(const float* x, const float* y, L lanes) {
+        return split(lanes.load(x), y ? lanes.load(y) : Vec<float>{});
+    }
+
+private:
+    [[gnu::always_inline]] static Parts<Element, 3> split(Vec<float> x, Vec<float> y) {
+        Parts<Element, 3> parts;
+        split_into_bfloat16_pairs(x, y, parts.of);
+        return parts;
+    }
 };
 
 using Bfloat16 = SquarePairs;
@@ -107,10 +156,18 @@ struct SumOf<Bfloat16Pair> {
 template <class E>
 using Sum = typename SumOf<E>::Type;
 
+// Of one part of a packed column.
 template <class F>
 [[gnu::always_inline]] inline Index elements(Index k) {
     constexpr Index kUnit = F::unit * F::steps;
     return (k + kUnit - 1) / kUnit * F::unit;
+}
+
+// The parts of some elements, `apart` elements from one to the next.
+template <class E, int parts>
+[[gnu::always_inline]] inline void store(E* p, const Parts<E, parts>& values, Index apart) {
+#pragma GCC unroll 3
+    for (int i = 0; i < parts; ++i) store(p + i * apart, values.of[i]);
 }
 
 // Calls body(k, lanes) for as many steps of k as fill a vector of elements, and for the rest; SomeLanes counts values.

@@ -8,8 +8,8 @@ namespace rnncore::RNNCORE_ISA {
 // The transposed product packs b by panels and a by tiles, a block of k at a time.
 inline constexpr Index kOuterColumns = 512;
 
-template <class E>
-inline constexpr Index kOuterScratch = kDepth<E> * kOuterColumns + kPackedTogether * kTileElements<E>;
+template <class F>
+inline constexpr Index kOuterScratch = F::parts * (kDepth<F> * kOuterColumns + kPackedTogether * kTileElements<F>);
 
 // How rows of a stand in it, and meet panels of b: here, in tiles of vectors.
 template <class F>
@@ -22,7 +22,7 @@ struct OuterTiles {
 
     // c [m, n] += a b
     static void multiply(const E* a, const E* panels, Index depth, Index m, Index n, T* c, Index ldc) {
-        for (Index row = 0; row < m; row += kTileRows, a += kTileElements<E>) {
+        for (Index row = 0; row < m; row += kTileRows, a += kTileElements<F>) {
             const Index tile_rows = m - row < kTileRows ? m - row : kTileRows;
             for (Index column = 0; column < n; column += kPanel<E>) {
                 const Index columns = n - column < kPanel<E> ? n - column : kPanel<E>;
@@ -37,10 +37,10 @@ struct OuterTiles {
 template <class F, class Tiles = OuterTiles<F>>
 void outer_product(const OuterProduct<typename F::Value>& p) {
     using E = typename F::Element;
-    constexpr Index kSteps = kDepth<E> * F::steps;
+    constexpr Index kSteps = kDepth<F> * F::steps;
     const Tiles tiles{};
     E* const panels = reinterpret_cast<E*>(p.scratch);
-    E* const packed = panels + kDepth<E> * kOuterColumns;
+    E* const packed = panels + F::parts * kDepth<F> * kOuterColumns;
     for (Index first = 0; first < p.n; first += kOuterColumns) {
         const Index width = p.n - first < kOuterColumns ? p.n - first : kOuterColumns;
         for (Index k0 = 0; k0 < p.k; k0 += kSteps) {

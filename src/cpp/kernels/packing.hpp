@@ -12,10 +12,10 @@ inline constexpr int kTileRows = kRegisters == 32 ? 12 : 6;
 inline constexpr int kPanelVectors = 2;
 template <class E>
 inline constexpr int kPanel = kPanelVectors * kLanes<E>;
-// Elements of k. A panel of this depth is 32 KB with 64-byte vectors: it stays in the L1 cache while the tiles of the
-// transposed product pass over it.
-template <class E>
-inline constexpr Index kDepth = 1024 / static_cast<Index>(sizeof(E));
+// Elements of k. A panel of this depth is 32 KB with 64-byte vectors (48 KB in three parts): it stays in the L1 cache while
+// the tiles of the transposed product pass over it.
+template <class F>
+inline constexpr Index kDepth = (F::parts > 1 ? 512 : 1024) / static_cast<Index>(sizeof(typename F::Element));
 
 template <class E>
 [[gnu::always_inline]] inline Index panel_vectors(Index columns) {
@@ -41,30 +41,46 @@ template <class E>
     }
 }
 
-// Columns [0, used) of k rows, row(i) being the i-th: one element of every column, then the next of every column, each
-// time padded with zeros to `width` columns. Stores whole vectors: the last one may reach past the end.
+// One element each of the columns [0, used) of two rows (one, where an element holds one step; null: zeros), padded with
+// zeros to `width` columns. Stores whole vectors: the last one may reach past the end.
+template <class F>
+[[gnu::always_inline]] inline void pack_element(const typename F::Value* first, const typename F::Value* second,
+                                                Index used, Index width, typename F::Element* packed, Index apart) {
+    using E = typename F::Element;
+    for (Index j = 0; j < width; j += kLanes<E>) {
+        const auto* const next = second ? second + j : nullptr;
+        const Index rest = first ? used - j : 0;
+        store(packed + j,
+              rest >= kLanes<E> ? F::across(first + j, next, AllLanes{})
+              : rest > 0        ? F::across(first + j, next, SomeLanes{static_cast<int>(rest)})
+                                : Parts<E, F::parts>{},
+              apart);
+    }
+}
+
+// Calls run(first, second) for each element of a column of k rows, row(i) being the i-th; null where there is none.
+template <class F, class Row, class Run>
+[[gnu::always_inline]] inline void for_rows_of_elements(const Row& row, Index k, const Run& run) {
+    using T = typename F::Value;
+    const auto row_or_null = [&](Index i) -> const T* { return i < k ? row(i) : nullptr; };
+    if constexpr (F::steps == 1) {
+        for (Index i = 0; i < k; ++i) run(row(i), static_cast<const T*>(nullptr));
+    } else {
+        const Index count = elements<F>(k);
+        for (Index i = 0; i < count; ++i) run(row_or_null(F::step(i, 0)), row_or_null(F::step(i, 1)));
+    }
+}
+
+// Columns [0, used) of k rows, row(i) being the i-th: one element of every column, then the next of every column.
 template <class F, class Row>
 [[gnu::always_inline]] inline void pack_across(const Row& row, Index k, Index used, Index width,
                                                typename F::Element* packed) {
     using T = typename F::Value;
-    using E = typename F::Element;
-    for (Index i = 0; i < k; i += F::steps, packed += width) {
-        const T* const first = row(i);
-        const T* const second = F::steps > 1 && i + 1 < k ? row(i + 1) : nullptr;
-        for (Index j = 0; j < width; j += kLanes<E>) {
-            const T* const next = second ? second + j : nullptr;
-            const Index rest = used - j;
-            store(packed + j, rest >= kLanes<E> ? F::across(first + j, next, AllLanes{})
-                              : rest > 0        ? F::across(first + j, next, SomeLanes{static_cast<int>(rest)})
-                                                : Vec<E>{});
-        }
-    }
-}
-
-// Zeros after `k` packed rows of `width` elements, up to the format's unit.
-template <class F>
-[[gnu::always_inline]] inline void pad(Index k, Index width, typename F::Element* packed) {
-    for (Index i = (k + F::steps - 1) / F::steps * width; i < elements<F>(k) * width; ++i) packed[i] = 0;
+    const Index apart = elements<F>(k) * width;
+    for_rows_of_elements<F>(row, k, [&](const T* first, const T* second) {
+        pack_element<F>(first, second, used, width, packed, apart);
+        packed += width;
+    });
 }
 
 // The columns of a panel, each contiguous in b, in squares of as many elements of k as a vector has lanes.
@@ -77,15 +93,19 @@ template <class F>
         const Index i0 = k / F::steps;
         for (Index column = 0; column < width; column += kLanes<E>) {
             const auto* from = p.source + (first + column) * p.stride_n + k;
-            E* const to = panel + i0 * width + column;
-            Vec<E> square[kLanes<E>];
+            Vec<E> squares[F::parts][kLanes<E>];
 #pragma GCC unroll 16
-            for (int j = 0; j < kLanes<E>; ++j)
-                square[j] = column + j < used ? F::along(from + j * p.stride_n, lanes) : Vec<E>{};
-            transpose<E>(square);
+            for (int j = 0; j < kLanes<E>; ++j) {
+                const auto values = column + j < used ? F::along(from + j * p.stride_n, lanes) : Parts<E, F::parts>{};
+                for (int part = 0; part < F::parts; ++part) squares[part][j] = values.of[part];
+            }
+            for (int part = 0; part < F::parts; ++part) {
+                E* const to = panel + (part * depth + i0) * width + column;
+                transpose<E>(squares[part]);
 #pragma GCC unroll 16
-            for (int i = 0; i < kLanes<E>; ++i) {
-                if (i0 + i < depth) store(to + i * width, square[i]);
+                for (int i = 0; i < kLanes<E>; ++i) {
+                    if (i0 + i < depth) store(to + i * width, squares[part][i]);
+                }
             }
         }
     });
@@ -97,14 +117,11 @@ void pack(const Packing<typename F::Value>& p) {
     for (Index first = 0; first < p.n; first += kPanel<E>) {
         const Index used = p.n - first < kPanel<E> ? p.n - first : kPanel<E>;
         const Index width = panel_vectors<E>(used) * kLanes<E>;
-        E* const panel = reinterpret_cast<E*>(p.packed) + first * elements<F>(p.k);
-        const auto row = [&](Index k) { return p.source + k * p.stride_k + first; };
-        if (p.stride_n != 1) {
+        E* const panel = reinterpret_cast<E*>(p.packed) + first * F::parts * elements<F>(p.k);
+        if (p.stride_n != 1)
             pack_contiguous_columns<F>(p, first, used, width, panel);
-            continue;
-        }
-        pack_across<F>(row, p.k, used, width, panel);
-        pad<F>(p.k, width, panel);
+        else
+            pack_across<F>([&](Index k) { return p.source + k * p.stride_k + first; }, p.k, used, width, panel);
     }
 }
 
@@ -120,19 +137,24 @@ inline constexpr int kPackedTogether = 48 / kTileRows;
 
 // Columns [0, kPackedTogether * width) of k rows, each in pieces of `width` columns that go to places `distance` elements
 // apart, so that whole lines of the cache are read. All numbers but k are known when this is compiled: loads and stores
-// are all there is to a row. As many columns from later(i) are fetched meanwhile: where rows stand the processor can't
-// foresee.
+// are all there is to a row. As many columns of the rows of element i, from later(i, first or second) on, are fetched
+// meanwhile: where rows stand the processor can't foresee.
 template <class F, int width, class Row, class Later>
 [[gnu::always_inline]] inline void pack_pieces(const Row& row, const Later& later, Index k, Index distance,
                                                typename F::Element* packed) {
-    for (Index i = 0; i < k; i += F::steps, packed += width) {
-        const Index steps = k - i < F::steps ? k - i : F::steps;
-        for (Index j = 0; j < steps; ++j) fetch(later(i + j), kPackedTogether * width);
+    using T = typename F::Value;
+    const Index apart = elements<F>(k) * width;
+    Index i = 0;
+    for_rows_of_elements<F>(row, k, [&](const T* first, const T* second) {
+        for (int j = 0; j < F::steps; ++j) fetch(later(i, j), kPackedTogether * width);
+        ++i;
 #pragma GCC unroll 8
-        for (int piece = 0; piece < kPackedTogether; ++piece)
-            pack_across<F>([&](Index j) { return row(i + j) + piece * width; }, steps, width, width,
-                           packed + piece * distance);
-    }
+        for (int piece = 0; piece < kPackedTogether; ++piece) {
+            const auto piece_of = [&](const T* whole) { return whole ? whole + piece * width : nullptr; };
+            pack_element<F>(piece_of(first), piece_of(second), width, width, packed + piece * distance, apart);
+        }
+        packed += width;
+    });
 }
 
 // Columns [first, first + n) of rows that stand anywhere, in panels.
@@ -140,34 +162,35 @@ template <class F>
 void pack_rows(const typename F::Value* const* rows, Index first, Index k, Index n, typename F::Element* packed) {
     using E = typename F::Element;
     constexpr Index kTogether = kPackedTogether * kPanel<E>;
-    constexpr Index kAhead = 6;
-    const Index depth = elements<F>(k);
+    constexpr Index kAhead = 6 / F::steps;
+    const Index depth = F::parts * elements<F>(k);
     Index column = 0;
     const auto row = [&](Index i) { return rows[i] + first + column; };
-    const auto later = [&](Index i) { return row(i + kAhead < k ? i + kAhead : k - 1); };
+    const auto later = [&](Index i, int j) {
+        const Index step = F::step(i + kAhead, j);
+        return row(step < k ? step : k - 1);
+    };
     for (; column + kTogether <= n; column += kTogether)
         pack_pieces<F, kPanel<E>>(row, later, k, kPanel<E> * depth, packed + column * depth);
     for (; column < n; column += kPanel<E>) {
         const Index used = n - column < kPanel<E> ? n - column : kPanel<E>;
         pack_across<F>(row, k, used, panel_vectors<E>(used) * kLanes<E>, packed + column * depth);
     }
-    for (column = 0; column < n; column += kPanel<E>)
-        pad<F>(k, panel_vectors<E>(n - column) * kLanes<E>, packed + column * depth);
 }
 
 // Elements of a packed tile, with the vector by which packing may overshoot it.
-template <class E>
-inline constexpr Index kTileElements = kDepth<E> * kTileRows + kLanes<E>;
+template <class F>
+inline constexpr Index kTileElements = kDepth<F> * kTileRows + kLanes<typename F::Element>;
 
 // Columns [0, m) of k rows of a, at most kPackedTogether tiles of them; a tile every kTileElements.
 template <class F>
 void pack_tiles(const typename F::Value* a, Index lda, Index k, Index m, typename F::Element* packed) {
-    constexpr Index kDistance = kTileElements<typename F::Element>;
+    constexpr Index kDistance = kTileElements<F>;
     constexpr Index kTilesWidth = kPackedTogether * kTileRows;
     Index first = 0;
     const auto row = [&](Index i) { return a + i * lda + first; };
     if (m == kTilesWidth) {
-        const auto packed_next = [&](Index i) { return row(i) + kTilesWidth; };
+        const auto packed_next = [&](Index i, int j) { return row(F::step(i, j)) + kTilesWidth; };
         return pack_pieces<F, kTileRows>(row, packed_next, k, kDistance, packed);
     }
     for (; first < m; first += kTileRows, packed += kDistance) {

@@ -1,6 +1,10 @@
 // Products of bfloat16 numbers in the matrix registers of AMX. A register holds 16 rows of 64 bytes, here called a square:
 // 16 x 16 sums, 16 rows of a by 16 pairs of k, or 16 pairs of k by 16 columns of b. A pass of k over a block of 2 x 2
-// squares of c loads four squares for four products, each a sum over 32 steps of k.
+// squares of c loads four squares for four products, each a sum over 32 steps of k. Squares of a and c may be lower: a
+// product takes as long as they have rows.
+//
+// Values in three parts are multiplied part by part, but for the products that are too small to count: with a = a0 + a1 + a2
+// and each part at most 2^-8 of the one before, a b = a0 b0 + (a0 b1 + a1 b0) + (a0 b2 + a1 b1 + a2 b0) to some 2^-25.
 #pragma once
 
 #if defined(RNNCORE_AMX)
@@ -10,16 +14,17 @@
 
 namespace rnncore::RNNCORE_ISA {
 
-// The registers are set up, each as a whole square, and given back at the end: a thread that has none of them in use is
-// cheaper to switch from.
+// The registers are set up, 0 to 3 for sums and 4 and 5 for rows of a with so many rows, 6 and 7 for b, and given back at
+// the end: a thread that has none of them in use is cheaper to switch from.
 class SquareRegisters {
 public:
-    SquareRegisters() {
-        struct {
+    explicit SquareRegisters(Index height) {
+        const auto h = static_cast<std::uint8_t>(height);
+        const struct {
             std::uint8_t palette = 1, start_row = 0, reserved[14] = {};
             std::uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
-            std::uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
-        } setup;
+            std::uint8_t rows[16];
+        } setup = {.rows = {h, h, h, h, h, h, kSquare, kSquare}};
         asm volatile("ldtilecfg %0" ::"m"(setup));
     }
     ~SquareRegisters() { asm volatile("tilerelease" ::: "memory"); }
@@ -46,48 +51,73 @@ template <int sum, int a, int b>
 // The squares of an operand; distances in bytes.
 struct Squares {
     const char* first;
-    Index row;   // from one row of a square to the next
-    Index next;  // to the square beside it
-    Index step;  // to the square that follows along k
+    Index row;    // from one row of a square to the next
+    Index next;   // to the square beside it
+    Index step;   // to the square that follows along k
+    Index apart;  // to the same of the next part
 
-    const char* at(Index i) const { return first + i * step; }
+    const char* at(Index i, int part) const { return first + i * step + part * apart; }
 };
 
-// c and what its sums start from: [rows, columns] of a block of M x N squares, the last ones of which may be used in part.
+// c and what its sums start from: [rows, columns] of a block of M x N squares of a height, the last ones of which may be
+// used in part.
 struct SquareSums {
     const float* start;
     Index ld_start;
     float* c;
     Index ldc;
     Index rows, columns;
+    Index height;
+};
+
+// The products that make one of values, as parts of a and of b, in an order in which one of the two stays loaded and the
+// largest comes last.
+template <int parts>
+struct PartProducts;
+template <>
+struct PartProducts<1> {
+    static constexpr int count = 1;
+    static constexpr int a[] = {0}, b[] = {0};
+};
+template <>
+struct PartProducts<3> {
+    static constexpr int count = 6;
+    static constexpr int a[] = {2, 1, 1, 0, 0, 0}, b[] = {0, 0, 1, 1, 2, 0};
 };
 
 // The addresses are computed anew at every step: with pointers that move along, weight gradients took longer. Measured.
-template <int M, int N>
+template <int M, int N, int parts>
 [[gnu::always_inline]] inline void multiply_whole_block(const Squares& a, const Squares& b, Index steps,
                                                         const SquareSums& s) {
+    using Products = PartProducts<parts>;
     constexpr Index kBytes = sizeof(float);
     const Index ld_start = s.ld_start * kBytes, ldc = s.ldc * kBytes;
-    const float* const start = s.start + kSquare * s.ld_start;
+    const float* const start = s.start + s.height * s.ld_start;
     load_square<0>(s.start, ld_start);
     if constexpr (N > 1) load_square<1>(s.start + kSquare, ld_start);
     if constexpr (M > 1) load_square<2>(start, ld_start);
     if constexpr (M > 1 && N > 1) load_square<3>(start + kSquare, ld_start);
     for (Index i = 0; i < steps; ++i) {
-        load_square<4>(a.at(i), a.row);
-        load_square<6>(b.at(i), b.row);
-        multiply_add_squares<0, 4, 6>();
-        if constexpr (M > 1) {
-            load_square<5>(a.at(i) + a.next, a.row);
-            multiply_add_squares<2, 5, 6>();
+#pragma GCC unroll 6
+        for (int p = 0; p < Products::count; ++p) {
+            const bool loads_a = p == 0 || Products::a[p] != Products::a[p - 1];
+            const bool loads_b = p == 0 || Products::b[p] != Products::b[p - 1];
+            const char *const rows = a.at(i, Products::a[p]), *const columns = b.at(i, Products::b[p]);
+            if (loads_a) load_square<4>(rows, a.row);
+            if (loads_b) load_square<6>(columns, b.row);
+            multiply_add_squares<0, 4, 6>();
+            if constexpr (M > 1) {
+                if (loads_a) load_square<5>(rows + a.next, a.row);
+                multiply_add_squares<2, 5, 6>();
+            }
+            if constexpr (N > 1) {
+                if (loads_b) load_square<7>(columns + b.next, b.row);
+                multiply_add_squares<1, 4, 7>();
+            }
+            if constexpr (M > 1 && N > 1) multiply_add_squares<3, 5, 7>();
         }
-        if constexpr (N > 1) {
-            load_square<7>(b.at(i) + b.next, b.row);
-            multiply_add_squares<1, 4, 7>();
-        }
-        if constexpr (M > 1 && N > 1) multiply_add_squares<3, 5, 7>();
     }
-    float* const c = s.c + kSquare * s.ldc;
+    float* const c = s.c + s.height * s.ldc;
     store_square<0>(s.c, ldc);
     if constexpr (N > 1) store_square<1>(s.c + kSquare, ldc);
     if constexpr (M > 1) store_square<2>(c, ldc);
@@ -95,9 +125,9 @@ template <int M, int N>
 }
 
 // A block that is used in part is computed beside and copied.
-template <int M, int N>
+template <int M, int N, int parts>
 [[gnu::noinline]] void multiply_block(const Squares& a, const Squares& b, Index steps, const SquareSums& s) {
-    if (s.rows == M * kSquare && s.columns == N * kSquare) return multiply_whole_block<M, N>(a, b, steps, s);
+    if (s.rows == M * s.height && s.columns == N * kSquare) return multiply_whole_block<M, N, parts>(a, b, steps, s);
     constexpr Index kWidth = N * kSquare;
     alignas(kVectorBytes) float sums[M * kSquare * kWidth];
     for (Index row = 0; row < s.rows; ++row) {
@@ -105,7 +135,7 @@ template <int M, int N>
             lanes.store(sums + row * kWidth + j, lanes.load(s.start + row * s.ld_start + j));
         });
     }
-    multiply_whole_block<M, N>(a, b, steps, {sums, kWidth, sums, kWidth, s.rows, s.columns});
+    multiply_whole_block<M, N, parts>(a, b, steps, {sums, kWidth, sums, kWidth, s.rows, s.columns, s.height});
     for (Index row = 0; row < s.rows; ++row) {
         for_lanes<float>(s.columns, [&](Index j, auto lanes) {
             lanes.store(s.c + row * s.ldc + j, lanes.load(sums + row * kWidth + j));
@@ -115,48 +145,62 @@ template <int M, int N>
 
 inline constexpr int kBlockSide = 2 * kSquare;
 
+template <int parts>
 [[gnu::always_inline]] inline void multiply_block(const Squares& a, const Squares& b, Index steps,
                                                   const SquareSums& s) {
-    const auto run = s.rows > kSquare ? (s.columns > kSquare ? multiply_block<2, 2> : multiply_block<2, 1>)
-                                      : (s.columns > kSquare ? multiply_block<1, 2> : multiply_block<1, 1>);
+    const bool two_columns = s.columns > kSquare;
+    const auto run = s.rows > s.height ? (two_columns ? multiply_block<2, 2, parts> : multiply_block<2, 1, parts>)
+                                       : (two_columns ? multiply_block<1, 2, parts> : multiply_block<1, 1, parts>);
     run(a, b, steps, s);
 }
 
-// A panel of b, from its element `first` of k on.
-[[gnu::always_inline]] inline Squares squares_of_panel(const Bfloat16Pair* panel, Index first, Index columns) {
+// The squares in which some rows stand, one or an even number, and their height. They are as equal as can be.
+[[gnu::always_inline]] inline Index squares_for(Index rows) {
+    return rows <= kSquare ? 1 : (rows + kBlockSide - 1) / kBlockSide * 2;
+}
+[[gnu::always_inline]] inline Index square_height(Index rows) {
+    const Index squares = squares_for(rows);
+    return (rows + squares - 1) / squares;
+}
+
+// A panel of b of a depth, from its element `first` of k on.
+[[gnu::always_inline]] inline Squares squares_of_panel(const Bfloat16Pair* panel, Index depth, Index first,
+                                                       Index columns) {
     constexpr Index kBytes = sizeof(Bfloat16Pair);
     const Index width = panel_vectors<Bfloat16Pair>(columns) * kSquare;
     return {reinterpret_cast<const char*>(panel + first * width), width * kBytes, kSquare * kBytes,
-            kSquare * width * kBytes};
+            kSquare * width * kBytes, depth * width * kBytes};
 }
 
-// The squares of rows of a, which follow each other along k.
+// The squares of rows of a, which follow each other along k, part after part.
+template <int parts>
 [[gnu::always_inline]] inline Squares squares_of_rows(const Bfloat16Pair* rows, Index depth) {
-    constexpr Index kBytes = sizeof(Bfloat16Pair);
-    return {reinterpret_cast<const char*>(rows), kSquare * kBytes, kSquare * depth * kBytes,
-            kSquare * kSquare * kBytes};
+    constexpr Index kRow = kSquare * sizeof(Bfloat16Pair);
+    return {reinterpret_cast<const char*>(rows), kRow, parts * depth * kRow, kSquare * kRow, depth * kRow};
 }
 
-// As multiply_panels, with the rows of a in squares. Where so many rows pass over a panel that the processor does not
-// foresee which lines of c come next, they are fetched.
-inline void multiply_squares(const Product<float, Bfloat16Pair>& p, const Steps& steps, bool fetches) {
+// As multiply_panels, with the rows of a in squares of a height. Where so many rows pass over a panel that the processor
+// does not foresee which lines of c come next, they are fetched.
+template <int parts>
+void multiply_squares(const Product<float, Bfloat16Pair>& p, const Steps& steps, Index height, bool fetches) {
     static_assert(kBlockSide == kPanel<Bfloat16Pair>);
-    const SquareRegisters registers;
+    const SquareRegisters registers(height);
     const Init init = steps.first == 0 ? p.init : Init::keep;
     for (Index first = 0; first < p.n; first += kBlockSide) {
         const Index columns = p.n - first < kBlockSide ? p.n - first : kBlockSide;
-        const Squares b = squares_of_panel(p.packed + first * p.k, steps.first, columns);
+        const Squares b = squares_of_panel(p.packed + first * parts * p.k, p.k, steps.first, columns);
         for (Index i = 0; i < p.block_count; ++i) {
             const RowBlock<float, Bfloat16Pair>& block = p.blocks[i];
-            for (Index row = 0; row < block.rows; row += kBlockSide) {
+            const Bfloat16Pair* a = block.a;
+            for (Index row = 0; row < block.rows; row += 2 * height, a += kBlockSide * parts * p.lda) {
                 float* const c = block.c + row * p.ldc + first;
-                const Index rows = block.rows - row < kBlockSide ? block.rows - row : kBlockSide;
+                const Index rows = block.rows - row < 2 * height ? block.rows - row : 2 * height;
                 for (Index r = 0; fetches && r < rows; ++r) fetch_tile<float, 1, 2>(c + r * p.ldc + kBlockSide, 0);
-                multiply_block(squares_of_rows(block.a + row * p.lda, p.lda), b, steps.count / kSquare,
-                               {init == Init::keep   ? c
-                                : init == Init::bias ? p.bias + first
-                                                     : kZeros<float>,
-                                init == Init::keep ? p.ldc : 0, c, p.ldc, rows, columns});
+                multiply_block<parts>(squares_of_rows<parts>(a, p.lda), b, steps.count / kSquare,
+                                      {init == Init::keep   ? c
+                                       : init == Init::bias ? p.bias + first
+                                                            : kZeros<float>,
+                                       init == Init::keep ? p.ldc : 0, c, p.ldc, rows, columns, height});
             }
         }
     }
@@ -168,24 +212,29 @@ class OuterSquares {
 public:
     using E = typename F::Element;
     static constexpr Index rows = kBlockSide;
-    static_assert(rows * kDepth<E> <= kPackedTogether * kTileElements<E>,
+    static_assert(rows * kDepth<F> <= kPackedTogether * kTileElements<F>,
                   "there is room in the scratch of outer_product");
 
     static void pack(const float* a, Index lda, Index k, Index m, E* packed) {
         const Index depth = elements<F>(k);
         for_lanes<float>(m, [&](Index column, auto lanes) {
-            E* const squares = packed + column * depth;
+            const auto row = [&](Index step) { return step < k ? a + step * lda + column : nullptr; };
+            E* const to = packed + column * F::parts * depth;
             for (Index i = 0; i < depth; i += kSquare) {
-                Vec<E> square[kSquare];
+                Vec<E> squares[F::parts][kSquare];
 #pragma GCC unroll 16
                 for (int j = 0; j < kSquare; ++j) {
-                    const Index step = (i + j) * F::steps;
-                    const float* const row = a + step * lda + column;
-                    square[j] = step < k ? F::across(row, step + 1 < k ? row + lda : nullptr, lanes) : Vec<E>{};
+                    const float* const first = row(F::step(i + j, 0));
+                    const auto values =
+                        first ? F::across(first, row(F::step(i + j, 1)), lanes) : Parts<E, F::parts>{};
+                    for (int part = 0; part < F::parts; ++part) squares[part][j] = values.of[part];
                 }
-                transpose<E>(square);
+                for (int part = 0; part < F::parts; ++part) {
+                    transpose<E>(squares[part]);
 #pragma GCC unroll 16
-                for (int j = 0; j < kSquare; ++j) store(squares + (i + j) * kSquare, square[j]);
+                    for (int j = 0; j < kSquare; ++j)
+                        store(to + (part * depth + i + j) * kSquare, squares[part][j]);
+                }
             }
         });
     }
@@ -193,13 +242,14 @@ public:
     static void multiply(const E* a, const E* panels, Index depth, Index m, Index n, float* c, Index ldc) {
         for (Index column = 0; column < n; column += kBlockSide) {
             const Index columns = n - column < kBlockSide ? n - column : kBlockSide;
-            multiply_block(squares_of_rows(a, depth), squares_of_panel(panels + column * depth, 0, columns),
-                           depth / kSquare, {c + column, ldc, c + column, ldc, m, columns});
+            const E* const panel = panels + column * F::parts * depth;
+            multiply_block<F::parts>(squares_of_rows<F::parts>(a, depth), squares_of_panel(panel, depth, 0, columns),
+                                     depth / kSquare, {c + column, ldc, c + column, ldc, m, columns, kSquare});
         }
     }
 
 private:
-    SquareRegisters registers_;
+    SquareRegisters registers_{kSquare};
 };
 
 }  // namespace rnncore::RNNCORE_ISA

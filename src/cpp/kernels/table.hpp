@@ -27,8 +27,8 @@ struct RowBlock {
 };
 
 // b[k, n] = source[k * stride_k + n * stride_n], one of the strides being 1 -> panels of `tile_columns` columns:
-// packed[panel][k][column]. The last panel is padded with zeros up to a multiple of the lanes. With a `k_step` above 1 so
-// many steps of k share an element. A panel has packed_depth elements for each of its columns.
+// packed[panel][k][column]. The last panel is padded with zeros up to a multiple of the lanes. A panel has packed_depth
+// elements for each of its columns.
 template <class T>
 struct Packing {
     const T* source;
@@ -191,8 +191,8 @@ template <class T>
 struct Kernels {
     int lanes;
     int tile_rows, tile_columns;
-    int k_step;           // of a packed matrix: steps of k in one element
-    int k_unit;           // elements to a multiple of which zeros pad a column of it
+    int k_steps;          // to a multiple of which zeros pad a column of a packed matrix
+    int k_elements;       // that hold so many steps
     Index outer_scratch;  // elements
 
     void (*pack)(const Packing<T>&);
@@ -243,25 +243,29 @@ struct KernelTable {
     const char* name;
     Kernels<float> f32;
     Kernels<double> f64;
-    Kernels<float> bf16;  // f32 with the operands of pack, product and outer_product rounded
+    Kernels<float> bf16;      // f32 with the operands of pack, product and outer_product rounded
+    Kernels<float> f32_tall;  // f32 with the fastest of those three where the steps of a pass have kTallRows or more
 };
 
+// Measured: with fewer in a thread's share, what is fastest for many rows may not be.
+inline constexpr Index kTallRows = 16;
+
+// The kernels for a pass whose steps have so many rows, all threads' together: the bits of a result depend on the choice.
 template <class T>
-const Kernels<T>& kernels_of(const KernelTable& table, Compute compute);
+const Kernels<T>& kernels_of(const KernelTable& table, Compute compute, Index rows);
 template <>
-inline const Kernels<float>& kernels_of(const KernelTable& table, Compute compute) {
-    return compute == Compute::bfloat16 ? table.bf16 : table.f32;
+inline const Kernels<float>& kernels_of(const KernelTable& table, Compute compute, Index rows) {
+    return compute == Compute::bfloat16 ? table.bf16 : rows < kTallRows ? table.f32 : table.f32_tall;
 }
 template <>
-inline const Kernels<double>& kernels_of(const KernelTable& table, Compute) {
+inline const Kernels<double>& kernels_of(const KernelTable& table, Compute, Index) {
     return table.f64;
 }
 
 // Elements that a packed matrix holds for each of its columns.
 template <class T>
 Index packed_depth(const Kernels<T>& kernels, Index k) {
-    const Index unit = Index{kernels.k_unit} * kernels.k_step;
-    return (k + unit - 1) / unit * kernels.k_unit;
+    return (k + kernels.k_steps - 1) / kernels.k_steps * kernels.k_elements;
 }
 
 }  // namespace rnncore

@@ -14,8 +14,8 @@ constexpr Kernels<T> kernels = {
     .lanes = 1,
     .tile_rows = 1,
     .tile_columns = 1,
-    .k_step = 1,
-    .k_unit = 1,
+    .k_steps = 1,
+    .k_elements = 1,
     .outer_scratch = 0,
     .pack = pack<T, whole<T>>,
     .product = product<T, whole<T>>,
@@ -59,6 +59,10 @@ constexpr Kernels<float> with_operands_in_bfloat16(Kernels<float> kernels) {
     return kernels;
 }
 
-const KernelTable table = {"reference", kernels<float>, kernels<double>, with_operands_in_bfloat16(kernels<float>)};
+const KernelTable table = {.name = "reference",
+                           .f32 = kernels<float>,
+                           .f64 = kernels<double>,
+                           .bf16 = with_operands_in_bfloat16(kernels<float>),
+                           .f32_tall = kernels<float>};
 
 }  // namespace rnncore::reference

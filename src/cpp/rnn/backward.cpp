@@ -25,7 +25,7 @@ public:
     Backward(const Tape<T>& tape, const T* params, const BackwardInput<T>& in, const BackwardOutput<T>& out)
         : tape_(tape),
           net_(tape.network),
-          kernels_(kernels<T>(net_.compute())),
+          kernels_(kernels<T>(net_.compute(), tape.sequence.batch())),
           seq_(tape.sequence),
           params_(params),
           in_(in),

@@ -24,7 +24,7 @@ public:
     Forward(Tape<T>& tape, const T* params, const std::vector<T*>& final_state)
         : tape_(tape),
           net_(tape.network),
-          kernels_(kernels<T>(net_.compute())),
+          kernels_(kernels<T>(net_.compute(), tape.sequence.batch())),
           seq_(tape.sequence),
           params_(params),
           final_state_(final_state),

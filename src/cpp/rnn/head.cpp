@@ -5,7 +5,8 @@
 namespace rnncore {
 
 template <class T>
-CrossEntropyHead<T>::CrossEntropyHead(const Head<T>& head) : head_(head), kernels_(kernels<T>(head.compute)) {}
+CrossEntropyHead<T>::CrossEntropyHead(const Head<T>& head)
+    : head_(head), kernels_(kernels<T>(head.compute, head.rows)) {}
 
 template <class T>
 double CrossEntropyHead<T>::flops(Index rows) const {

@@ -16,6 +16,7 @@ struct Head {
     const T* bias;           // [V], null: none
     Targets targets;         // [N], as the tape's packed rows
     double* losses;          // [N]
+    Index rows;              // N
     LinearCrossEntropyGradients<T> gradients;
     double dropout;      // of y, probability
     std::uint64_t seed;  // of its mask

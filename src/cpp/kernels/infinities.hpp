@@ -1,0 +1,76 @@
+// Values that are no sum of three bfloat16 numbers, being infinite or so large that the first of the three would be: left out
+// of a product in parts, and added to it afterwards by themselves, so that an infinite operand gives what it gives in any
+// product of floats. A NaN needs none of this: its parts make every sum NaN.
+#pragma once
+
+#include "kernels/operands.hpp"
+#include "kernels/packing.hpp"
+
+namespace rnncore::RNNCORE_ISA {
+
+// The bits of the least magnitude that is rounded to infinity, and those of infinity.
+inline constexpr int kLeastOverflow = 0x7F7F8000, kInfinity = 0x7F800000;
+
+[[gnu::always_inline]] inline bool overflows(float x) {
+    const int magnitude = __builtin_bit_cast(int, x) & 0x7FFFFFFF;
+    return magnitude >= kLeastOverflow && magnitude <= kInfinity;
+}
+
+// Whether one of n values overflows. Where a NaN hides another value, no matter: the sums are NaN.
+[[gnu::always_inline]] inline bool has_overflows(const float* x, Index n) {
+    Vec<int> largest{};
+    for_lanes<float>(n, [&](Index i, auto lanes) {
+        const Vec<int> magnitude = reinterpret_cast<Vec<int>>(lanes.load(x + i)) & 0x7FFFFFFF;
+        largest = magnitude > largest ? magnitude : largest;
+    });
+    const Vec<int> found = (largest >= kLeastOverflow) & (largest <= kInfinity);
+    int any = 0;
+    for (int i = 0; i < kLanes<int>; ++i) any |= found[i];
+    return any != 0;
+}
+
+// Where step k of a column stands: the element of each part, and which half of it.
+template <class F>
+struct Place {
+    explicit Place(Index k) : element(k / (2 * F::unit) * F::unit + k % F::unit), half(k / F::unit % 2) {}
+    Index element;
+    Index half;
+};
+
+// The values of a row of a that overflow become zeros in its squares.
+template <class F>
+[[gnu::noinline]] void clear_overflows(const float* row, Index k, Index depth, typename F::Element* squares) {
+    for (Index i = 0; i < k; ++i) {
+        if (!overflows(row[i])) continue;
+        const Place<F> at(i);
+        const Index column = at.element % F::unit;
+        for (Index part = 0; part < F::parts; ++part)
+            squares[(part * depth + at.element - column) * F::unit + column] &= at.half ? 0xFFFF : ~0xFFFF;
+    }
+}
+
+// c[r, :] += a[r, k] b[k, :] for the values of some rows that overflow, among the steps [k0, k0 + k).
+template <class F>
+[[gnu::noinline]] void add_overflows(const Product<float>& p, const RowBlock<float>& rows, Index k0, Index k) {
+    using E = typename F::Element;
+    const Index depth = elements<F>(p.k);
+    for (Index r = 0; r < rows.rows; ++r) {
+        for (Index i = k0; i < k0 + k; ++i) {
+            const float a = rows.a[r * p.lda + i];
+            if (!overflows(a)) continue;
+            const Place<F> at(i);
+            for (Index column = 0; column < p.n; ++column) {
+                const Index first = column / kPanel<E> * kPanel<E>, width = panel_vectors<E>(p.n - first) * kLanes<E>;
+                const E* const panel = reinterpret_cast<const E*>(p.packed) + first * F::parts * depth;
+                float b = 0;
+                for (Index part = F::parts - 1; part >= 0; --part) {
+                    const auto pair = static_cast<unsigned>(panel[(part * depth + at.element) * width + column - first]);
+                    b += __builtin_bit_cast(float, at.half ? pair & 0xFFFF0000u : pair << 16);
+                }
+                rows.c[r * p.ldc + column] += a * b;
+            }
+        }
+    }
+}
+
+}  // namespace rnncore::RNNCORE_ISA
