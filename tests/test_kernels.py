@@ -27,8 +27,8 @@ LARGE = (
     (110, 1310, 1100),
 )
 
-# From so many rows on a set may use other products, kTallRows in kernels/table.hpp.
-TALL = 16
+# From so many rows on a set may use other products, kTallRows in rnn/kernel_choice.cpp.
+TALL = 64
 
 
 def product_limit(magnitudes: Array, terms: int, dtype: Dtype) -> Array:
@@ -93,10 +93,10 @@ def test_rows_of_a_product_do_not_depend_on_their_neighbours(isa: str, dtype: Dt
     A row has the same bits in every batch of less than TALL rows, and in every other.
     """
     rng = np.random.default_rng(2)
-    a, b = operands(rng, dtype, (167, 45), (39, 45))
-    for counts in ((1, 2, 3, 7, TALL - 1), (TALL, 20, 33, 50, 100, 167)):
+    a, b = operands(rng, dtype, (200, 45), (39, 45))
+    for counts in ((1, 2, 3, 7, TALL - 1), (TALL, 65, 80, 100, 129, 200)):
         whole = np.concatenate(
-            [_core.kernel_product(a[i : i + counts[-1]], b) for i in range(0, 167, counts[-1])]
+            [_core.kernel_product(a[i : i + counts[-1]], b) for i in range(0, 200, counts[-1])]
         )
         for first, count in itertools.product((0, 5, 66), counts):
             rows = slice(first, first + count)

@@ -8,7 +8,7 @@
 #include <type_traits>
 
 #include "bindings/arrays.hpp"
-#include "dispatch/dispatch.hpp"
+#include "rnn/kernel_choice.hpp"
 
 namespace rnncore::bindings {
 
@@ -23,7 +23,7 @@ inline Compute compute_named(const ComputeName& name, bool single) {
 
 template <class T>
 const Kernels<T>& kernels_named(const ComputeName& name, Index rows) {
-    return kernels<T>(compute_named(name, std::is_same_v<T, float>), rows);
+    return kernels_for_rows<T>(compute_named(name, std::is_same_v<T, float>), rows);
 }
 
 }  // namespace rnncore::bindings

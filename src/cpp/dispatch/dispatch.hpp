@@ -11,10 +11,9 @@ namespace rnncore {
 // The active table. Invalid where RNNCORE_ISA names a set that is unknown or that this machine lacks.
 const KernelTable& active_table();
 
-// Its kernels: for work on single values, or for a pass whose steps have so many rows, see kernels_of.
 template <class T>
-const Kernels<T>& kernels(Compute compute = Compute::full, Index rows = 1) {
-    return kernels_of<T>(active_table(), compute, rows);
+const Kernels<T>& kernels(Compute compute = Compute::full, Height height = Height::any) {
+    return kernels_of<T>(active_table(), compute, height);
 }
 
 // Sets that were compiled and that this processor runs, the fastest last. Without "reference".

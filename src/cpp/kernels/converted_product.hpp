@@ -14,12 +14,14 @@ inline constexpr Index kConvertedRows = F::unit > 1 ? 8 * F::unit : 64;
 template <class F>
 inline constexpr Index kConvertedBytes = kConvertedRows<F> << 11;
 
-// Products of squares are so fast that they would wait for b. Unless it is larger than this, and comes from beyond the L2
-// cache, they take the rows of one block at a time, which stays in the L1 cache where it is not very deep. Measured.
+// Products of squares in one part are so fast that they would wait for b. Unless it is larger than this, and comes from
+// beyond the L2 cache, they take the rows of one block at a time, which stays in the L1 cache where it is not very deep.
+// Measured.
 inline constexpr Index kNearBytes = Index{1} << 20;
 template <class F>
-[[gnu::always_inline]] inline bool is_near(const Product<typename F::Value>& p) {
-    return F::parts * elements<F>(p.k) * p.n * static_cast<Index>(sizeof(typename F::Element)) <= kNearBytes;
+[[gnu::always_inline]] inline bool takes_blocks(const Product<typename F::Value>& p) {
+    constexpr Index kBytes = sizeof(typename F::Element);
+    return F::unit > 1 && F::parts == 1 && elements<F>(p.k) * p.n * kBytes <= kNearBytes;
 }
 
 // Some rows of a product, a depth at a time in the format F; blocks whose rows follow each other or not.
@@ -29,7 +31,7 @@ class ConvertedRows {
     using E = typename F::Element;
 
 public:
-    explicit ConvertedRows(const Product<T>& p) : product_(p), near_(F::unit > 1 && is_near<F>(p)) {
+    explicit ConvertedRows(const Product<T>& p) : product_(p), near_(takes_blocks<F>(p)) {
         for (Index i = 0; i < p.block_count; ++i) rows_ += p.blocks[i].rows;
     }
 
@@ -46,7 +48,7 @@ private:
     // Rows for which there is room where so many are converted: whole squares.
     static Index room_for(Index rows) {
 #if defined(RNNCORE_AMX)
-        return squares_for(rows) * kSquare;
+        return squares_for<F::parts>(rows) * kSquare;
 #else
         return rows;
 #endif
@@ -113,7 +115,7 @@ private:
         Index most = 1;
 #if defined(RNNCORE_AMX)
         for (Index i = 0; i < count_; ++i) {
-            const Index height = square_height(pieces_[i].rows);
+            const Index height = square_height<F::parts>(pieces_[i].rows);
             if (height > most) most = height;
         }
 #endif
@@ -128,13 +130,15 @@ private:
         for (Index r = 0; r < piece.rows; ++r) {
             const T* const from = piece.a + r * product_.lda + k0;
             E* const to = rows + (r / height * F::parts * depth + r % height) * kUnit;
+            [[maybe_unused]] Vec<T> largest{};
             for_steps<F>(k, [&](Index j, auto lanes) {
-                store(to + j / F::steps * kUnit, F::along(from + j, lanes), depth * kUnit);
+                if constexpr (F::parts > 1) largest = largest_magnitude(largest, load_two(from + j, lanes));
+                store(to + place<F>(j / F::steps) * kUnit, F::along(from + j, lanes), kUnit * kUnit);
             });
             if constexpr (F::parts > 1) {
-                if (!has_overflows(from, k)) continue;
+                if (!overflows_any(largest)) continue;
                 overflows = true;
-                clear_overflows<F>(from, k, depth, to);
+                clear_overflows<F>(from, k, to);
             }
         }
         return overflows;

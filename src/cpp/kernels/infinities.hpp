@@ -3,30 +3,29 @@
 // product of floats. A NaN needs none of this: its parts make every sum NaN.
 #pragma once
 
-#include "kernels/operands.hpp"
+#if defined(RNNCORE_AMX)
+
 #include "kernels/packing.hpp"
 
 namespace rnncore::RNNCORE_ISA {
 
-// The bits of the least magnitude that is rounded to infinity, and those of infinity.
-inline constexpr int kLeastOverflow = 0x7F7F8000, kInfinity = 0x7F800000;
+// The least magnitude that is rounded to infinity.
+inline constexpr float kLeastOverflow = 0x1.FFp127F;
 
-[[gnu::always_inline]] inline bool overflows(float x) {
-    const int magnitude = __builtin_bit_cast(int, x) & 0x7FFFFFFF;
-    return magnitude >= kLeastOverflow && magnitude <= kInfinity;
+[[gnu::always_inline]] inline bool overflows(float x) { return __builtin_fabsf(x) >= kLeastOverflow; }
+
+// The larger of two magnitudes, the other one where one is NaN.
+[[gnu::always_inline]] inline Vec<float> largest_magnitude(Vec<float> x, Vec<float> y) {
+    constexpr int kLargestMagnitude = 0b1011;
+    return reinterpret_cast<Vec<float>>(_mm512_range_ps(x, y, kLargestMagnitude));
+}
+[[gnu::always_inline]] inline Vec<float> largest_magnitude(Vec<float> x, const TwoVectors& y) {
+    return largest_magnitude(largest_magnitude(x, y.first), y.second);
 }
 
-// Whether one of n values overflows. Where a NaN hides another value, no matter: the sums are NaN.
-[[gnu::always_inline]] inline bool has_overflows(const float* x, Index n) {
-    Vec<int> largest{};
-    for_lanes<float>(n, [&](Index i, auto lanes) {
-        const Vec<int> magnitude = reinterpret_cast<Vec<int>>(lanes.load(x + i)) & 0x7FFFFFFF;
-        largest = magnitude > largest ? magnitude : largest;
-    });
-    const Vec<int> found = (largest >= kLeastOverflow) & (largest <= kInfinity);
-    int any = 0;
-    for (int i = 0; i < kLanes<int>; ++i) any |= found[i];
-    return any != 0;
+// Whether one of these magnitudes overflows.
+[[gnu::always_inline]] inline bool overflows_any(Vec<float> magnitudes) {
+    return _mm512_cmp_ps_mask(magnitudes, splat(kLeastOverflow), _CMP_GE_OQ) != 0;
 }
 
 // Where step k of a column stands: the element of each part, and which half of it.
@@ -39,13 +38,13 @@ struct Place {
 
 // The values of a row of a that overflow become zeros in its squares.
 template <class F>
-[[gnu::noinline]] void clear_overflows(const float* row, Index k, Index depth, typename F::Element* squares) {
+[[gnu::noinline]] void clear_overflows(const float* row, Index k, typename F::Element* squares) {
     for (Index i = 0; i < k; ++i) {
         if (!overflows(row[i])) continue;
         const Place<F> at(i);
         const Index column = at.element % F::unit;
         for (Index part = 0; part < F::parts; ++part)
-            squares[(part * depth + at.element - column) * F::unit + column] &= at.half ? 0xFFFF : ~0xFFFF;
+            squares[(place<F>(at.element - column) + part * F::unit) * F::unit + column] &= at.half ? 0xFFFF : ~0xFFFF;
     }
 }
 
@@ -64,7 +63,8 @@ template <class F>
                 const E* const panel = reinterpret_cast<const E*>(p.packed) + first * F::parts * depth;
                 float b = 0;
                 for (Index part = F::parts - 1; part >= 0; --part) {
-                    const auto pair = static_cast<unsigned>(panel[(part * depth + at.element) * width + column - first]);
+                    const Index row = place<F>(at.element) + part * F::unit;
+                    const auto pair = static_cast<unsigned>(panel[row * width + column - first]);
                     b += __builtin_bit_cast(float, at.half ? pair & 0xFFFF0000u : pair << 16);
                 }
                 rows.c[r * p.ldc + column] += a * b;
@@ -74,3 +74,5 @@ template <class F>
 }
 
 }  // namespace rnncore::RNNCORE_ISA
+
+#endif

@@ -4,7 +4,7 @@
 //     steps             of the summed dimension k in one element
 //     step(i, j)        which step of k is the j-th of element i
 //     unit              elements to a multiple of which zeros pad a packed column
-//     parts             how many numbers make a value; those of a kind stand together
+//     parts             how many numbers make a value; those of a unit that are of a kind stand together
 //     along(p, lanes)   the next elements of a column, from the values p[0], p[1], ... of consecutive k
 //     across(x, y, l)   one element of each of some columns, from the rows x[...] and, where steps is 2, y[...]
 // and multiply_add how an element of a meets elements of b.

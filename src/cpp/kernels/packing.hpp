@@ -45,7 +45,7 @@ template <class E>
 // zeros to `width` columns. Stores whole vectors: the last one may reach past the end.
 template <class F>
 [[gnu::always_inline]] inline void pack_element(const typename F::Value* first, const typename F::Value* second,
-                                                Index used, Index width, typename F::Element* packed, Index apart) {
+                                                Index used, Index width, typename F::Element* packed) {
     using E = typename F::Element;
     for (Index j = 0; j < width; j += kLanes<E>) {
         const auto* const next = second ? second + j : nullptr;
@@ -54,20 +54,26 @@ template <class F>
               rest >= kLanes<E> ? F::across(first + j, next, AllLanes{})
               : rest > 0        ? F::across(first + j, next, SomeLanes{static_cast<int>(rest)})
                                 : Parts<E, F::parts>{},
-              apart);
+              F::unit * width);
     }
 }
 
-// Calls run(first, second) for each element of a column of k rows, row(i) being the i-th; null where there is none.
+// Where the first part of element i of a column stands, in elements.
+template <class F>
+[[gnu::always_inline]] inline Index place(Index i) {
+    return i + (F::parts - 1) * (i / F::unit * F::unit);
+}
+
+// Calls run(i, first, second) for each element of a column of k rows, row(i) being the i-th; null where there is none.
 template <class F, class Row, class Run>
 [[gnu::always_inline]] inline void for_rows_of_elements(const Row& row, Index k, const Run& run) {
     using T = typename F::Value;
     const auto row_or_null = [&](Index i) -> const T* { return i < k ? row(i) : nullptr; };
     if constexpr (F::steps == 1) {
-        for (Index i = 0; i < k; ++i) run(row(i), static_cast<const T*>(nullptr));
+        for (Index i = 0; i < k; ++i) run(i, row(i), static_cast<const T*>(nullptr));
     } else {
         const Index count = elements<F>(k);
-        for (Index i = 0; i < count; ++i) run(row_or_null(F::step(i, 0)), row_or_null(F::step(i, 1)));
+        for (Index i = 0; i < count; ++i) run(i, row_or_null(F::step(i, 0)), row_or_null(F::step(i, 1)));
     }
 }
 
@@ -76,10 +82,8 @@ template <class F, class Row>
 [[gnu::always_inline]] inline void pack_across(const Row& row, Index k, Index used, Index width,
                                                typename F::Element* packed) {
     using T = typename F::Value;
-    const Index apart = elements<F>(k) * width;
-    for_rows_of_elements<F>(row, k, [&](const T* first, const T* second) {
-        pack_element<F>(first, second, used, width, packed, apart);
-        packed += width;
+    for_rows_of_elements<F>(row, k, [&](Index i, const T* first, const T* second) {
+        pack_element<F>(first, second, used, width, packed + place<F>(i) * width);
     });
 }
 
@@ -100,7 +104,7 @@ template <class F>
                 for (int part = 0; part < F::parts; ++part) squares[part][j] = values.of[part];
             }
             for (int part = 0; part < F::parts; ++part) {
-                E* const to = panel + (part * depth + i0) * width + column;
+                E* const to = panel + (place<F>(i0) + part * F::unit) * width + column;
                 transpose<E>(squares[part]);
 #pragma GCC unroll 16
                 for (int i = 0; i < kLanes<E>; ++i) {
@@ -143,17 +147,14 @@ template <class F, int width, class Row, class Later>
 [[gnu::always_inline]] inline void pack_pieces(const Row& row, const Later& later, Index k, Index distance,
                                                typename F::Element* packed) {
     using T = typename F::Value;
-    const Index apart = elements<F>(k) * width;
-    Index i = 0;
-    for_rows_of_elements<F>(row, k, [&](const T* first, const T* second) {
+    for_rows_of_elements<F>(row, k, [&](Index i, const T* first, const T* second) {
         for (int j = 0; j < F::steps; ++j) fetch(later(i, j), kPackedTogether * width);
-        ++i;
 #pragma GCC unroll 8
         for (int piece = 0; piece < kPackedTogether; ++piece) {
             const auto piece_of = [&](const T* whole) { return whole ? whole + piece * width : nullptr; };
-            pack_element<F>(piece_of(first), piece_of(second), width, width, packed + piece * distance, apart);
+            pack_element<F>(piece_of(first), piece_of(second), width, width,
+                            packed + piece * distance + place<F>(i) * width);
         }
-        packed += width;
     });
 }
 

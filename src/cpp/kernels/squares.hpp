@@ -48,6 +48,8 @@ template <int sum, int a, int b>
     asm volatile("tdpbf16ps %%tmm%c2, %%tmm%c1, %%tmm%c0" ::"i"(sum), "i"(a), "i"(b));
 }
 
+inline constexpr Index kSquareBytes = 64;  // of a row
+
 // The squares of an operand; distances in bytes.
 struct Squares {
     const char* first;
@@ -56,7 +58,7 @@ struct Squares {
     Index step;   // to the square that follows along k
     Index apart;  // to the same of the next part
 
-    const char* at(Index i, int part) const { return first + i * step + part * apart; }
+    void advance() { first += step; }
 };
 
 // c and what its sums start from: [rows, columns] of a block of M x N squares of a height, the last ones of which may be
@@ -85,10 +87,8 @@ struct PartProducts<3> {
     static constexpr int a[] = {2, 1, 1, 0, 0, 0}, b[] = {0, 0, 1, 1, 2, 0};
 };
 
-// The addresses are computed anew at every step: with pointers that move along, weight gradients took longer. Measured.
 template <int M, int N, int parts>
-[[gnu::always_inline]] inline void multiply_whole_block(const Squares& a, const Squares& b, Index steps,
-                                                        const SquareSums& s) {
+[[gnu::always_inline]] inline void multiply_whole_block(Squares a, Squares b, Index steps, const SquareSums& s) {
     using Products = PartProducts<parts>;
     constexpr Index kBytes = sizeof(float);
     const Index ld_start = s.ld_start * kBytes, ldc = s.ldc * kBytes;
@@ -97,12 +97,13 @@ template <int M, int N, int parts>
     if constexpr (N > 1) load_square<1>(s.start + kSquare, ld_start);
     if constexpr (M > 1) load_square<2>(start, ld_start);
     if constexpr (M > 1 && N > 1) load_square<3>(start + kSquare, ld_start);
-    for (Index i = 0; i < steps; ++i) {
+    for (Index i = 0; i < steps; ++i, a.advance(), b.advance()) {
 #pragma GCC unroll 6
         for (int p = 0; p < Products::count; ++p) {
             const bool loads_a = p == 0 || Products::a[p] != Products::a[p - 1];
             const bool loads_b = p == 0 || Products::b[p] != Products::b[p - 1];
-            const char *const rows = a.at(i, Products::a[p]), *const columns = b.at(i, Products::b[p]);
+            const char* const rows = a.first + Products::a[p] * a.apart;
+            const char* const columns = b.first + Products::b[p] * b.apart;
             if (loads_a) load_square<4>(rows, a.row);
             if (loads_b) load_square<6>(columns, b.row);
             multiply_add_squares<0, 4, 6>();
@@ -145,38 +146,49 @@ template <int M, int N, int parts>
 
 inline constexpr int kBlockSide = 2 * kSquare;
 
+// Squares of rows in a block. Values in parts have products enough for one to do; and a core has so few matrix registers that
+// two threads which share it and use more than five each wait for them: with two squares, a product takes 6 % less time where
+// the other thread is idle, but 60 % more where it is busy. Measured.
+template <int parts>
+inline constexpr int kRowSquares = parts > 1 ? 1 : 2;
+
 template <int parts>
 [[gnu::always_inline]] inline void multiply_block(const Squares& a, const Squares& b, Index steps,
                                                   const SquareSums& s) {
+    constexpr int M = kRowSquares<parts>;
     const bool two_columns = s.columns > kSquare;
-    const auto run = s.rows > s.height ? (two_columns ? multiply_block<2, 2, parts> : multiply_block<2, 1, parts>)
+    const auto run = s.rows > s.height ? (two_columns ? multiply_block<M, 2, parts> : multiply_block<M, 1, parts>)
                                        : (two_columns ? multiply_block<1, 2, parts> : multiply_block<1, 1, parts>);
     run(a, b, steps, s);
 }
 
-// The squares in which some rows stand, one or an even number, and their height. They are as equal as can be.
+// The squares in which some rows stand, all blocks of them full but where there is one square only, and their height. They
+// are as equal as can be.
+template <int parts>
 [[gnu::always_inline]] inline Index squares_for(Index rows) {
-    return rows <= kSquare ? 1 : (rows + kBlockSide - 1) / kBlockSide * 2;
+    constexpr Index kSquares = kRowSquares<parts>;
+    return rows <= kSquare ? 1 : (rows + kSquares * kSquare - 1) / (kSquares * kSquare) * kSquares;
 }
+template <int parts>
 [[gnu::always_inline]] inline Index square_height(Index rows) {
-    const Index squares = squares_for(rows);
+    const Index squares = squares_for<parts>(rows);
     return (rows + squares - 1) / squares;
 }
 
-// A panel of b of a depth, from its element `first` of k on.
-[[gnu::always_inline]] inline Squares squares_of_panel(const Bfloat16Pair* panel, Index depth, Index first,
-                                                       Index columns) {
-    constexpr Index kBytes = sizeof(Bfloat16Pair);
+// A panel of b, from its element `first` of k on.
+template <int parts>
+[[gnu::always_inline]] inline Squares squares_of_panel(const Bfloat16Pair* panel, Index first, Index columns) {
     const Index width = panel_vectors<Bfloat16Pair>(columns) * kSquare;
-    return {reinterpret_cast<const char*>(panel + first * width), width * kBytes, kSquare * kBytes,
-            kSquare * width * kBytes, depth * width * kBytes};
+    const Index row = width * static_cast<Index>(sizeof(Bfloat16Pair));
+    return {reinterpret_cast<const char*>(panel + first * parts * width), row, kSquareBytes, parts * kSquare * row,
+            kSquare * row};
 }
 
-// The squares of rows of a, which follow each other along k, part after part.
+// The squares of rows of a, which follow each other along k.
 template <int parts>
 [[gnu::always_inline]] inline Squares squares_of_rows(const Bfloat16Pair* rows, Index depth) {
-    constexpr Index kRow = kSquare * sizeof(Bfloat16Pair);
-    return {reinterpret_cast<const char*>(rows), kRow, parts * depth * kRow, kSquare * kRow, depth * kRow};
+    return {reinterpret_cast<const char*>(rows), kSquareBytes, parts * depth * kSquareBytes,
+            parts * kSquare * kSquareBytes, kSquare * kSquareBytes};
 }
 
 // As multiply_panels, with the rows of a in squares of a height. Where so many rows pass over a panel that the processor
@@ -185,16 +197,17 @@ template <int parts>
 void multiply_squares(const Product<float, Bfloat16Pair>& p, const Steps& steps, Index height, bool fetches) {
     static_assert(kBlockSide == kPanel<Bfloat16Pair>);
     const SquareRegisters registers(height);
+    const Index most = kRowSquares<parts> * height;
     const Init init = steps.first == 0 ? p.init : Init::keep;
     for (Index first = 0; first < p.n; first += kBlockSide) {
         const Index columns = p.n - first < kBlockSide ? p.n - first : kBlockSide;
-        const Squares b = squares_of_panel(p.packed + first * parts * p.k, p.k, steps.first, columns);
+        const Squares b = squares_of_panel<parts>(p.packed + first * parts * p.k, steps.first, columns);
         for (Index i = 0; i < p.block_count; ++i) {
             const RowBlock<float, Bfloat16Pair>& block = p.blocks[i];
             const Bfloat16Pair* a = block.a;
-            for (Index row = 0; row < block.rows; row += 2 * height, a += kBlockSide * parts * p.lda) {
+            for (Index row = 0; row < block.rows; row += most, a += kRowSquares<parts> * kSquare * parts * p.lda) {
                 float* const c = block.c + row * p.ldc + first;
-                const Index rows = block.rows - row < 2 * height ? block.rows - row : 2 * height;
+                const Index rows = block.rows - row < most ? block.rows - row : most;
                 for (Index r = 0; fetches && r < rows; ++r) fetch_tile<float, 1, 2>(c + r * p.ldc + kBlockSide, 0);
                 multiply_block<parts>(squares_of_rows<parts>(a, p.lda), b, steps.count / kSquare,
                                       {init == Init::keep   ? c
@@ -225,15 +238,14 @@ public:
 #pragma GCC unroll 16
                 for (int j = 0; j < kSquare; ++j) {
                     const float* const first = row(F::step(i + j, 0));
-                    const auto values =
-                        first ? F::across(first, row(F::step(i + j, 1)), lanes) : Parts<E, F::parts>{};
+                    const auto values = first ? F::across(first, row(F::step(i + j, 1)), lanes) : Parts<E, F::parts>{};
                     for (int part = 0; part < F::parts; ++part) squares[part][j] = values.of[part];
                 }
                 for (int part = 0; part < F::parts; ++part) {
                     transpose<E>(squares[part]);
 #pragma GCC unroll 16
                     for (int j = 0; j < kSquare; ++j)
-                        store(to + (part * depth + i + j) * kSquare, squares[part][j]);
+                        store(to + (place<F>(i) + part * F::unit + j) * kSquare, squares[part][j]);
                 }
             }
         });
@@ -242,13 +254,19 @@ public:
     static void multiply(const E* a, const E* panels, Index depth, Index m, Index n, float* c, Index ldc) {
         for (Index column = 0; column < n; column += kBlockSide) {
             const Index columns = n - column < kBlockSide ? n - column : kBlockSide;
-            const E* const panel = panels + column * F::parts * depth;
-            multiply_block<F::parts>(squares_of_rows<F::parts>(a, depth), squares_of_panel(panel, depth, 0, columns),
-                                     depth / kSquare, {c + column, ldc, c + column, ldc, m, columns, kSquare});
+            const Squares b = squares_of_panel<F::parts>(panels + column * F::parts * depth, 0, columns);
+            for (Index row = 0; row < m; row += kRows) {
+                float* const sums = c + row * ldc + column;
+                multiply_block<F::parts>(squares_of_rows<F::parts>(a + row * F::parts * depth, depth), b,
+                                         depth / kSquare,
+                                         {sums, ldc, sums, ldc, m - row < kRows ? m - row : kRows, columns, kSquare});
+            }
         }
     }
 
 private:
+    static constexpr Index kRows = kRowSquares<F::parts> * kSquare;
+
     SquareRegisters registers_{kSquare};
 };
 

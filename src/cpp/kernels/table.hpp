@@ -244,21 +244,20 @@ struct KernelTable {
     Kernels<float> f32;
     Kernels<double> f64;
     Kernels<float> bf16;      // f32 with the operands of pack, product and outer_product rounded
-    Kernels<float> f32_tall;  // f32 with the fastest of those three where the steps of a pass have kTallRows or more
+    Kernels<float> f32_tall;  // f32 with those three as they are fastest where matrices have many rows
 };
 
-// Measured: with fewer in a thread's share, what is fastest for many rows may not be.
-inline constexpr Index kTallRows = 16;
+// Of the matrices that are multiplied.
+enum class Height { any, tall };
 
-// The kernels for a pass whose steps have so many rows, all threads' together: the bits of a result depend on the choice.
 template <class T>
-const Kernels<T>& kernels_of(const KernelTable& table, Compute compute, Index rows);
+const Kernels<T>& kernels_of(const KernelTable& table, Compute compute, Height height);
 template <>
-inline const Kernels<float>& kernels_of(const KernelTable& table, Compute compute, Index rows) {
-    return compute == Compute::bfloat16 ? table.bf16 : rows < kTallRows ? table.f32 : table.f32_tall;
+inline const Kernels<float>& kernels_of(const KernelTable& table, Compute compute, Height height) {
+    return compute == Compute::bfloat16 ? table.bf16 : height == Height::tall ? table.f32_tall : table.f32;
 }
 template <>
-inline const Kernels<double>& kernels_of(const KernelTable& table, Compute, Index) {
+inline const Kernels<double>& kernels_of(const KernelTable& table, Compute, Height) {
     return table.f64;
 }
 

@@ -25,7 +25,7 @@ public:
     Backward(const Tape<T>& tape, const T* params, const BackwardInput<T>& in, const BackwardOutput<T>& out)
         : tape_(tape),
           net_(tape.network),
-          kernels_(kernels<T>(net_.compute(), tape.sequence.batch())),
+          kernels_(pass_kernels<T>(net_, tape.sequence.batch(), tape.all_rows)),
           seq_(tape.sequence),
           params_(params),
           in_(in),
@@ -63,7 +63,7 @@ public:
         if (in_.source) in_.source->reserve(arena_, rows, threads_);
         zeros_ = reserve(1, h);
         for (int i = 0; i < threads_; ++i) {
-            products_.push_back(arena_.template reserve<T>(static_cast<std::size_t>(kernels_.outer_scratch)));
+            products_.push_back(arena_.template reserve<T>(static_cast<std::size_t>(kernels_.whole.outer_scratch)));
             rows_.push_back(arena_.template reserve<const T*>(static_cast<std::size_t>(rows)));
         }
         arena_.take();
@@ -230,18 +230,18 @@ private:
     // The gradient goes back through the dropout between this layer and the one below.
     bool drops_below(Index layer) const { return layer > 0 && layer_tape(layer - 1).dropped; }
     void drop(Index layer, Index first, Index rows, const Worker& w) const {
-        const Range part = share(rows * net_.output(), w.thread, w.team.size(), kernels_.lanes);
+        const Range part = share(rows * net_.output(), w.thread, w.team.size(), kernels_.whole.lanes);
         T* gradient = dx(layer, first) + part.first;
-        kernels_.dropout({gradient, gradient, part.last - part.first,
-                          static_cast<std::uint64_t>((tape_.first_row + first) * net_.output() + part.first),
-                          dropout_seed(tape_.seed, layer - 1), net_.dropout()});
+        kernels_.whole.dropout({gradient, gradient, part.last - part.first,
+                                static_cast<std::uint64_t>((tape_.first_row + first) * net_.output() + part.first),
+                                dropout_seed(tape_.seed, layer - 1), net_.dropout()});
     }
 
     // Part 1: the steps of one task in one chunk, against their order.
     void run_steps(const RowTask& task, Index layer, Index chunk, const Worker& w) const {
         const ChunkRows c = rows_of(layer, task.direction, chunk);
         UnitShare share{{0, net_.hidden()}, nullptr};
-        if (by_units_) share = {w.share(net_.hidden(), kernels_.tile_columns), &w.team};
+        if (by_units_) share = {w.share(net_.hidden(), kernels_.step.tile_columns), &w.team};
         bool go_on = true;
         for (Index i = 0; i < c.chunk.hi - c.chunk.lo && go_on; ++i) {
             const Index t = c.order.reverse ? c.chunk.lo + i : c.chunk.hi - 1 - i;
@@ -340,36 +340,38 @@ private:
     // dx (+)= da W_ih, divided by columns of x: with two directions the order of the two sums is then always the same
     void add_dx(const ChunkRows& c, const T* da, const Worker& w) const {
         const Index width = net_.input(c.layer), k = net_.gate_columns();
-        const Range part = share(width, w.thread, w.team.size(), kernels_.tile_columns);
+        const Range part = share(width, w.thread, w.team.size(), kernels_.whole.tile_columns);
         if (part.first == part.last) return;
         const RowBlock<T> block{da, dx(c.layer, c.first) + part.first, c.rows};
-        kernels_.product({&block, 1, k, width,
-                          weights_[index(c.layer, c.direction)].input + part.first * packed_depth(kernels_, k), nullptr,
-                          k, part.last - part.first, together() ? Init::zero : Init::keep});
+        kernels_.whole.product(
+            {&block, 1, k, width,
+             weights_[index(c.layer, c.direction)].input + part.first * packed_depth(kernels_.whole, k), nullptr, k,
+             part.last - part.first, together() ? Init::zero : Init::keep});
     }
 
     void add_to_table(const ChunkRows& c, const T* da, const Worker& w) const {
         const Index columns = net_.gate_columns();
-        const Range part = share(columns, w.thread, w.team.size(), kernels_.lanes);
+        const Range part = share(columns, w.thread, w.team.size(), kernels_.whole.lanes);
         T* const sums = table(c.direction);
         for (Index r = 0; r < c.rows; ++r) {
             const Index slot = tape_.one_hot->slot(tape_.first_row + c.first + r);
-            kernels_.add(da + r * columns + part.first, part.last - part.first, sums + slot * columns + part.first);
+            kernels_.whole.add(da + r * columns + part.first, part.last - part.first,
+                               sums + slot * columns + part.first);
         }
     }
 
     void add_outer(const Worker& w, OuterProduct<T> p) const {
-        const Range part = share(p.m, w.thread, w.team.size(), kernels_.tile_rows);
+        const Range part = share(p.m, w.thread, w.team.size(), kernels_.whole.tile_rows);
         p.a += part.first;
         p.c += part.first * p.ldc;
         p.m = part.last - part.first;
         p.scratch = products_[static_cast<std::size_t>(w.thread)].in(arena_);
-        if (p.m > 0 && p.k > 0) kernels_.outer_product(p);
+        if (p.m > 0 && p.k > 0) kernels_.whole.outer_product(p);
     }
 
     void add_sums(const Worker& w, const T* a, Index lda, Index rows, Index columns, T* sums) const {
-        const Range part = share(columns, w.thread, w.team.size(), kernels_.lanes);
-        kernels_.add_column_sums(a + part.first, rows, part.last - part.first, lda, sums + part.first);
+        const Range part = share(columns, w.thread, w.team.size(), kernels_.whole.lanes);
+        kernels_.whole.add_column_sums(a + part.first, rows, part.last - part.first, lda, sums + part.first);
     }
 
     // Where the previous state of each of the chunk's rows stands. Rows at either end that begin from a zero state are
@@ -397,7 +399,7 @@ private:
 
     const Tape<T>& tape_;
     const Network& net_;
-    const Kernels<T>& kernels_;
+    const PassKernels<T> kernels_;
     const Sequence& seq_;
     const T* params_;
     const BackwardInput<T>& in_;

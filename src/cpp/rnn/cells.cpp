@@ -33,7 +33,7 @@ void take_units(Step& s, const UnitShare& share) {
 
 template <class T>
 void forward_step(const Network& net, const ForwardWeights<T>& w, CellForward<T> s, const UnitShare& share) {
-    const Kernels<T>& kernel = *w.kernels;
+    const Kernels<T>& kernel = *w.step;
     const Index h = s.hidden, fused = net.fused_columns();
     const bool rnn = net.cell() == CellKind::rnn;
     take_units(s, share);
@@ -42,7 +42,8 @@ void forward_step(const Network& net, const ForwardWeights<T>& w, CellForward<T>
         const StepProduct<T> recurrent{kernel,  s.h_prev,  s.ld_h_prev,         s.rows,
                                        h,       w.fused,   rnn ? s.h : s.gates, rnn ? s.ld_h : s.ld_gates,
                                        nullptr, Init::keep};
-        for_gate_columns(w, h, fused, h, share.units, [&](const ColumnPart& part) { recurrent.multiply(part); });
+        for_gate_columns(w.gates, kernel, h, fused, h, share.units,
+                         [&](const ColumnPart& part) { recurrent.multiply(part); });
     }
     switch (net.cell()) {
         case CellKind::rnn:
@@ -75,7 +76,7 @@ void forward_step(const Network& net, const ForwardWeights<T>& w, CellForward<T>
 
 template <class T>
 bool backward_step(const Network& net, const BackwardWeights<T>& w, CellBackward<T> s, const UnitShare& share) {
-    const Kernels<T>& kernel = *w.kernels;
+    const Kernels<T>& kernel = *w.step;
     const Index h = s.hidden, fused = net.fused_columns(), columns = net.gate_columns();
     bool go_on = true;
     take_units(s, share);

@@ -85,6 +85,7 @@ std::unique_ptr<Tape<T>> Checkpoints<T>::piece(Index i, bool keeps, T* y) const 
     tape->drops = tape_.drops;
     tape->seed = tape_.seed;
     tape->first_row = tape_.sequence.first(s.lo);
+    tape->all_rows = tape_.all_rows;
     const T* x = x_ ? x_ + tape->first_row * tape_.network.input(0) : nullptr;
     prepare_tape(*tape, {x, state_before(i)}, y);
     return tape;

@@ -24,7 +24,7 @@ public:
     Forward(Tape<T>& tape, const T* params, const std::vector<T*>& final_state)
         : tape_(tape),
           net_(tape.network),
-          kernels_(kernels<T>(net_.compute(), tape.sequence.batch())),
+          kernels_(pass_kernels<T>(net_, tape.sequence.batch(), tape.all_rows)),
           seq_(tape.sequence),
           params_(params),
           final_state_(final_state),
@@ -82,7 +82,7 @@ private:
         w.barrier();
         if (one_hot(layer)) {
             for (Index d = 0; d < net_.directions(); ++d) {
-                const Range part = w.share(net_.gate_columns(), kernels_.lanes);
+                const Range part = w.share(net_.gate_columns(), kernels_.whole.lanes);
                 tape_.one_hot->look_up(params_ + net_.offsets(0, d).weight_ih, net_.input(0),
                                        weights_[index(0, d)].bias, net_.gate_columns(), tables_[d].in(arena_),
                                        part.first, part.last);
@@ -100,17 +100,17 @@ private:
         w.barrier();
         const LayerTape<T>& tape = tape_.layers[as_size(layer)];
         if (tape.dropped) {
-            const Range part = w.share(seq_.rows() * net_.output(), kernels_.lanes);
-            kernels_.dropout({tape.y + part.first, tape.dropped + part.first, part.last - part.first,
-                              static_cast<std::uint64_t>(tape_.first_row * net_.output() + part.first),
-                              dropout_seed(tape_.seed, layer), net_.dropout()});
+            const Range part = w.share(seq_.rows() * net_.output(), kernels_.whole.lanes);
+            kernels_.whole.dropout({tape.y + part.first, tape.dropped + part.first, part.last - part.first,
+                                    static_cast<std::uint64_t>(tape_.first_row * net_.output() + part.first),
+                                    dropout_seed(tape_.seed, layer), net_.dropout()});
             w.barrier();
         }
     }
 
     UnitShare units_of(const Worker& w) const {
         if (!by_units_) return {{0, net_.hidden()}, nullptr};
-        return {w.share(net_.hidden(), kernels_.tile_columns), &w.team};
+        return {w.share(net_.hidden(), kernels_.step.tile_columns), &w.team};
     }
 
     void run_task(Index layer, std::size_t number, const Worker& w) {
@@ -202,13 +202,13 @@ private:
                     blocks[count++] = {x, sums, end - task.begin};
             }
             if (count == 0) return;
-            for_columns(width, [&](const ColumnPart& part) {
+            for_columns(weights.whole, width, [&](const ColumnPart& part) {
                 const auto to = [&](Index by) {
                     for (Index i = 0; i < count; ++i) blocks[i].c += by;
                 };
                 to(part.first);
-                weights.kernels->product({blocks, count, width, ld_sums(), weights.input + part.packed,
-                                          weights.bias + part.first, width, part.count, Init::bias});
+                weights.whole->product({blocks, count, width, ld_sums(), weights.input + part.packed,
+                                        weights.bias + part.first, width, part.count, Init::bias});
                 to(-part.first);
             });
         }
@@ -219,7 +219,7 @@ private:
             const OneHot& one_hot = *pass.tape_.one_hot;
             for (Index b = task.begin; b < end; ++b) {
                 const T* from = table + one_hot.slot(pass.tape_.first_row + pass.seq_.first(t) + b) * columns;
-                for_columns(0, [&](const ColumnPart& part) {
+                for_columns(weights.whole, 0, [&](const ColumnPart& part) {
                     std::copy_n(from + part.first, part.count, sums_row(t, b) + part.first);
                 });
             }
@@ -227,8 +227,8 @@ private:
 
         // The columns of the sums that belong to this thread's units.
         template <class Run>
-        void for_columns(Index k, const Run& run) const {
-            for_gate_columns(weights, k, pass.net_.gate_columns(), hidden(), share.units, run);
+        void for_columns(const Kernels<T>* kernels, Index k, const Run& run) const {
+            for_gate_columns(weights.gates, *kernels, k, pass.net_.gate_columns(), hidden(), share.units, run);
         }
 
         void run(Index t) const {
@@ -277,7 +277,7 @@ private:
 
     Tape<T>& tape_;
     const Network& net_;
-    const Kernels<T>& kernels_;
+    const PassKernels<T> kernels_;
     const Sequence& seq_;
     const T* params_;
     const std::vector<T*>& final_state_;

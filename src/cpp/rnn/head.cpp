@@ -1,12 +1,12 @@
 #include "rnn/head.hpp"
 
-#include "dispatch/dispatch.hpp"
+#include "rnn/kernel_choice.hpp"
 
 namespace rnncore {
 
 template <class T>
 CrossEntropyHead<T>::CrossEntropyHead(const Head<T>& head)
-    : head_(head), kernels_(kernels<T>(head.compute, head.rows)) {}
+    : head_(head), kernels_(kernels_for_rows<T>(head.compute, head.rows)) {}
 
 template <class T>
 double CrossEntropyHead<T>::flops(Index rows) const {

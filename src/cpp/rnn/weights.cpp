@@ -53,21 +53,23 @@ void fill_biases(const Network& net, const T* params, const ParameterOffsets& at
 }
 
 template <class T>
-PackedForward<T>::PackedForward(Arena& arena, const Kernels<T>& kernels, const Network& network, Index layer,
+PackedForward<T>::PackedForward(Arena& arena, const PassKernels<T>& kernels, const Network& network, Index layer,
                                 bool one_hot, GateColumns gates)
-    : kernels_(&kernels), network_(&network), layer_(layer), one_hot_(one_hot), gates_(gates) {
+    : kernels_(kernels), network_(&network), layer_(layer), one_hot_(one_hot), gates_(gates) {
     const Index h = network.hidden(), columns = network.gate_columns(), fused = network.fused_columns();
     const bool apart = gates == GateColumns::apart;
-    if (!one_hot) input_ = reserve_packed<T>(arena, kernels, network.input(layer), columns, apart ? columns / h : 1);
-    fused_ = reserve_packed<T>(arena, kernels, h, fused, apart ? fused / h : 1);
-    if (network.has_extra()) extra_ = reserve_packed<T>(arena, kernels, h, h);
+    if (!one_hot)
+        input_ = reserve_packed<T>(arena, kernels.whole, network.input(layer), columns, apart ? columns / h : 1);
+    fused_ = reserve_packed<T>(arena, kernels.step, h, fused, apart ? fused / h : 1);
+    if (network.has_extra()) extra_ = reserve_packed<T>(arena, kernels.step, h, h);
     bias_ = arena.reserve<T>(static_cast<std::size_t>(columns));
     bias_extra_ = arena.reserve<T>(static_cast<std::size_t>(h));
 }
 
 template <class T>
 ForwardWeights<T> PackedForward<T>::in(const Arena& arena) const {
-    return {kernels_,
+    return {&kernels_.whole,
+            &kernels_.step,
             one_hot_ ? nullptr : input_.in(arena),
             fused_.in(arena),
             network_->has_extra() ? extra_.in(arena) : nullptr,
@@ -84,27 +86,28 @@ void PackedForward<T>::fill(const Arena& arena, const T* params, Index direction
     const auto group = [&](Index all) { return gates_ == GateColumns::apart ? h : all; };
     const T* const weight_hh = params + at.weight_hh;
     if (!one_hot_)
-        pack_share(*kernels_, transposed(params + at.weight_ih, net.input(layer_), columns, input_.in(arena)),
+        pack_share(kernels_.whole, transposed(params + at.weight_ih, net.input(layer_), columns, input_.in(arena)),
                    group(columns), worker);
-    pack_share(*kernels_, transposed(weight_hh, h, fused, fused_.in(arena)), group(fused), worker);
-    if (net.has_extra()) pack_share(*kernels_, transposed(weight_hh + fused * h, h, h, extra_.in(arena)), h, worker);
+    pack_share(kernels_.step, transposed(weight_hh, h, fused, fused_.in(arena)), group(fused), worker);
+    if (net.has_extra())
+        pack_share(kernels_.step, transposed(weight_hh + fused * h, h, h, extra_.in(arena)), h, worker);
 
     if (worker.thread == 0) fill_biases(net, params, at, bias_.in(arena), bias_extra_.in(arena));
 }
 
 template <class T>
-PackedBackward<T>::PackedBackward(Arena& arena, const Kernels<T>& kernels, const Network& network, Index layer,
+PackedBackward<T>::PackedBackward(Arena& arena, const PassKernels<T>& kernels, const Network& network, Index layer,
                                   bool wants_dx)
-    : kernels_(&kernels), network_(&network), layer_(layer), wants_dx_(wants_dx) {
+    : kernels_(kernels), network_(&network), layer_(layer), wants_dx_(wants_dx) {
     const Index h = network.hidden();
-    if (wants_dx) input_ = reserve_packed<T>(arena, kernels, network.gate_columns(), network.input(layer));
-    fused_ = reserve_packed<T>(arena, kernels, network.fused_columns(), h);
-    if (network.has_extra()) extra_ = reserve_packed<T>(arena, kernels, h, h);
+    if (wants_dx) input_ = reserve_packed<T>(arena, kernels.whole, network.gate_columns(), network.input(layer));
+    fused_ = reserve_packed<T>(arena, kernels.step, network.fused_columns(), h);
+    if (network.has_extra()) extra_ = reserve_packed<T>(arena, kernels.step, h, h);
 }
 
 template <class T>
 BackwardWeights<T> PackedBackward<T>::in(const Arena& arena) const {
-    return {kernels_, wants_dx_ ? input_.in(arena) : nullptr, fused_.in(arena),
+    return {&kernels_.whole, &kernels_.step, wants_dx_ ? input_.in(arena) : nullptr, fused_.in(arena),
             network_->has_extra() ? extra_.in(arena) : nullptr};
 }
 
@@ -115,9 +118,10 @@ void PackedBackward<T>::fill(const Arena& arena, const T* params, Index directio
     const Index h = net.hidden(), fused = net.fused_columns(), width = net.input(layer_);
     const T* const weight_hh = params + at.weight_hh;
     if (wants_dx_)
-        pack_share(*kernels_, plain(params + at.weight_ih, net.gate_columns(), width, input_.in(arena)), width, worker);
-    pack_share(*kernels_, plain(weight_hh, fused, h, fused_.in(arena)), h, worker);
-    if (net.has_extra()) pack_share(*kernels_, plain(weight_hh + fused * h, h, h, extra_.in(arena)), h, worker);
+        pack_share(kernels_.whole, plain(params + at.weight_ih, net.gate_columns(), width, input_.in(arena)), width,
+                   worker);
+    pack_share(kernels_.step, plain(weight_hh, fused, h, fused_.in(arena)), h, worker);
+    if (net.has_extra()) pack_share(kernels_.step, plain(weight_hh + fused * h, h, h, extra_.in(arena)), h, worker);
 }
 
 template void fill_biases<float>(const Network&, const float*, const ParameterOffsets&, float*, float*);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/memory.hpp"
+#include "rnn/kernel_choice.hpp"
 #include "rnn/matrix.hpp"
 #include "rnn/network.hpp"
 
@@ -19,19 +20,21 @@ struct ColumnPart {
 // Forward: every product is rows [*, k] times W^T.
 template <class T>
 struct ForwardWeights {
-    const Kernels<T>* kernels;  // that the matrices are packed for
-    const T* input;             // W_ih^T      [I, G*H]; null for one-hot inputs
-    const T* fused;             // W_hh^T      [H, fused columns]
-    const T* extra;             // W_hn^T      [H, H], GRU only
-    const T* bias;              // [G*H]       what the sums start from
-    const T* bias_extra;        // [H]         what W_hn h starts from (reset after)
-    GateColumns gates;          // of input and fused
+    const Kernels<T>* whole;  // that `input` is packed for,
+    const Kernels<T>* step;   // and the other matrices
+    const T* input;           // W_ih^T      [I, G*H]; null for one-hot inputs
+    const T* fused;           // W_hh^T      [H, fused columns]
+    const T* extra;           // W_hn^T      [H, H], GRU only
+    const T* bias;            // [G*H]       what the sums start from
+    const T* bias_extra;      // [H]         what W_hn h starts from (reset after)
+    GateColumns gates;        // of input and fused
 };
 
 // Backward: every product is rows [*, k] times W.
 template <class T>
 struct BackwardWeights {
-    const Kernels<T>* kernels;
+    const Kernels<T>* whole;
+    const Kernels<T>* step;
     const T* input;  // W_ih           [G*H, I]; null where no gradient of x is wanted
     const T* fused;  // W_hh           [fused columns, H]
     const T* extra;  // W_hn           [H, H], GRU only
@@ -50,11 +53,12 @@ ColumnPart unit_columns(const Kernels<T>& kernels, Index k, Range units) {
 // Calls run(part) for the columns of some units in a matrix [k, columns] of gates of h units: one part for each gate.
 // Columns that are packed together are one part, and the units are all.
 template <class T, class Run>
-void for_gate_columns(const ForwardWeights<T>& w, Index k, Index columns, Index h, Range units, const Run& run) {
-    if (w.gates == GateColumns::together) return run(ColumnPart{0, 0, columns});
+void for_gate_columns(GateColumns gates, const Kernels<T>& kernels, Index k, Index columns, Index h, Range units,
+                      const Run& run) {
+    if (gates == GateColumns::together) return run(ColumnPart{0, 0, columns});
     for (Index first = 0; first < columns; first += h) {
-        ColumnPart part = unit_columns(*w.kernels, k, units);
-        part.packed += first / h * packed_size(*w.kernels, k, h);
+        ColumnPart part = unit_columns(kernels, k, units);
+        part.packed += first / h * packed_size(kernels, k, h);
         part.first += first;
         run(part);
     }
@@ -65,13 +69,13 @@ void for_gate_columns(const ForwardWeights<T>& w, Index k, Index columns, Index 
 template <class T>
 class PackedForward {
 public:
-    PackedForward(Arena& arena, const Kernels<T>& kernels, const Network& network, Index layer, bool one_hot,
+    PackedForward(Arena& arena, const PassKernels<T>& kernels, const Network& network, Index layer, bool one_hot,
                   GateColumns gates);
     ForwardWeights<T> in(const Arena& arena) const;
     void fill(const Arena& arena, const T* params, Index direction, const Worker& worker) const;
 
 private:
-    const Kernels<T>* kernels_;
+    PassKernels<T> kernels_;
     const Network* network_;
     Index layer_;
     bool one_hot_;
@@ -82,12 +86,12 @@ private:
 template <class T>
 class PackedBackward {
 public:
-    PackedBackward(Arena& arena, const Kernels<T>& kernels, const Network& network, Index layer, bool wants_dx);
+    PackedBackward(Arena& arena, const PassKernels<T>& kernels, const Network& network, Index layer, bool wants_dx);
     BackwardWeights<T> in(const Arena& arena) const;
     void fill(const Arena& arena, const T* params, Index direction, const Worker& worker) const;
 
 private:
-    const Kernels<T>* kernels_;
+    PassKernels<T> kernels_;
     const Network* network_;
     Index layer_;
     bool wants_dx_;

@@ -1,0 +1,25 @@
+// Which kernels multiply what, where a set has faster ones for tall matrices: the bits of a result depend on the choice, so
+// it depends on nothing but sizes.
+#pragma once
+
+#include "kernels/table.hpp"
+#include "rnn/network.hpp"
+
+namespace rnncore {
+
+// For products with so many rows in all.
+template <class T>
+const Kernels<T>& kernels_for_rows(Compute compute, Index rows);
+
+// For the products over all rows of a chunk, and for those of a step.
+template <class T>
+struct PassKernels {
+    const Kernels<T>& whole;
+    const Kernels<T>& step;
+};
+
+// For passes over a batch that has so many rows in all its steps.
+template <class T>
+PassKernels<T> pass_kernels(const Network& network, Index batch, Index rows);
+
+}  // namespace rnncore
