@@ -39,16 +39,19 @@ public:
             for (Index d = 0; d < net_.directions(); ++d) by_direction.push_back(chunk_at(order(d), chunk, steps_));
             tasks_.push_back(make_tasks(seq_, by_direction, by_units_ ? 1 : threads_));
         }
-        const std::size_t mark = arena_.mark();
         const Index h = net_.hidden(), rows = steps_ * seq_.batch();
         for (Index layer = 0; layer < net_.layers(); ++layer) {
-            if (!together()) arena_.rewind(mark);  // the layers run one after the other
             for (Index d = 0; d < net_.directions(); ++d) {
-                packed_.emplace_back(arena_, kernels_, net_, layer, wants_dx(layer));
                 if (owns_table(layer)) tables_[d] = reserve(tape.one_hot->used(), net_.gate_columns());
                 dh_.push_back(reserve(seq_.batch(), h));
                 dc_.push_back(net_.has_cell_state() ? reserve(seq_.batch(), h) : Arena::Slot<T>());
             }
+        }
+        const std::size_t mark = arena_.mark();
+        for (Index layer = 0; layer < net_.layers(); ++layer) {
+            arena_.rewind(mark);  // one layer's weights at a time
+            for (Index d = 0; d < net_.directions(); ++d)
+                packed_.emplace_back(arena_, kernels_, net_, layer, wants_dx(layer));
         }
         arena_.rewind(arena_.size());
         for (Index d = 0; d < net_.directions(); ++d) {
@@ -60,8 +63,9 @@ public:
         const Index gradients = net_.layers() - (in_.source ? 0 : 1);
         for (Index i = 0; i < std::min(gradients, net_.directions()); ++i)
             between_[i] = reserve(together() ? rows : seq_.rows(), net_.output());
-        if (in_.source) in_.source->reserve(arena_, rows, threads_);
         zeros_ = reserve(1, h);
+        if (in_.source)
+            arena_.rewind(in_.source->reserve(arena_, rows, threads_));  // products are not summed meanwhile
         for (int i = 0; i < threads_; ++i) {
             products_.push_back(arena_.template reserve<T>(static_cast<std::size_t>(kernels_.whole.outer_scratch)));
             rows_.push_back(arena_.template reserve<const T*>(static_cast<std::size_t>(rows)));
@@ -163,6 +167,10 @@ private:
 
     // Every thread passes the same barriers, also when the work has been stopped.
     void run_chunk(Index layer, Index chunk, const Worker& w) {
+        if (repacks()) {
+            pack(layer, w);
+            w.team.barrier();
+        }
         const std::vector<RowTask>& tasks = tasks_[static_cast<std::size_t>(chunk)];
         if (by_units_) {
             run_steps(tasks[0], layer, chunk, w);
@@ -182,9 +190,16 @@ private:
         w.team.barrier();
     }
 
+    // Whether the layers take turns with one place for packed weights: filling it anew takes a hundredth of a chunk's time.
+    bool repacks() const { return together() && net_.layers() > 1; }
+
+    void pack(Index layer, const Worker& w) const {
+        for (Index d = 0; d < net_.directions(); ++d) packed_[index(layer, d)].fill(arena_, params_, d, w);
+    }
+
     void begin_layer(Index layer, const Worker& w) {
+        if (!repacks()) pack(layer, w);
         for (Index d = 0; d < net_.directions(); ++d) {
-            packed_[index(layer, d)].fill(arena_, params_, d, w);
             if (d % w.team.size() == w.thread) begin_direction(layer, d);
         }
         // where two directions add to dx

@@ -13,7 +13,8 @@ class OutputGradient {
 public:
     virtual ~OutputGradient() = default;
     virtual double flops(Index rows) const = 0;
-    virtual void reserve(Arena& arena, Index rows, int threads) = 0;
+    // Returns the mark from which on memory is used within `write` only.
+    virtual std::size_t reserve(Arena& arena, Index rows, int threads) = 0;
     virtual void begin(const Arena& arena, const Worker& worker) const = 0;  // a barrier follows
     // dy of the outputs y, the packed rows from `first` on; ends with a barrier
     virtual void write(const Arena& arena, Index first, const Matrix<const T>& y, const Matrix<T>& dy,

@@ -15,11 +15,12 @@ double CrossEntropyHead<T>::flops(Index rows) const {
 }
 
 template <class T>
-void CrossEntropyHead<T>::reserve(Arena& arena, Index rows, int threads) {
+std::size_t CrossEntropyHead<T>::reserve(Arena& arena, Index rows, int threads) {
     pass_.emplace(arena, kernels_, head_.weight, rows, threads);
     if (head_.dropout > 0)
         dropped_ = arena.reserve<T>(
             checked_product(static_cast<std::size_t>(rows), static_cast<std::size_t>(head_.weight.columns)));
+    return pass_->scratch();
 }
 
 template <class T>

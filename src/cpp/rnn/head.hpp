@@ -29,7 +29,7 @@ public:
     explicit CrossEntropyHead(const Head<T>& head);
 
     double flops(Index rows) const override;
-    void reserve(Arena& arena, Index rows, int threads) override;
+    std::size_t reserve(Arena& arena, Index rows, int threads) override;
     void begin(const Arena& arena, const Worker& worker) const override;
     void write(const Arena& arena, Index first, const Matrix<const T>& y, const Matrix<T>& dy,
                const Worker& worker) const override;

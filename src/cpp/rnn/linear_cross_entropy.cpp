@@ -60,6 +60,7 @@ LinearCrossEntropyPass<T>::LinearCrossEntropyPass(Arena& arena, const Kernels<T>
       block_(block_rows(weight, rows)),
       forward_(PackedMatrix<T>::transpose_of(arena, kernels, weight)),
       backward_(PackedMatrix<T>::of(arena, kernels, weight)),
+      scratch_(arena.mark()),
       outer_(arena, kernels, threads),
       logits_(reserve_rows<T>(arena, block_, weight.rows)) {}
 

@@ -35,6 +35,9 @@ public:
     LinearCrossEntropyPass(Arena& arena, const Kernels<T>& kernels, const Matrix<const T>& weight, Index rows,
                            int threads);
 
+    // The mark from which on memory is used within `add` only.
+    std::size_t scratch() const { return scratch_; }
+
     void fill(const Arena& arena, const Worker& worker) const;  // packs the worker's share of the weights
 
     // The losses of one piece, its dx [N,H], and its part of the other gradients. Ends with a barrier; s.weight is the
@@ -49,6 +52,7 @@ private:
     const Kernels<T>* kernels_;
     Index block_;
     PackedMatrix<T> forward_, backward_;
+    std::size_t scratch_;
     OuterSum<T> outer_;
     Arena::Slot<T> logits_;
 };
