@@ -38,39 +38,26 @@ public:
     void run() {
         for (Index left = rows_; left > 0;) {
             const Index groups = (left + most_ - 1) / most_;
-            const Index rows = (left + groups - 1) / groups;
-            left -= take(rows < left ? rows : left);
+            take((left + groups - 1) / groups);
+            left -= taken_;
             multiply();
         }
     }
 
 private:
-    // Rows for which there is room where so many are converted: whole squares.
-    static Index room_for(Index rows) {
-#if defined(RNNCORE_AMX)
-        return squares_for<F::parts>(rows) * kSquare;
-#else
-        return rows;
-#endif
-    }
-
-    // The next rows, as pieces of blocks. Returns how many: fewer than asked for where squares of several pieces are full.
-    Index take(Index rows) {
-        Index taken = 0;
-        for (count_ = 0, room_ = 0; taken < rows; ++count_) {
+    // The next rows, as pieces of blocks.
+    void take(Index rows) {
+        taken_ = rows;
+        for (count_ = 0; rows > 0; ++count_) {
             const RowBlock<T>& block = product_.blocks[block_];
-            const Index rest = block.rows - row_, piece = rest < rows - taken ? rest : rows - taken;
-            const Index room = room_for(piece);
-            if (room_ + room > most_) break;
+            const Index rest = block.rows - row_, piece = rest < rows ? rest : rows;
             pieces_[count_] = {block.a + row_ * product_.lda, block.c + row_ * product_.ldc, piece};
-            taken += piece;
-            room_ += room;
+            rows -= piece;
             row_ += piece;
             if (row_ < block.rows) continue;
             ++block_;
             row_ = 0;
         }
-        return taken;
     }
 
     // Elements of k of so many rows that are converted at once: equal parts of all, in whole vectors.
@@ -83,78 +70,80 @@ private:
 
     void multiply() {
         const Product<T>& p = product_;
-        const Index all = elements<F>(p.k), depth = depth_of(room_, all);
-        RowBlock<T, E> blocks[kPieces];
-        const Product<T, E> converted{blocks, count_, depth, p.ldc, reinterpret_cast<const E*>(p.packed),
-                                      p.bias, all,    p.n,   p.init};
+#if defined(RNNCORE_AMX)
+        const Index room = squares_for<F::parts>(taken_) * kSquare, height = square_height<F::parts>(taken_);
+#else
+        const Index room = taken_, height = 1;
+#endif
+        const Index all = elements<F>(p.k), depth = depth_of(room, all);
         for (Index first = 0, count; first < all; first += count) {
             count = all - first < depth ? all - first : depth;
             const Index k0 = first * F::steps;
             const Index k = p.k - k0 < count * F::steps ? p.k - k0 : count * F::steps;
-            const Index height = square_height_of_pieces();
-            [[maybe_unused]] bool overflows = false;
-            E* rows = rows_of_a_;
-            for (Index i = 0; i < count_; ++i) {
-                blocks[i] = {rows, pieces_[i].c, pieces_[i].rows};
-                overflows |= convert(pieces_[i], k0, k, depth, height, rows);
-                rows += F::parts * room_for(pieces_[i].rows) * depth;
-            }
-#if defined(RNNCORE_AMX)
-            multiply_squares<F::parts>(converted, {first, count, 0}, height, !near_);
-#else
-            multiply_panels(converted, {first, count, 0});
-#endif
+            [[maybe_unused]] const bool overflows = convert(k0, k, depth, height);
+            multiply_converted({first, count, 0}, depth, height);
             if constexpr (F::parts > 1) {
                 for (Index i = 0; overflows && i < count_; ++i) add_overflows<F>(p, pieces_[i], k0, k);
             }
         }
     }
 
-    // Of squares in which all pieces find room; else the rows of an element.
-    Index square_height_of_pieces() const {
-        Index most = 1;
-#if defined(RNNCORE_AMX)
-        for (Index i = 0; i < count_; ++i) {
-            const Index height = square_height<F::parts>(pieces_[i].rows);
-            if (height > most) most = height;
-        }
-#endif
-        return most;
-    }
-
-    // Steps [k0, k0 + k) of the rows of a piece. So many rows make squares, one after the other along k; where there are no
-    // squares, that is each row by itself. Returns whether there are values that have no parts.
-    bool convert(const RowBlock<T>& piece, Index k0, Index k, Index depth, Index height, E* rows) const {
+    // Steps [k0, k0 + k) of the rows. So many of them make squares, one after the other along k; where there are no squares,
+    // that is each row by itself. Returns whether there are values that have no parts.
+    bool convert(Index k0, Index k, Index depth, Index height) {
         constexpr Index kUnit = F::unit;
         bool overflows = false;
-        for (Index r = 0; r < piece.rows; ++r) {
-            const T* const from = piece.a + r * product_.lda + k0;
-            E* const to = rows + (r / height * F::parts * depth + r % height) * kUnit;
-            [[maybe_unused]] Vec<T> largest{};
-            for_steps<F>(k, [&](Index j, auto lanes) {
-                if constexpr (F::parts > 1) largest = largest_magnitude(largest, load_two(from + j, lanes));
-                store(to + place<F>(j / F::steps) * kUnit, F::along(from + j, lanes), kUnit * kUnit);
-            });
-            if constexpr (F::parts > 1) {
-                if (!overflows_any(largest)) continue;
-                overflows = true;
-                clear_overflows<F>(from, k, to);
+        Index row = 0;
+        for (Index i = 0; i < count_; ++i) {
+            for (Index r = 0; r < pieces_[i].rows; ++r, ++row) {
+                const T* const from = pieces_[i].a + r * product_.lda + k0;
+                E* const to = rows_of_a_ + (row / height * F::parts * depth + row % height) * kUnit;
+                [[maybe_unused]] Vec<T> largest{};
+                for_steps<F>(k, [&](Index j, auto lanes) {
+                    if constexpr (F::parts > 1) largest = largest_magnitude(largest, load_two(from + j, lanes));
+                    store(to + place<F>(j / F::steps) * kUnit, F::along(from + j, lanes), kUnit * kUnit);
+                });
+                if constexpr (F::parts > 1) {
+                    if (!overflows_any(largest)) continue;
+                    overflows = true;
+                    clear_overflows<F>(from, k, to);
+                }
             }
         }
         return overflows;
     }
 
-    static constexpr Index kPieces = kConvertedRows<F> / F::unit;
+    void multiply_converted(const Steps& steps, Index depth, Index height) {
+        const Product<T>& p = product_;
+        Product<T, E> converted{nullptr,          0,   depth, p.ldc, reinterpret_cast<const E*>(p.packed), p.bias,
+                                elements<F>(p.k), p.n, p.init};
+#if defined(RNNCORE_AMX)
+        T* rows[kConvertedRows<F>];
+        Index row = 0;
+        for (Index i = 0; i < count_; ++i) {
+            for (Index r = 0; r < pieces_[i].rows; ++r) rows[row++] = pieces_[i].c + r * p.ldc;
+        }
+        multiply_squares<F::parts>(converted, {rows_of_a_, rows, taken_, height}, steps, !near_);
+#else
+        (void)height;
+        RowBlock<T, E> blocks[kConvertedRows<F>];
+        const E* a = rows_of_a_;
+        for (Index i = 0; i < count_; a += pieces_[i++].rows * depth) blocks[i] = {a, pieces_[i].c, pieces_[i].rows};
+        converted.blocks = blocks;
+        converted.block_count = count_;
+        multiply_panels(converted, steps);
+#endif
+    }
+
     static constexpr Index kElements = kConvertedBytes<F> / static_cast<Index>(sizeof(E));
 
     const Product<T>& product_;
     const bool near_;
     const Index most_ = near_ ? 2 * F::unit : kConvertedRows<F>;  // rows
     Index rows_ = 0;
-    Index block_ = 0, row_ = 0;  // the first row that has not been taken
-    Index count_ = 0;
-    Index room_ = 0;  // rows of whole squares
-    RowBlock<T> pieces_[kPieces];
+    Index block_ = 0, row_ = 0;    // the first row that has not been taken
+    Index count_ = 0, taken_ = 0;  // pieces, and the rows of all
+    RowBlock<T> pieces_[kConvertedRows<F>];
     alignas(kVectorBytes) E rows_of_a_[kElements];
 };
 

@@ -61,15 +61,16 @@ struct Squares {
     void advance() { first += step; }
 };
 
-// c and what its sums start from: [rows, columns] of a block of M x N squares of a height, the last ones of which may be
+// Columns [first, first + columns) of some rows of c, in a block of M x N squares of a height, the last ones of which may be
 // used in part.
 struct SquareSums {
-    const float* start;
-    Index ld_start;
-    float* c;
-    Index ldc;
-    Index rows, columns;
+    float* const* rows;
+    Index row_count;
+    Index ldc;           // from each row to the next, if `even`: else they stand anywhere
+    const float* start;  // the columns of one row for all; null: what stands in c
+    Index first, columns;
     Index height;
+    bool even;
 };
 
 // The products that make one of values, as parts of a and of b, in an order in which one of the two stays loaded and the
@@ -87,16 +88,19 @@ struct PartProducts<3> {
     static constexpr int a[] = {2, 1, 1, 0, 0, 0}, b[] = {0, 0, 1, 1, 2, 0};
 };
 
+// c [M, N squares of a height] = start + a b
 template <int M, int N, int parts>
-[[gnu::always_inline]] inline void multiply_whole_block(Squares a, Squares b, Index steps, const SquareSums& s) {
+[[gnu::always_inline]] inline void multiply_whole_block(Squares a, Squares b, Index steps, Index height,
+                                                        const float* start, Index ld_start, float* c, Index ldc) {
     using Products = PartProducts<parts>;
-    constexpr Index kBytes = sizeof(float);
-    const Index ld_start = s.ld_start * kBytes, ldc = s.ldc * kBytes;
-    const float* const start = s.start + s.height * s.ld_start;
-    load_square<0>(s.start, ld_start);
-    if constexpr (N > 1) load_square<1>(s.start + kSquare, ld_start);
-    if constexpr (M > 1) load_square<2>(start, ld_start);
-    if constexpr (M > 1 && N > 1) load_square<3>(start + kSquare, ld_start);
+    const float* const start_below = start + height * ld_start;
+    float* const c_below = c + height * ldc;
+    ld_start *= sizeof(float);
+    ldc *= sizeof(float);
+    load_square<0>(start, ld_start);
+    if constexpr (N > 1) load_square<1>(start + kSquare, ld_start);
+    if constexpr (M > 1) load_square<2>(start_below, ld_start);
+    if constexpr (M > 1 && N > 1) load_square<3>(start_below + kSquare, ld_start);
     for (Index i = 0; i < steps; ++i, a.advance(), b.advance()) {
 #pragma GCC unroll 6
         for (int p = 0; p < Products::count; ++p) {
@@ -118,30 +122,34 @@ template <int M, int N, int parts>
             if constexpr (M > 1 && N > 1) multiply_add_squares<3, 5, 7>();
         }
     }
-    float* const c = s.c + s.height * s.ldc;
-    store_square<0>(s.c, ldc);
-    if constexpr (N > 1) store_square<1>(s.c + kSquare, ldc);
-    if constexpr (M > 1) store_square<2>(c, ldc);
-    if constexpr (M > 1 && N > 1) store_square<3>(c + kSquare, ldc);
+    store_square<0>(c, ldc);
+    if constexpr (N > 1) store_square<1>(c + kSquare, ldc);
+    if constexpr (M > 1) store_square<2>(c_below, ldc);
+    if constexpr (M > 1 && N > 1) store_square<3>(c_below + kSquare, ldc);
 }
 
-// A block that is used in part is computed beside and copied.
+// A block that is used in part, or whose rows stand anywhere, is computed beside and copied.
 template <int M, int N, int parts>
 [[gnu::noinline]] void multiply_block(const Squares& a, const Squares& b, Index steps, const SquareSums& s) {
-    if (s.rows == M * s.height && s.columns == N * kSquare) return multiply_whole_block<M, N, parts>(a, b, steps, s);
+    if (s.even && s.row_count == M * s.height && s.columns == N * kSquare) {
+        float* const c = s.rows[0] + s.first;
+        return multiply_whole_block<M, N, parts>(a, b, steps, s.height, s.start ? s.start : c, s.start ? 0 : s.ldc, c,
+                                                 s.ldc);
+    }
     constexpr Index kWidth = N * kSquare;
     alignas(kVectorBytes) float sums[M * kSquare * kWidth];
-    for (Index row = 0; row < s.rows; ++row) {
-        for_lanes<float>(s.columns, [&](Index j, auto lanes) {
-            lanes.store(sums + row * kWidth + j, lanes.load(s.start + row * s.ld_start + j));
-        });
-    }
-    multiply_whole_block<M, N, parts>(a, b, steps, {sums, kWidth, sums, kWidth, s.rows, s.columns, s.height});
-    for (Index row = 0; row < s.rows; ++row) {
-        for_lanes<float>(s.columns, [&](Index j, auto lanes) {
-            lanes.store(s.c + row * s.ldc + j, lanes.load(sums + row * kWidth + j));
-        });
-    }
+    const auto for_values = [&](const auto& run) {
+        for (Index row = 0; row < s.row_count; ++row) {
+            for_lanes<float>(s.columns, [&](Index j, auto lanes) {
+                run(sums + row * kWidth + j, s.rows[row] + s.first + j, j, lanes);
+            });
+        }
+    };
+    for_values([&](float* sum, const float* c, Index j, auto lanes) {
+        lanes.store(sum, lanes.load(s.start ? s.start + j : c));
+    });
+    multiply_whole_block<M, N, parts>(a, b, steps, s.height, sums, kWidth, sums, kWidth);
+    for_values([&](const float* sum, float* c, Index, auto lanes) { lanes.store(c, lanes.load(sum)); });
 }
 
 inline constexpr int kBlockSide = 2 * kSquare;
@@ -157,8 +165,8 @@ template <int parts>
                                                   const SquareSums& s) {
     constexpr int M = kRowSquares<parts>;
     const bool two_columns = s.columns > kSquare;
-    const auto run = s.rows > s.height ? (two_columns ? multiply_block<M, 2, parts> : multiply_block<M, 1, parts>)
-                                       : (two_columns ? multiply_block<1, 2, parts> : multiply_block<1, 1, parts>);
+    const auto run = s.row_count > s.height ? (two_columns ? multiply_block<M, 2, parts> : multiply_block<M, 1, parts>)
+                                            : (two_columns ? multiply_block<1, 2, parts> : multiply_block<1, 1, parts>);
     run(a, b, steps, s);
 }
 
@@ -191,30 +199,40 @@ template <int parts>
             parts * kSquare * kSquareBytes, kSquare * kSquareBytes};
 }
 
-// As multiply_panels, with the rows of a in squares of a height. Where so many rows pass over a panel that the processor
-// does not foresee which lines of c come next, they are fetched.
+// Rows of a in squares of a height, and where their products go.
+struct SquareRows {
+    const Bfloat16Pair* a;
+    float* const* c;
+    Index count, height;
+
+    bool even(Index first, Index rows, Index ldc) const {
+        for (Index r = first + 1; r < first + rows; ++r) {
+            if (c[r] - c[r - 1] != ldc) return false;
+        }
+        return true;
+    }
+};
+
+// As multiply_panels. Where so many rows pass over a panel that the processor does not foresee which lines of c come next,
+// they are fetched.
 template <int parts>
-void multiply_squares(const Product<float, Bfloat16Pair>& p, const Steps& steps, Index height, bool fetches) {
+void multiply_squares(const Product<float, Bfloat16Pair>& p, const SquareRows& rows, const Steps& steps, bool fetches) {
     static_assert(kBlockSide == kPanel<Bfloat16Pair>);
-    const SquareRegisters registers(height);
-    const Index most = kRowSquares<parts> * height;
+    const SquareRegisters registers(rows.height);
     const Init init = steps.first == 0 ? p.init : Init::keep;
+    const Index most = kRowSquares<parts> * rows.height;
     for (Index first = 0; first < p.n; first += kBlockSide) {
         const Index columns = p.n - first < kBlockSide ? p.n - first : kBlockSide;
         const Squares b = squares_of_panel<parts>(p.packed + first * parts * p.k, steps.first, columns);
-        for (Index i = 0; i < p.block_count; ++i) {
-            const RowBlock<float, Bfloat16Pair>& block = p.blocks[i];
-            const Bfloat16Pair* a = block.a;
-            for (Index row = 0; row < block.rows; row += most, a += kRowSquares<parts> * kSquare * parts * p.lda) {
-                float* const c = block.c + row * p.ldc + first;
-                const Index rows = block.rows - row < most ? block.rows - row : most;
-                for (Index r = 0; fetches && r < rows; ++r) fetch_tile<float, 1, 2>(c + r * p.ldc + kBlockSide, 0);
-                multiply_block<parts>(squares_of_rows<parts>(a, p.lda), b, steps.count / kSquare,
-                                      {init == Init::keep   ? c
-                                       : init == Init::bias ? p.bias + first
-                                                            : kZeros<float>,
-                                       init == Init::keep ? p.ldc : 0, c, p.ldc, rows, columns, height});
-            }
+        const float* const start = init == Init::keep ? nullptr : init == Init::bias ? p.bias + first : kZeros<float>;
+        const Bfloat16Pair* a = rows.a;
+        for (Index row = 0; row < rows.count; row += most, a += kRowSquares<parts> * kSquare * parts * p.lda) {
+            const Index count = rows.count - row < most ? rows.count - row : most;
+            for (Index r = 0; fetches && r < count; ++r)
+                fetch_tile<float, 1, 2>(rows.c[row + r] + first + kBlockSide, 0);
+            multiply_block<parts>(
+                squares_of_rows<parts>(a, p.lda), b, steps.count / kSquare,
+                {rows.c + row, count, p.ldc, start, first, columns, rows.height, rows.even(row, count, p.ldc)});
         }
     }
 }
@@ -252,14 +270,15 @@ public:
     }
 
     static void multiply(const E* a, const E* panels, Index depth, Index m, Index n, float* c, Index ldc) {
+        float* c_rows[rows];
+        for (Index row = 0; row < m; ++row) c_rows[row] = c + row * ldc;
         for (Index column = 0; column < n; column += kBlockSide) {
             const Index columns = n - column < kBlockSide ? n - column : kBlockSide;
             const Squares b = squares_of_panel<F::parts>(panels + column * F::parts * depth, 0, columns);
             for (Index row = 0; row < m; row += kRows) {
-                float* const sums = c + row * ldc + column;
-                multiply_block<F::parts>(squares_of_rows<F::parts>(a + row * F::parts * depth, depth), b,
-                                         depth / kSquare,
-                                         {sums, ldc, sums, ldc, m - row < kRows ? m - row : kRows, columns, kSquare});
+                multiply_block<F::parts>(
+                    squares_of_rows<F::parts>(a + row * F::parts * depth, depth), b, depth / kSquare,
+                    {c_rows + row, m - row < kRows ? m - row : kRows, ldc, nullptr, column, columns, kSquare, true});
             }
         }
     }

@@ -6,11 +6,18 @@
 namespace rnncore {
 namespace {
 
-// Measured: with fewer rows, packing the other matrix takes longer than is won; and in the steps of a pass, of whose rows a
-// thread may have half, the squares are too low, or the weights, if they are beyond the L2 cache, come too slowly.
+// With fewer rows, packing the other matrix takes longer than is won. Measured.
 constexpr Index kTallRows = 64;
-constexpr Index kTallStep = 16, kTallFarStep = 32;
+// In the steps of a pass weights that are beyond the L2 cache come too slowly for fewer rows. Measured.
+constexpr Index kFarRows = 32;
 constexpr std::size_t kFarBytes = std::size_t{2} << 20;
+
+// Whether so many rows fill tiles to three quarters: lower ones take nearly as long as whole ones. Measured.
+template <class T>
+bool fills_tiles(const Kernels<T>& kernels, Index rows) {
+    const Index tiles = (rows + kernels.tile_rows - 1) / kernels.tile_rows;
+    return 4 * rows >= 3 * tiles * kernels.tile_rows;
+}
 
 }  // namespace
 
@@ -24,8 +31,8 @@ PassKernels<T> pass_kernels(const Network& network, Index batch, Index rows) {
     const Compute compute = network.compute();
     const Kernels<T>& whole = kernels_for_rows<T>(compute, rows);
     const auto packed = static_cast<std::size_t>(packed_size(whole, network.hidden(), network.gate_columns()));
-    const Index least = packed * sizeof(T) > kFarBytes ? kTallFarStep : kTallStep;
-    return {whole, batch >= least ? whole : kernels<T>(compute)};
+    const bool far = packed * sizeof(T) > kFarBytes;
+    return {whole, fills_tiles(whole, batch) && (!far || batch >= kFarRows) ? whole : kernels<T>(compute)};
 }
 
 template const Kernels<float>& kernels_for_rows<float>(Compute, Index);
