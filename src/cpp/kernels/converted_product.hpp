@@ -100,8 +100,9 @@ private:
                 E* const to = rows_of_a_ + (row / height * F::parts * depth + row % height) * kUnit;
                 [[maybe_unused]] Vec<T> largest{};
                 for_steps<F>(k, [&](Index j, auto lanes) {
-                    if constexpr (F::parts > 1) largest = largest_magnitude(largest, load_two(from + j, lanes));
-                    store(to + place<F>(j / F::steps) * kUnit, F::along(from + j, lanes), kUnit * kUnit);
+                    const auto loaded = F::along(from + j, lanes);
+                    if constexpr (F::parts > 1) largest = largest_magnitude(largest, loaded);
+                    store(to + place<F>(j / F::steps) * kUnit, F::split(loaded), kUnit * kUnit);
                 });
                 if constexpr (F::parts > 1) {
                     if (!overflows_any(largest)) continue;

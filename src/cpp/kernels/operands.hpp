@@ -5,8 +5,10 @@
 //     step(i, j)        which step of k is the j-th of element i
 //     unit              elements to a multiple of which zeros pad a packed column
 //     parts             how many numbers make a value; those of a unit that are of a kind stand together
+//     Loaded            elements before they are split into parts
 //     along(p, lanes)   the next elements of a column, from the values p[0], p[1], ... of consecutive k
 //     across(x, y, l)   one element of each of some columns, from the rows x[...] and, where steps is 2, y[...]
+//     split(loaded)     their parts
 // and multiply_add how an element of a meets elements of b.
 #pragma once
 
@@ -25,36 +27,40 @@ template <class T>
 struct Whole {
     using Value = T;
     using Element = T;
+    using Loaded = Parts<T, 1>;
     static constexpr int steps = 1, parts = 1;
     static constexpr Index unit = 1;
 
     static constexpr Index step(Index i, int) { return i; }
     template <class L>
-    [[gnu::always_inline]] static Parts<T, 1> along(const T* p, L lanes) {
+    [[gnu::always_inline]] static Loaded along(const T* p, L lanes) {
         return {{lanes.load(p)}};
     }
     template <class L>
-    [[gnu::always_inline]] static Parts<T, 1> across(const T* x, const T*, L lanes) {
+    [[gnu::always_inline]] static Loaded across(const T* x, const T*, L lanes) {
         return {{lanes.load(x)}};
     }
+    [[gnu::always_inline]] static Loaded split(const Loaded& values) { return values; }
 };
 
 // Rounded to bfloat16 but stored as floats: for sets without instructions for it.
 struct Rounded {
     using Value = float;
     using Element = float;
+    using Loaded = Parts<float, 1>;
     static constexpr int steps = 1, parts = 1;
     static constexpr Index unit = 1;
 
     static constexpr Index step(Index i, int) { return i; }
     template <class L>
-    [[gnu::always_inline]] static Parts<float, 1> along(const float* p, L lanes) {
+    [[gnu::always_inline]] static Loaded along(const float* p, L lanes) {
         return {{round_to_bfloat16(lanes.load(p))}};
     }
     template <class L>
-    [[gnu::always_inline]] static Parts<float, 1> across(const float* x, const float*, L lanes) {
+    [[gnu::always_inline]] static Loaded across(const float* x, const float*, L lanes) {
         return {{round_to_bfloat16(lanes.load(x))}};
     }
+    [[gnu::always_inline]] static Loaded split(const Loaded& values) { return values; }
 };
 
 template <class T>
@@ -80,19 +86,21 @@ struct TwoVectors {
 struct Pairs {
     using Value = float;
     using Element = Bfloat16Pair;
+    using Loaded = Parts<Element, 1>;
     static constexpr int steps = 2, parts = 1;
     static constexpr Index unit = 1;
 
     static constexpr Index step(Index i, int j) { return 2 * i + j; }
     template <class L>
-    [[gnu::always_inline]] static Parts<Element, 1> along(const float* p, L values) {
+    [[gnu::always_inline]] static Loaded along(const float* p, L values) {
         const TwoVectors v = load_two(p, values);
         return {{to_bfloat16_pairs(v.first, v.second)}};
     }
     template <class L>
-    [[gnu::always_inline]] static Parts<Element, 1> across(const float* x, const float* y, L lanes) {
+    [[gnu::always_inline]] static Loaded across(const float* x, const float* y, L lanes) {
         return {{to_bfloat16_pairs_of_both(lanes.load(x), y ? lanes.load(y) : Vec<float>{})}};
     }
+    [[gnu::always_inline]] static Loaded split(const Loaded& pairs) { return pairs; }
 };
 
 // sum + a.first * b.first + a.second * b.second
@@ -114,25 +122,23 @@ struct SquarePairs : Pairs {
 struct SplitPairs {
     using Value = float;
     using Element = Bfloat16Pair;
+    using Loaded = TwoVectors;
     static constexpr int steps = 2, parts = 3;
     static constexpr Index unit = kSquare;
 
     static constexpr Index step(Index i, int j) { return i / unit * unit * steps + j * unit + i % unit; }
     template <class L>
-    [[gnu::always_inline]] static Parts<Element, 3> along(const float* p, L values) {
-        const TwoVectors v = load_two(p, values);
-        return split(v.first, v.second);
+    [[gnu::always_inline]] static Loaded along(const float* p, L values) {
+        return load_two(p, values);
     }
     template <class L>
-    [[gnu::always_inline]] static Parts<Element, 3> across(const float* x, const float* y, L lanes) {
-        return split(lanes.load(x), y ? lanes.load(y) : Vec<float>{});
+    [[gnu::always_inline]] static Loaded across(const float* x, const float* y, L lanes) {
+        return {lanes.load(x), y ? lanes.load(y) : Vec<float>{}};
     }
-
-private:
-    [[gnu::always_inline]] static Parts<Element, 3> split(Vec<float> x, Vec<float> y) {
-        Parts<Element, 3> parts;
-        split_into_bfloat16_pairs(x, y, parts.of);
-        return parts;
+    [[gnu::always_inline]] static Parts<Element, 3> split(const Loaded& values) {
+        Parts<Element, 3> result;
+        split_into_bfloat16_pairs(values.first, values.second, result.of);
+        return result;
     }
 };
 

@@ -41,6 +41,32 @@ template <class E>
     }
 }
 
+template <class E>
+[[gnu::always_inline]] inline void transpose(Parts<E, 1> (&square)[kLanes<E>]) {
+    Vec<E> rows[kLanes<E>];
+#pragma GCC unroll 16
+    for (int i = 0; i < kLanes<E>; ++i) rows[i] = square[i].of[0];
+    transpose<E>(rows);
+#pragma GCC unroll 16
+    for (int i = 0; i < kLanes<E>; ++i) square[i].of[0] = rows[i];
+}
+
+#if defined(RNNCORE_AMX)
+// The first ones and the second ones, each by themselves.
+template <class E>
+[[gnu::always_inline]] inline void transpose(TwoVectors (&square)[kLanes<E>]) {
+    Vec<float> first[kLanes<E>], second[kLanes<E>];
+#pragma GCC unroll 16
+    for (int i = 0; i < kLanes<E>; ++i) first[i] = square[i].first;
+    transpose<float>(first);
+#pragma GCC unroll 16
+    for (int i = 0; i < kLanes<E>; ++i) second[i] = square[i].second;
+    transpose<float>(second);
+#pragma GCC unroll 16
+    for (int i = 0; i < kLanes<E>; ++i) square[i] = {first[i], second[i]};
+}
+#endif
+
 // One element each of the columns [0, used) of two rows (one, where an element holds one step; null: zeros), padded with
 // zeros to `width` columns. Stores whole vectors: the last one may reach past the end.
 template <class F>
@@ -51,9 +77,9 @@ template <class F>
         const auto* const next = second ? second + j : nullptr;
         const Index rest = first ? used - j : 0;
         store(packed + j,
-              rest >= kLanes<E> ? F::across(first + j, next, AllLanes{})
-              : rest > 0        ? F::across(first + j, next, SomeLanes{static_cast<int>(rest)})
-                                : Parts<E, F::parts>{},
+              F::split(rest >= kLanes<E> ? F::across(first + j, next, AllLanes{})
+                       : rest > 0        ? F::across(first + j, next, SomeLanes{static_cast<int>(rest)})
+                                         : typename F::Loaded{}),
               F::unit * width);
     }
 }
@@ -97,19 +123,15 @@ template <class F>
         const Index i0 = k / F::steps;
         for (Index column = 0; column < width; column += kLanes<E>) {
             const auto* from = p.source + (first + column) * p.stride_n + k;
-            Vec<E> squares[F::parts][kLanes<E>];
+            E* const to = panel + place<F>(i0) * width + column;
+            typename F::Loaded square[kLanes<E>];
 #pragma GCC unroll 16
-            for (int j = 0; j < kLanes<E>; ++j) {
-                const auto values = column + j < used ? F::along(from + j * p.stride_n, lanes) : Parts<E, F::parts>{};
-                for (int part = 0; part < F::parts; ++part) squares[part][j] = values.of[part];
-            }
-            for (int part = 0; part < F::parts; ++part) {
-                E* const to = panel + (place<F>(i0) + part * F::unit) * width + column;
-                transpose<E>(squares[part]);
+            for (int j = 0; j < kLanes<E>; ++j)
+                square[j] = column + j < used ? F::along(from + j * p.stride_n, lanes) : typename F::Loaded{};
+            transpose<E>(square);
 #pragma GCC unroll 16
-                for (int i = 0; i < kLanes<E>; ++i) {
-                    if (i0 + i < depth) store(to + i * width, squares[part][i]);
-                }
+            for (int i = 0; i < kLanes<E>; ++i) {
+                if (i0 + i < depth) store(to + i * width, F::split(square[i]), F::unit * width);
             }
         }
     });

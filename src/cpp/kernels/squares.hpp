@@ -252,19 +252,16 @@ public:
             const auto row = [&](Index step) { return step < k ? a + step * lda + column : nullptr; };
             E* const to = packed + column * F::parts * depth;
             for (Index i = 0; i < depth; i += kSquare) {
-                Vec<E> squares[F::parts][kSquare];
+                typename F::Loaded square[kSquare];
 #pragma GCC unroll 16
                 for (int j = 0; j < kSquare; ++j) {
                     const float* const first = row(F::step(i + j, 0));
-                    const auto values = first ? F::across(first, row(F::step(i + j, 1)), lanes) : Parts<E, F::parts>{};
-                    for (int part = 0; part < F::parts; ++part) squares[part][j] = values.of[part];
+                    square[j] = first ? F::across(first, row(F::step(i + j, 1)), lanes) : typename F::Loaded{};
                 }
-                for (int part = 0; part < F::parts; ++part) {
-                    transpose<E>(squares[part]);
+                transpose<E>(square);
 #pragma GCC unroll 16
-                    for (int j = 0; j < kSquare; ++j)
-                        store(to + (place<F>(i) + part * F::unit + j) * kSquare, squares[part][j]);
-                }
+                for (int j = 0; j < kSquare; ++j)
+                    store(to + (place<F>(i) + j) * kSquare, F::split(square[j]), F::unit * kSquare);
             }
         });
     }
