@@ -14,16 +14,6 @@ inline constexpr Index kConvertedRows = F::unit > 1 ? 8 * F::unit : 64;
 template <class F>
 inline constexpr Index kConvertedBytes = kConvertedRows<F> << 11;
 
-// Products of squares in one part are so fast that they would wait for b. Unless it is larger than this, and comes from
-// beyond the L2 cache, they take the rows of one block at a time, which stays in the L1 cache where it is not very deep.
-// Measured.
-inline constexpr Index kNearBytes = Index{1} << 20;
-template <class F>
-[[gnu::always_inline]] inline bool takes_blocks(const Product<typename F::Value>& p) {
-    constexpr Index kBytes = sizeof(typename F::Element);
-    return F::unit > 1 && F::parts == 1 && elements<F>(p.k) * p.n * kBytes <= kNearBytes;
-}
-
 // Some rows of a product, a depth at a time in the format F; blocks whose rows follow each other or not.
 template <class F>
 class ConvertedRows {
@@ -31,13 +21,13 @@ class ConvertedRows {
     using E = typename F::Element;
 
 public:
-    explicit ConvertedRows(const Product<T>& p) : product_(p), near_(takes_blocks<F>(p)) {
+    explicit ConvertedRows(const Product<T>& p) : product_(p) {
         for (Index i = 0; i < p.block_count; ++i) rows_ += p.blocks[i].rows;
     }
 
     void run() {
         for (Index left = rows_; left > 0;) {
-            const Index groups = (left + most_ - 1) / most_;
+            const Index groups = (left + kConvertedRows<F> - 1) / kConvertedRows<F>;
             take((left + groups - 1) / groups);
             left -= taken_;
             multiply();
@@ -71,7 +61,7 @@ private:
     void multiply() {
         const Product<T>& p = product_;
 #if defined(RNNCORE_AMX)
-        const Index room = squares_for<F::parts>(taken_) * kSquare, height = square_height<F::parts>(taken_);
+        const Index room = squares_for(taken_) * kSquare, height = square_height(taken_);
 #else
         const Index room = taken_, height = 1;
 #endif
@@ -124,7 +114,7 @@ private:
         for (Index i = 0; i < count_; ++i) {
             for (Index r = 0; r < pieces_[i].rows; ++r) rows[row++] = pieces_[i].c + r * p.ldc;
         }
-        multiply_squares<F::parts>(converted, {rows_of_a_, rows, taken_, height}, steps, !near_);
+        multiply_squares<F::parts>(converted, {rows_of_a_, rows, taken_, height}, steps);
 #else
         (void)height;
         RowBlock<T, E> blocks[kConvertedRows<F>];
@@ -139,8 +129,6 @@ private:
     static constexpr Index kElements = kConvertedBytes<F> / static_cast<Index>(sizeof(E));
 
     const Product<T>& product_;
-    const bool near_;
-    const Index most_ = near_ ? 2 * F::unit : kConvertedRows<F>;  // rows
     Index rows_ = 0;
     Index block_ = 0, row_ = 0;    // the first row that has not been taken
     Index count_ = 0, taken_ = 0;  // pieces, and the rows of all
