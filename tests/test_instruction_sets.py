@@ -27,6 +27,8 @@ SIZES = (
     (15, 15, 32),
     (6, 31, 33),
     (33, 40, 67),
+    (28, 40, 67),  # tall enough for the other products, see rnn/kernel_choice.cpp
+    (48, 17, 35),
 )
 
 
