@@ -105,6 +105,44 @@ def test_rows_of_a_product_do_not_depend_on_their_neighbours(isa: str, dtype: Dt
             np.testing.assert_array_equal(_core.kernel_product(a[rows], b), whole[rows])
 
 
+def test_rows_of_a_deep_product_do_not_depend_on_their_neighbours(isa: str, dtype: Dtype) -> None:
+    """Neither where k is cut, nor where a value that may be multiplied by itself stands."""
+    rng = np.random.default_rng(6)
+    a, b = operands(rng, dtype, (128, 3000), (40, 3000))
+    a[3, 5] = np.finfo(dtype).max
+    b[:, 5] /= np.finfo(dtype).max
+    whole = _core.kernel_product(a, b)
+    for first, count in ((0, TALL), (3, 80)):
+        rows = slice(first, first + count)
+        np.testing.assert_array_equal(_core.kernel_product(a[rows], b), whole[rows])
+
+
+def test_every_digit_of_a_value_counts(isa: str, dtype: Dtype) -> None:
+    """Of sums of one term, wherever it stands, the largest finite number among them."""
+    rng = np.random.default_rng(7)
+    info = np.finfo(dtype)
+    for k in (0, 20, 700, 1099):
+        a, b = np.zeros((TALL, 1100), dtype), np.zeros((35, 1100), dtype)
+        a[:, k], b[:, k] = rng.standard_normal(TALL), rng.standard_normal(35)
+        if k:
+            a[5, k] = info.max
+            b[:, k] *= 2.0**-10
+        expected = np.outer(a[:, k].astype(np.longdouble), b[:, k].astype(np.longdouble))
+        got = _core.kernel_product(a, b)
+        np.testing.assert_allclose(got, expected, rtol=float(info.eps), atol=0)
+
+
+def test_every_digit_of_a_value_counts_in_transposed_products(isa: str, dtype: Dtype) -> None:
+    rng = np.random.default_rng(8)
+    info = np.finfo(dtype)
+    for k in (0, 20, 69):
+        a, b = np.zeros((70, 50), dtype), np.zeros((70, 100), dtype)
+        a[k], b[k] = rng.standard_normal(50), rng.standard_normal(100)
+        expected = np.outer(a[k].astype(np.longdouble), b[k].astype(np.longdouble))
+        got = _core.kernel_product_transposed(a, b)
+        np.testing.assert_allclose(got, expected, rtol=float(info.eps), atol=0)
+
+
 def test_products_pass_on_nan_and_infinity(isa: str, dtype: Dtype) -> None:
     """A broken input shows in exactly the elements that it enters, also beside zeros."""
     largest = np.finfo(dtype).max

@@ -15,7 +15,7 @@ import pytest
 from numpy.typing import NDArray
 
 import rnncore as rc
-from problems import CELL_NAMES, Answers, Problem, assert_same_bits
+from problems import CELL_NAMES, RELATIVE_ERROR, Answers, Problem, assert_close, assert_same_bits
 from rnncore import _core
 from twin import Twin
 
@@ -66,6 +66,28 @@ def test_layer(
         return {"inference": y, **problem.solve(layer)}
 
     assert_bits_do_not_depend_on_threads(run)
+
+
+@pytest.mark.parametrize(("batch", "hidden"), [(16, 256), (48, 320)])
+@pytest.mark.parametrize("cell", ["lstm", "gru_after", "gru_before"])
+def test_tall_steps_of_many_threads(cell: str, batch: int, hidden: int) -> None:
+    """So many threads divide the units of 16 rows; the weights of the other are far away."""
+    problem = Problem.random(Twin(cell, 20, hidden), 6, batch, state=True)
+    layer = problem.layer("float32")
+    results = []
+    for n in (1, 8):
+        with threads(n):
+            results.append(problem.solve(layer))
+    assert_same_bits(results[1], results[0])
+
+
+@pytest.mark.parametrize("cell", ["lstm", "rnn_tanh"])
+def test_one_long_sequence_among_short_ones(cell: str) -> None:
+    """Most chunks have few rows: the layers' weights then stay packed."""
+    problem = Problem.random(Twin(cell, 9, 21, 3), 90, 130, lengths=(90, *(1,) * 129))
+    layer = problem.layer("float32")
+    assert_close(problem.solve(layer), problem.expected(), RELATIVE_ERROR["float32"])
+    assert_bits_do_not_depend_on_threads(lambda: problem.solve(layer))
 
 
 @pytest.mark.parametrize("lengths", ["full", "ragged"])

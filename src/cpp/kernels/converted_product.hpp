@@ -50,12 +50,12 @@ private:
         }
     }
 
-    // Elements of k of so many rows that are converted at once: equal parts of all, in whole vectors.
+    // Elements of k of so many rows that are converted at once: equal shares of all, in whole vectors.
     static Index depth_of(Index rows, Index k) {
         constexpr Index lanes = kLanes<E>;
         const Index most = kElements / (F::parts * rows) / lanes * lanes;
-        const Index parts = k > most ? (k + most - 1) / most : 1;
-        return ((k + parts - 1) / parts + lanes - 1) / lanes * lanes;
+        const Index times = k > most ? (k + most - 1) / most : 1;
+        return ((k + times - 1) / times + lanes - 1) / lanes * lanes;
     }
 
     void multiply() {
@@ -66,15 +66,16 @@ private:
         const Index room = taken_, height = 1;
 #endif
         const Index all = elements<F>(p.k), depth = depth_of(room, all);
+        [[maybe_unused]] bool found_overflows = false;
         for (Index first = 0, count; first < all; first += count) {
             count = all - first < depth ? all - first : depth;
             const Index k0 = first * F::steps;
             const Index k = p.k - k0 < count * F::steps ? p.k - k0 : count * F::steps;
-            [[maybe_unused]] const bool overflows = convert(k0, k, depth, height);
+            found_overflows |= convert(k0, k, depth, height);
             multiply_converted({first, count, 0}, depth, height);
-            if constexpr (F::parts > 1) {
-                for (Index i = 0; overflows && i < count_; ++i) add_overflows<F>(p, pieces_[i], k0, k);
-            }
+        }
+        if constexpr (F::parts > 1) {
+            for (Index i = 0; found_overflows && i < count_; ++i) add_overflows<F>(p, pieces_[i]);
         }
     }
 
@@ -82,7 +83,7 @@ private:
     // that is each row by itself. Returns whether there are values that have no parts.
     bool convert(Index k0, Index k, Index depth, Index height) {
         constexpr Index kUnit = F::unit;
-        bool overflows = false;
+        bool found_overflows = false;
         Index row = 0;
         for (Index i = 0; i < count_; ++i) {
             for (Index r = 0; r < pieces_[i].rows; ++r, ++row) {
@@ -96,12 +97,12 @@ private:
                 });
                 if constexpr (F::parts > 1) {
                     if (!overflows_any(largest)) continue;
-                    overflows = true;
+                    found_overflows = true;
                     clear_overflows<F>(from, k, to);
                 }
             }
         }
-        return overflows;
+        return found_overflows;
     }
 
     void multiply_converted(const Steps& steps, Index depth, Index height) {

@@ -1,6 +1,7 @@
-// Values that are no sum of three bfloat16 numbers, being infinite or so large that the first of the three would be: left out
-// of a product in parts, and added to it afterwards by themselves, so that an infinite operand gives what it gives in any
-// product of floats. A NaN needs none of this: its parts make every sum NaN.
+// Values of a that are no sum of three bfloat16 numbers, being infinite or so large that the first of the three would be: left
+// out of a product in parts, and added to it afterwards by themselves, so that an infinite input or state gives what it gives
+// in any product of floats. A NaN needs none of this: its parts make every sum NaN. Such values of b, and of either operand
+// of a weight gradient, make NaN.
 #pragma once
 
 #if defined(RNNCORE_AMX)
@@ -28,10 +29,10 @@ inline constexpr float kLeastOverflow = 0x1.FFp127F;
     return _mm512_cmp_ps_mask(magnitudes, splat(kLeastOverflow), _CMP_GE_OQ) != 0;
 }
 
-// Where step k of a column stands: the element of each part, and which half of it.
+// The element of each part that holds step k of a column, and which half of it does.
 template <class F>
-struct Place {
-    explicit Place(Index k) : element(k / (2 * F::unit) * F::unit + k % F::unit), half(k / F::unit % 2) {}
+struct HalfElement {
+    explicit HalfElement(Index k) : element(k / (2 * F::unit) * F::unit + k % F::unit), half(k / F::unit % 2) {}
     Index element;
     Index half;
 };
@@ -41,23 +42,24 @@ template <class F>
 [[gnu::noinline]] void clear_overflows(const float* row, Index k, typename F::Element* squares) {
     for (Index i = 0; i < k; ++i) {
         if (!overflows(row[i])) continue;
-        const Place<F> at(i);
+        const HalfElement<F> at(i);
         const Index column = at.element % F::unit;
         for (Index part = 0; part < F::parts; ++part)
             squares[(place<F>(at.element - column) + part * F::unit) * F::unit + column] &= at.half ? 0xFFFF : ~0xFFFF;
     }
 }
 
-// c[r, :] += a[r, k] b[k, :] for the values of some rows that overflow, among the steps [k0, k0 + k).
+// c[r, :] += a[r, k] b[k, :] for the values of some rows that overflow. After all others: how k is divided depends on the rows
+// of a thread.
 template <class F>
-[[gnu::noinline]] void add_overflows(const Product<float>& p, const RowBlock<float>& rows, Index k0, Index k) {
+[[gnu::noinline]] void add_overflows(const Product<float>& p, const RowBlock<float>& rows) {
     using E = typename F::Element;
     const Index depth = elements<F>(p.k);
     for (Index r = 0; r < rows.rows; ++r) {
-        for (Index i = k0; i < k0 + k; ++i) {
+        for (Index i = 0; i < p.k; ++i) {
             const float a = rows.a[r * p.lda + i];
             if (!overflows(a)) continue;
-            const Place<F> at(i);
+            const HalfElement<F> at(i);
             for (Index column = 0; column < p.n; ++column) {
                 const Index first = column / kPanel<E> * kPanel<E>, width = panel_vectors<E>(p.n - first) * kLanes<E>;
                 const E* const panel = reinterpret_cast<const E*>(p.packed) + first * F::parts * depth;

@@ -5,8 +5,9 @@
 // are too many: they would take 40 to 70 % more. Measured. Squares of a and c may be lower: a product takes as long as they
 // have rows.
 //
-// Values in three parts are multiplied part by part, but for the products that are too small to count: with a = a0 + a1 + a2
-// and each part at most 2^-8 of the one before, a b = a0 b0 + (a0 b1 + a1 b0) + (a0 b2 + a1 b1 + a2 b0) to some 2^-25.
+// Values in three parts are multiplied part by part, but for the products that are too small to count: with a = a0 + a1 + a2,
+// a1 at most 2^-8 and a2 2^-17 of a, a b = a0 b0 + (a0 b1 + a1 b0) + (a0 b2 + a1 b1 + a2 b0) to 2^-24 at most, as exact as one
+// rounding. Where that last sum would overflow by a 256th part, the first may.
 #pragma once
 
 #if defined(RNNCORE_AMX)
@@ -16,7 +17,7 @@
 
 namespace rnncore::RNNCORE_ISA {
 
-// The registers are set up, 0 and 1 for sums and 2 for rows of a with so many rows, 3 and 4 for b, and given back at the
+// The registers are set up, 0 and 1 for sums and 2 for a with `height` rows, 3 and 4 for b with all, and given back at the
 // end: a thread that has none of them in use is cheaper to switch from.
 class SquareRegisters {
 public:
@@ -75,7 +76,7 @@ struct SquareSums {
 };
 
 // The products that make one of values, as parts of a and of b, in an order in which one of the two stays loaded and the
-// largest comes last.
+// largest comes last. The last part of each is among them: of a NaN it alone is certain to be one.
 template <int parts>
 struct PartProducts;
 template <>
@@ -183,8 +184,8 @@ struct SquareRows {
     }
 };
 
-// As multiply_panels. So many rows may pass over a panel that the processor does not foresee which lines of c come next: they
-// are fetched.
+// As multiply_panels. So many rows may pass over a panel that the processor does not foresee that their lines of c beside it
+// come next: they are fetched.
 template <int parts>
 void multiply_squares(const Product<float, Bfloat16Pair>& p, const SquareRows& rows, const Steps& steps) {
     static_assert(kBlockColumns == kPanel<Bfloat16Pair>);
@@ -197,7 +198,8 @@ void multiply_squares(const Product<float, Bfloat16Pair>& p, const SquareRows& r
         const Bfloat16Pair* a = rows.a;
         for (Index row = 0; row < rows.count; row += rows.height, a += kSquare * parts * p.lda) {
             const Index count = rows.count - row < rows.height ? rows.count - row : rows.height;
-            for (Index r = 0; r < count; ++r) fetch_tile<float, 1, 2>(rows.c[row + r] + first + kBlockColumns, 0);
+            const Index fetched = first + columns < p.n ? count : 0;
+            for (Index r = 0; r < fetched; ++r) fetch_tile<float, 1, 2>(rows.c[row + r] + first + kBlockColumns, 0);
             multiply_block<parts>(
                 squares_of_rows<parts>(a), b, steps.count / kSquare,
                 {rows.c + row, count, p.ldc, start, first, columns, rows.height, rows.even(row, count, p.ldc)});

@@ -49,7 +49,7 @@ public:
         }
         const std::size_t mark = arena_.mark();
         for (Index layer = 0; layer < net_.layers(); ++layer) {
-            arena_.rewind(mark);  // one layer's weights at a time
+            if (repacks() || !together()) arena_.rewind(mark);  // one layer's weights at a time
             for (Index d = 0; d < net_.directions(); ++d)
                 packed_.emplace_back(arena_, kernels_, net_, layer, wants_dx(layer));
         }
@@ -190,8 +190,12 @@ private:
         w.team.barrier();
     }
 
-    // Whether the layers take turns with one place for packed weights: filling it anew takes a hundredth of a chunk's time.
-    bool repacks() const { return together() && net_.layers() > 1; }
+    // Whether the layers take turns with one place for packed weights: filling it anew takes a hundredth of a chunk's time,
+    // where its rows are many, as in a long ragged batch they may not be.
+    bool repacks() const {
+        constexpr Index kRows = 256;
+        return together() && net_.layers() > 1 && kRows * chunk_count(seq_.steps(), steps_) <= seq_.rows();
+    }
 
     void pack(Index layer, const Worker& w) const {
         for (Index d = 0; d < net_.directions(); ++d) packed_[index(layer, d)].fill(arena_, params_, d, w);

@@ -10,7 +10,7 @@ namespace {
 constexpr Index kTallRows = 64;
 // In the steps of a pass weights that are beyond the L2 cache come too slowly for fewer rows. Measured.
 constexpr Index kFarRows = 48;
-constexpr std::size_t kFarBytes = std::size_t{2} << 20;
+constexpr std::size_t kFarWeightBytes = std::size_t{2} << 20;
 
 // Whether so many rows fill tiles to three quarters: lower ones take nearly as long as whole ones. Measured.
 template <class T>
@@ -31,7 +31,7 @@ PassKernels<T> pass_kernels(const Network& network, Index batch, Index rows) {
     const Compute compute = network.compute();
     const Kernels<T>& whole = kernels_for_rows<T>(compute, rows);
     const auto packed = static_cast<std::size_t>(packed_size(whole, network.hidden(), network.gate_columns()));
-    const bool far = packed * sizeof(T) > kFarBytes;
+    const bool far = packed * sizeof(T) > kFarWeightBytes;
     return {whole, fills_tiles(whole, batch) && (!far || batch >= kFarRows) ? whole : kernels<T>(compute)};
 }
 

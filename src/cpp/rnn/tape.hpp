@@ -51,7 +51,7 @@ struct Tape {
     bool drops = false;                     // whether there is dropout between the layers
     std::uint64_t seed = 0;                 // of the dropout masks
     Index first_row = 0;                    // of a piece of a longer sequence: where it begins among the rows of all
-    Index all_rows = sequence.rows();       // so many
+    Index all_rows = sequence.rows();       // the rows of all its pieces: kernels are chosen by them
     Arena arena;
     std::vector<LayerTape<T>> layers;
     std::shared_ptr<Checkpoints<T>> checkpoints;  // instead of layers, where these would take too much memory

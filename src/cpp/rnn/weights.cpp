@@ -107,7 +107,7 @@ PackedBackward<T>::PackedBackward(Arena& arena, const PassKernels<T>& kernels, c
 
 template <class T>
 BackwardWeights<T> PackedBackward<T>::in(const Arena& arena) const {
-    return {&kernels_.whole, &kernels_.step, wants_dx_ ? input_.in(arena) : nullptr, fused_.in(arena),
+    return {&kernels_.step, wants_dx_ ? input_.in(arena) : nullptr, fused_.in(arena),
             network_->has_extra() ? extra_.in(arena) : nullptr};
 }
 

@@ -33,11 +33,10 @@ struct ForwardWeights {
 // Backward: every product is rows [*, k] times W.
 template <class T>
 struct BackwardWeights {
-    const Kernels<T>* whole;
-    const Kernels<T>* step;
-    const T* input;  // W_ih           [G*H, I]; null where no gradient of x is wanted
-    const T* fused;  // W_hh           [fused columns, H]
-    const T* extra;  // W_hn           [H, H], GRU only
+    const Kernels<T>* step;  // that `fused` and `extra` are packed for
+    const T* input;          // W_ih           [G*H, I]; null where no gradient of x is wanted
+    const T* fused;          // W_hh           [fused columns, H]
+    const T* extra;          // W_hn           [H, H], GRU only
 };
 
 // What the sums start from: bias [G*H], and bias_extra [H] for the product with W_hn (reset after).
