@@ -45,7 +45,7 @@ endif()
 
 rnncore_add_kernel_set(baseline) # SSE2 on x86-64, NEON on aarch64: what the compiler emits without flags
 if(RNNCORE_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
-  set(avx2 -mavx2 -mfma -mf16c)
+  set(avx2 -mavx2 -mfma)
   set(avx512 ${avx2} -mavx512f -mavx512bw -mavx512dq -mavx512vl -mprefer-vector-width=512)
   rnncore_add_kernel_set(avx2 ${avx2})
   rnncore_add_kernel_set(avx512 ${avx512})

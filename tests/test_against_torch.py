@@ -78,8 +78,7 @@ def assert_equals_torch(problem: Problem) -> None:
         got = problem.solve(problem.layer(dtype))
         if problem.state is None:  # torch has no leaf whose gradient it would be
             got = {name: value for name, value in got.items() if name in expected}
-        # Both sides round, hence twice the error allowed against exact numbers.
-        assert_close(got, expected, 2 * limit)
+        assert_close(got, expected, limit)
 
 
 @pytest.mark.parametrize("cell", PEER_CELLS)

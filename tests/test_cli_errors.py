@@ -207,6 +207,27 @@ def test_a_full_device_on_standard_output() -> None:
     assert result.stderr == ("rnncore: error: standard input or output: No space left on device\n")
 
 
+@pytest.mark.parametrize("kind", ["file", "device"])
+def test_a_text_that_fits_in_no_memory(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A file by its size, before it is read; a device without an end before memory is used up."""
+    text = tmp_path / "text" if kind == "file" else Path("/dev/zero")
+    if kind == "file":
+        text.write_text("to be " * 800_000)
+    elif not text.exists():
+        pytest.skip("this system has no /dev/zero")
+    model = write_model(tmp_path / "model")
+    monkeypatch.setattr("rnncore._memory.available", lambda: 8 << 20)
+    message = re.escape(f"{text}: the text would need") + ".* are available"
+    for arguments in (
+        ["train", str(text), "--out", str(tmp_path / "out")],
+        ["score", str(model), str(text)],
+    ):
+        fails(arguments, message, capsys)
+    assert not (tmp_path / "out").exists()
+
+
 def test_nothing_on_standard_input(tmp_path: Path) -> None:
     result = command("score", str(write_model(tmp_path / "model")))
     assert result.returncode == 2
@@ -219,6 +240,18 @@ def test_a_write_protected_directory(tmp_path: Path, capsys: pytest.CaptureFixtu
     protected = tmp_path / "protected"
     protected.mkdir(mode=0o500)
     fails(["train", str(text), "--out", str(protected / "model")], "Permission denied", capsys)
+
+
+def test_a_write_protected_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text, out = write_text(tmp_path / "text"), write_text(tmp_path / "out")
+    content = out.read_bytes()
+    monkeypatch.setattr(os, "access", lambda *_: False)  # as for another user than root
+    fails(
+        ["train", str(text), "--out", str(out)], f"{re.escape(str(out))}: Permission denied", capsys
+    )
+    assert out.read_bytes() == content
 
 
 def test_a_process_fails_as_the_function_does(tmp_path: Path) -> None:

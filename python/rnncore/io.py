@@ -150,17 +150,20 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
         start = file.read(9)
     # a safetensors file starts with the size of its header, eight bytes, and a JSON object
     has_header = start[8:] == b"{"
-    image = 2 * num_bytes if has_header else 0  # mapped, and copied
-    _memory.require(image + _SLACK, f"{path}: the arrays of the file")
+    if not has_header:
+        raise ValueError(
+            f"{path}: expected an rnncore model, got a file that is no safetensors file"
+        )
+    # mapped, and copied
+    _memory.require(2 * num_bytes + _SLACK, f"{path}: the arrays of the file")
     try:
         with safetensors.safe_open(path, framework="np") as content:
             description = _description(path, content.metadata() or {})
             names = content.keys()
             return description, {name: content.get_tensor(name) for name in names}
     except safetensors.SafetensorError as error:
-        found = "truncated or damaged" if has_header else "no safetensors file"
         raise ValueError(
-            f"{path}: expected an rnncore model, got a file that is {found} ({error})"
+            f"{path}: expected an rnncore model, got a file that is truncated or damaged ({error})"
         ) from None
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import BinaryIO
 
-from rnncore import io
+from rnncore import _memory, io
 from rnncore.models import LanguageModel
 
 __all__ = ["load_language_model", "read_text", "require_another"]
@@ -18,11 +19,15 @@ def read_text(path: str) -> str:
     ------
     OSError
         When it cannot be read.
+    MemoryError
+        When there is no room for it.
     ValueError
         When it is empty or not UTF-8.
     """
+    with Path(path).open("rb") as file:
+        data = _read(file, path)
     try:
-        text = Path(path).read_text(encoding="utf-8-sig")
+        text = data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
         raise ValueError(
             f"{path}: expected text in UTF-8, got the byte {error.object[error.start]:#04x} at "
@@ -31,6 +36,21 @@ def read_text(path: str) -> str:
     if not text:
         raise ValueError(f"{path}: expected a text, got an empty file")
     return text
+
+
+def _read(file: BinaryIO, path: str) -> bytearray:
+    """Return the bytes of a file, or of a device without an end up to what memory holds."""
+    chunk_size = 1 << 26
+    data = bytearray()
+    left = os.fstat(file.fileno()).st_size  # 0 where it is not a regular file
+    while True:
+        # what is left, and two copies of all: as a string, and with line feeds at its line ends
+        _memory.require(max(left, 0) + 2 * (len(data) + max(left, 0)), f"{path}: the text would")
+        chunk = file.read(chunk_size)
+        if not chunk:
+            return data
+        data += chunk
+        left -= len(chunk)
 
 
 def load_language_model(path: str) -> LanguageModel:
