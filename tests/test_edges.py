@@ -247,7 +247,11 @@ def test_layer_takes_any_strides(
     got.update({f"gradient of initial state {i}": s for i, s in enumerate(as_tuple(d_initial))})
     got.update({f"gradient of {name}": np.array(g) for name, g in layer.grads.items()})
     assert_same_bits(got, expected)
-    assert_close(got, problem.expected(), RELATIVE_ERROR[dtype])
+    # A result of one element may be a small difference of numbers of the order of 1: an error is
+    # compared with those.
+    for name, values in problem.expected().items():
+        limit = RELATIVE_ERROR[dtype] * max(1.0, np.max(np.abs(values), initial=0.0))
+        np.testing.assert_allclose(got[name], values, rtol=0, atol=limit, err_msg=name)
 
 
 @settings(max_examples=60)
