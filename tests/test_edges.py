@@ -247,11 +247,22 @@ def test_layer_takes_any_strides(
     got.update({f"gradient of initial state {i}": s for i, s in enumerate(as_tuple(d_initial))})
     got.update({f"gradient of {name}": np.array(g) for name, g in layer.grads.items()})
     assert_same_bits(got, expected)
-    # A result of one element may be a small difference of numbers of the order of 1: an error is
-    # compared with those.
-    for name, values in problem.expected().items():
-        limit = RELATIVE_ERROR[dtype] * max(1.0, np.max(np.abs(values), initial=0.0))
-        np.testing.assert_allclose(got[name], values, rtol=0, atol=limit, err_msg=name)
+    # One of a few elements may be a small difference of numbers of the order of 1: its error is
+    # compared with those. Of more elements some are large, as everywhere else.
+    expected_by_twin = problem.expected()
+    few = {name for name, values in expected_by_twin.items() if values.size < 8}
+    for name in few:
+        limit = RELATIVE_ERROR[dtype] * max(
+            1.0, np.max(np.abs(expected_by_twin[name]), initial=0.0)
+        )
+        np.testing.assert_allclose(got[name], expected_by_twin[name], rtol=0, atol=limit)
+    many = [name for name in expected_by_twin if name not in few]
+    assert list(got) == list(expected_by_twin)
+    assert_close(
+        {name: got[name] for name in many},
+        {name: expected_by_twin[name] for name in many},
+        RELATIVE_ERROR[dtype],
+    )
 
 
 @settings(max_examples=60)
