@@ -102,7 +102,7 @@ double kernel_multiply_adds(const std::string& dtype, Index n) {
         double result = 0;
         without_gil([&] {
             run_parallel(get_num_threads(), [&](int thread, Team&) {
-                const double mine = static_cast<double>(kernel(n));
+                const double mine = static_cast<double>(kernel(T(0.5), n));
                 if (thread == 0) result = mine;
             });
         });

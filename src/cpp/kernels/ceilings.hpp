@@ -6,11 +6,12 @@
 namespace rnncore::RNNCORE_ISA {
 
 // At least n multiply-adds v = v / 2 + 1 / 2, in chains whose number hides their latency: all tend to 1. The chains
-// start at 0, 1, 2, ..., or the compiler would see that they are one. Returns the mean of their ends.
+// start at 0, 1, 2, ..., or the compiler would see that they are one; nor may it know the half, or it would see that
+// one of them stays where it is, and leave it out. Returns the mean of their ends.
 template <class T>
-T multiply_adds(Index n) {
+T multiply_adds(T one_half, Index n) {
     constexpr int kChains = 12;  // two per cycle, each taking 4 to 5
-    const Vec<T> half = splat(T(0.5));
+    const Vec<T> half = splat(one_half);
     Vec<T> v[kChains];
     for (int i = 0; i < kChains; ++i) v[i] = splat(T(i));
     for (Index done = 0; done < n; done += kChains * kLanes<T>) {

@@ -141,6 +141,7 @@ struct CellBackward {
     T* dh;      // [rows, H] gradient of h from later steps in; the part of h_prev's that needs no product out
     T* dc;      // [rows, H] LSTM only: gradient of c in, of c_prev out
     T* dgates;  // [rows, G*H] gradient of the sums
+    Index ld_dgates;
     T* dextra;  // [rows, H] GRU only: gradient of `extra`, out (reset after) or in (reset before, second part)
 };
 
@@ -233,7 +234,7 @@ struct Kernels {
     void (*adam)(const Update<T>&);
 
     // what the processor can do at most, for benchmarks
-    T (*multiply_adds)(Index n);                           // in registers; tends to 1
+    T (*multiply_adds)(T half, Index n);                   // in registers; tends to 1
     T (*repeated_sum)(const T* x, Index n, Index rounds);  // reads x `rounds` times
 };
 

@@ -9,9 +9,9 @@ namespace rnncore::reference {
 
 // One chain that starts at the mean of theirs.
 template <class T>
-T multiply_adds(Index n) {
+T multiply_adds(T half, Index n) {
     double v = 5.5;
-    for (Index i = 0; i < n; ++i) v = std::fma(v, 0.5, 0.5);
+    for (Index i = 0; i < n; ++i) v = std::fma(v, double(half), double(half));
     return static_cast<T>(v);
 }
 
