@@ -55,7 +55,7 @@ void rnn_backward(const CellBackward<T>& s) {
         const T* h = s.h + b * s.ld_h;
         const T* dy = row_or_null(s.dy, b, s.ld_dy);
         T* dh = s.dh + b * s.hidden;
-        T* da = s.dgates + b * s.hidden;
+        T* da = s.dgates + b * s.ld_dgates;
         for_units<T>(s, [&](Index i, auto lanes) {
             const Vec<T> dh_total = lanes.load(dh + i) + load_or_zero(lanes, dy, i);
             lanes.store(da + i, dh_total * d_activate<F, T>(lanes.load(h + i)));
@@ -99,7 +99,7 @@ void lstm_backward(const CellBackward<T>& s) {
         const T* dy = row_or_null(s.dy, b, s.ld_dy);
         T* dh = s.dh + b * n;
         T* dc = s.dc + b * n;
-        T* da = s.dgates + b * 4 * n;
+        T* da = s.dgates + b * s.ld_dgates;
         for_units<T>(s, [&](Index u, auto lanes) {
             const Vec<T> i = lanes.load(gates + u), f = lanes.load(gates + n + u);
             const Vec<T> g = lanes.load(gates + 2 * n + u), o = lanes.load(gates + 3 * n + u);
@@ -146,7 +146,7 @@ void gru_after_backward(const CellBackward<T>& s) {
         const T* h_prev = row_or_null(s.h_prev, b, s.ld_h_prev);
         const T* dy = row_or_null(s.dy, b, s.ld_dy);
         T* dh = s.dh + b * n;
-        T* da = s.dgates + b * 3 * n;
+        T* da = s.dgates + b * s.ld_dgates;
         T* dextra = s.dextra + b * n;
         for_units<T>(s, [&](Index u, auto lanes) {
             const Vec<T> r = lanes.load(gates + u), z = lanes.load(gates + n + u);
@@ -204,7 +204,7 @@ void gru_before_output_backward(const CellBackward<T>& s) {
         const T* h_prev = row_or_null(s.h_prev, b, s.ld_h_prev);
         const T* dy = row_or_null(s.dy, b, s.ld_dy);
         T* dh = s.dh + b * n;
-        T* da = s.dgates + b * 3 * n;
+        T* da = s.dgates + b * s.ld_dgates;
         for_units<T>(s, [&](Index u, auto lanes) {
             const Vec<T> z = lanes.load(gates + n + u), candidate = lanes.load(gates + 2 * n + u);
             const Vec<T> dh_total = lanes.load(dh + u) + load_or_zero(lanes, dy, u);
@@ -224,7 +224,7 @@ void gru_before_gates_backward(const CellBackward<T>& s) {
         const T* h_prev = row_or_null(s.h_prev, b, s.ld_h_prev);
         const T* dextra = s.dextra + b * n;
         T* dh = s.dh + b * n;
-        T* da = s.dgates + b * 3 * n;
+        T* da = s.dgates + b * s.ld_dgates;
         for_units<T>(s, [&](Index u, auto lanes) {
             const Vec<T> r = lanes.load(gates + u), d = lanes.load(dextra + u);
             lanes.store(da + u, d * load_or_zero(lanes, h_prev, u) * d_sigmoid<T>(r));

@@ -76,7 +76,7 @@ void rnn_backward(const CellBackward<T>& s) {
     for_units(s, [&](Index b, Index u) {
         const Index at = b * s.hidden + u;
         const double dh = double(s.dh[at]) + value_or_zero(s.dy, b * s.ld_dy + u);
-        s.dgates[at] = static_cast<T>(dh * derivative(F, s.h[b * s.ld_h + u]));
+        s.dgates[b * s.ld_dgates + u] = static_cast<T>(dh * derivative(F, s.h[b * s.ld_h + u]));
         s.dh[at] = 0;
     });
 }
@@ -113,11 +113,10 @@ void lstm_backward(const CellBackward<T>& s) {
         const double tanh_c = std::tanh(double(s.c[at.flat()]));
         const double dh = double(s.dh[at.flat()]) + value_or_zero(s.dy, b * s.ld_dy + u);
         const double dc = double(s.dc[at.flat()]) + dh * o * (1.0 - tanh_c * tanh_c);
-        const Index ld = 4 * s.hidden;
-        s.dgates[at.gate(0, ld)] = static_cast<T>(dc * g * i * (1.0 - i));
-        s.dgates[at.gate(1, ld)] = static_cast<T>(dc * value_or_zero(s.c_prev, at.flat()) * f * (1.0 - f));
-        s.dgates[at.gate(2, ld)] = static_cast<T>(dc * i * (1.0 - g * g));
-        s.dgates[at.gate(3, ld)] = static_cast<T>(dh * tanh_c * o * (1.0 - o));
+        s.dgates[at.gate(0, s.ld_dgates)] = static_cast<T>(dc * g * i * (1.0 - i));
+        s.dgates[at.gate(1, s.ld_dgates)] = static_cast<T>(dc * value_or_zero(s.c_prev, at.flat()) * f * (1.0 - f));
+        s.dgates[at.gate(2, s.ld_dgates)] = static_cast<T>(dc * i * (1.0 - g * g));
+        s.dgates[at.gate(3, s.ld_dgates)] = static_cast<T>(dh * tanh_c * o * (1.0 - o));
         s.dc[at.flat()] = static_cast<T>(dc * f);
         s.dh[at.flat()] = 0;
     });
@@ -150,10 +149,9 @@ void gru_after_backward(const CellBackward<T>& s) {
         const double h = value_or_zero(s.h_prev, b * s.ld_h_prev + u);
         const double dh = double(s.dh[at.flat()]) + value_or_zero(s.dy, b * s.ld_dy + u);
         const double da_n = dh * (1.0 - z) * (1.0 - n * n);
-        const Index ld = 3 * s.hidden;
-        s.dgates[at.gate(0, ld)] = static_cast<T>(da_n * double(s.extra[at.flat()]) * r * (1.0 - r));
-        s.dgates[at.gate(1, ld)] = static_cast<T>(dh * (h - n) * z * (1.0 - z));
-        s.dgates[at.gate(2, ld)] = static_cast<T>(da_n);
+        s.dgates[at.gate(0, s.ld_dgates)] = static_cast<T>(da_n * double(s.extra[at.flat()]) * r * (1.0 - r));
+        s.dgates[at.gate(1, s.ld_dgates)] = static_cast<T>(dh * (h - n) * z * (1.0 - z));
+        s.dgates[at.gate(2, s.ld_dgates)] = static_cast<T>(da_n);
         s.dextra[at.flat()] = static_cast<T>(da_n * r);
         s.dh[at.flat()] = static_cast<T>(dh * z);
     });
@@ -192,9 +190,8 @@ void gru_before_output_backward(const CellBackward<T>& s) {
         const double z = s.gates[at.gate(1, s.ld_gates)], n = s.gates[at.gate(2, s.ld_gates)];
         const double h = value_or_zero(s.h_prev, b * s.ld_h_prev + u);
         const double dh = double(s.dh[at.flat()]) + value_or_zero(s.dy, b * s.ld_dy + u);
-        const Index ld = 3 * s.hidden;
-        s.dgates[at.gate(1, ld)] = static_cast<T>(dh * (h - n) * z * (1.0 - z));
-        s.dgates[at.gate(2, ld)] = static_cast<T>(dh * (1.0 - z) * (1.0 - n * n));
+        s.dgates[at.gate(1, s.ld_dgates)] = static_cast<T>(dh * (h - n) * z * (1.0 - z));
+        s.dgates[at.gate(2, s.ld_dgates)] = static_cast<T>(dh * (1.0 - z) * (1.0 - n * n));
         s.dh[at.flat()] = static_cast<T>(dh * z);
     });
 }
@@ -206,7 +203,7 @@ void gru_before_gates_backward(const CellBackward<T>& s) {
         const Place<CellBackward<T>> at{s, b, u};
         const double r = s.gates[at.gate(0, s.ld_gates)], de = s.dextra[at.flat()];
         const double h = value_or_zero(s.h_prev, b * s.ld_h_prev + u);
-        s.dgates[at.gate(0, 3 * s.hidden)] = static_cast<T>(de * h * r * (1.0 - r));
+        s.dgates[at.gate(0, s.ld_dgates)] = static_cast<T>(de * h * r * (1.0 - r));
         s.dh[at.flat()] = static_cast<T>(double(s.dh[at.flat()]) + de * r);
     });
 }

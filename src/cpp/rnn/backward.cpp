@@ -55,7 +55,7 @@ public:
         }
         arena_.rewind(arena_.size());
         for (Index d = 0; d < net_.directions(); ++d) {
-            da_[d] = reserve(rows, net_.gate_columns());
+            da_[d] = reserve(rows, ld_gates());
             if (net_.has_extra()) dextra_[d] = reserve(rows, h);
         }
         // The gradient of a layer's outputs. With one direction a chunk's rows of dy are read before the same rows of dx
@@ -117,6 +117,7 @@ private:
                (in_.source ? in_.source->flops(seq_.rows()) : 0);
     }
 
+    Index ld_gates() const { return row_pitch<T>(net_.gate_columns()); }  // of the gates and of their gradients
     Index uppermost() const { return net_.layers() - 1; }
 
     // Whether a chunk goes down through all layers before the next begins.
@@ -282,7 +283,7 @@ private:
     bool step(const ChunkRows& c, const Segment& segment, const UnitShare& share) const {
         const LayerTape<T>& l = layer_tape(c.layer);
         const DirectionTape<T>& tape = l.directions[c.direction];
-        const Index h = net_.hidden(), ld_y = net_.output(), columns = net_.gate_columns();
+        const Index h = net_.hidden(), ld_y = net_.output();
         const Index row = seq_.first(segment.t) + segment.begin;
         const Index before = c.order.previous(segment.t);
         const Index row_before = segment.from_history ? seq_.first(before) + segment.begin : 0;
@@ -293,8 +294,8 @@ private:
         CellBackward<T> s{};
         s.rows = segment.end - segment.begin;
         s.hidden = h;
-        s.gates = at(tape.gates, row * columns);
-        s.ld_gates = columns;
+        s.gates = at(tape.gates, row * ld_gates());
+        s.ld_gates = ld_gates();
         s.extra = at(tape.extra, row * h);
         s.h_prev = segment.from_history ? y + row_before * ld_y : at(tape.h0, segment.begin * h);
         s.ld_h_prev = segment.from_history ? ld_y : h;
@@ -306,7 +307,8 @@ private:
         s.ld_dy = ld_y;
         s.dh = dh_[i].in(arena_) + segment.begin * h;
         if (net_.has_cell_state()) s.dc = dc_[i].in(arena_) + segment.begin * h;
-        s.dgates = da_[c.direction].in(arena_) + (row - c.first) * columns;
+        s.dgates = da_[c.direction].in(arena_) + (row - c.first) * ld_gates();
+        s.ld_dgates = ld_gates();
         if (net_.has_extra()) s.dextra = dextra_[c.direction].in(arena_) + (row - c.first) * h;
         return backward_step(net_, weights_[i], s, share);
     }
@@ -330,19 +332,19 @@ private:
             add_to_table(c, da, w);
         } else {
             for (Index r = 0; r < c.rows; ++r) rows[r] = l.x + (c.first + r) * width;
-            add_outer(w, {da, columns, rows, out_.grads + offset.weight_ih, width, c.rows, columns, width, nullptr});
+            add_outer(w, {da, ld_gates(), rows, out_.grads + offset.weight_ih, width, c.rows, columns, width, nullptr});
         }
 
         // dW_hh += da^T h_prev, the GRU's last gate apart
         const bool reset_before = net_.cell() == CellKind::gru_before;
         const T* last = reset_before ? da + fused : dextra;
-        const Index ld_last = reset_before ? columns : h;
+        const Index ld_last = reset_before ? ld_gates() : h;
         T* dweight_last = out_.grads + offset.weight_hh + fused * h;
         const Range known = previous_rows(c, rows);
         const Index k = known.last - known.first;
         const T* const* h_prev = rows + known.first;
-        add_outer(
-            w, {da + known.first * columns, columns, h_prev, out_.grads + offset.weight_hh, h, k, fused, h, nullptr});
+        add_outer(w, {da + known.first * ld_gates(), ld_gates(), h_prev, out_.grads + offset.weight_hh, h, k, fused, h,
+                      nullptr});
         if (net_.cell() == CellKind::gru_after)
             add_outer(w, {last + known.first * ld_last, ld_last, h_prev, dweight_last, h, k, h, h, nullptr});
         if (reset_before) {
@@ -351,8 +353,8 @@ private:
         }
 
         if (!net_.bias()) return;
-        add_sums(w, da, columns, c.rows, columns, out_.grads + offset.bias_ih);
-        add_sums(w, da, columns, c.rows, fused, out_.grads + offset.bias_hh);
+        add_sums(w, da, ld_gates(), c.rows, columns, out_.grads + offset.bias_ih);
+        add_sums(w, da, ld_gates(), c.rows, fused, out_.grads + offset.bias_hh);
         if (net_.has_extra()) add_sums(w, last, ld_last, c.rows, h, out_.grads + offset.bias_hh + fused);
     }
 
@@ -363,7 +365,7 @@ private:
         if (part.first == part.last) return;
         const RowBlock<T> block{da, dx(c.layer, c.first) + part.first, c.rows};
         kernels_.whole.product(
-            {&block, 1, k, width,
+            {&block, 1, ld_gates(), width,
              weights_[index(c.layer, c.direction)].input + part.first * packed_depth(kernels_.whole, k), nullptr, k,
              part.last - part.first, together() ? Init::zero : Init::keep});
     }
@@ -374,7 +376,7 @@ private:
         T* const sums = table(c.direction);
         for (Index r = 0; r < c.rows; ++r) {
             const Index slot = tape_.one_hot->slot(tape_.first_row + c.first + r);
-            kernels_.whole.add(da + r * columns + part.first, part.last - part.first,
+            kernels_.whole.add(da + r * ld_gates() + part.first, part.last - part.first,
                                sums + slot * columns + part.first);
         }
     }

@@ -77,7 +77,7 @@ void forward_step(const Network& net, const ForwardWeights<T>& w, CellForward<T>
 template <class T>
 bool backward_step(const Network& net, const BackwardWeights<T>& w, CellBackward<T> s, const UnitShare& share) {
     const Kernels<T>& kernel = *w.step;
-    const Index h = s.hidden, fused = net.fused_columns(), columns = net.gate_columns();
+    const Index h = s.hidden, fused = net.fused_columns();
     bool go_on = true;
     take_units(s, share);
     switch (net.cell()) {
@@ -100,14 +100,14 @@ bool backward_step(const Network& net, const BackwardWeights<T>& w, CellBackward
             kernel.gru_before_output_backward(s);
             share.wait();
             // dextra = W_hn^T da_n
-            StepProduct<T>{kernel, s.dgates + fused, columns, s.rows, h, w.extra, s.dextra, h, nullptr, Init::zero}
+            StepProduct<T>{kernel, s.dgates + fused, s.ld_dgates, s.rows, h, w.extra, s.dextra, h, nullptr, Init::zero}
                 .multiply_units(share.units);
             kernel.gru_before_gates_backward(s);
             go_on = share.wait();
             break;
     }
     // dh_prev += W_hh^T da
-    StepProduct<T>{kernel, s.dgates, columns, s.rows, fused, w.fused, s.dh, h, nullptr, Init::keep}.multiply_units(
+    StepProduct<T>{kernel, s.dgates, s.ld_dgates, s.rows, fused, w.fused, s.dh, h, nullptr, Init::keep}.multiply_units(
         share.units);
     return go_on;
 }

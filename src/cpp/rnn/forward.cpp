@@ -49,7 +49,8 @@ public:
             const Index steps = chunk_steps(seq_.steps(), task.rows());
             const Index rows = task.rows() * steps;
             s.blocks = arena_.reserve<RowBlock<T>>(as_size(steps * (by_units_ ? threads_ : 1)));
-            if (!tape_.keeps && net_.has_gates()) s.gates = arena_.reserve<T>(as_size(rows * net_.gate_columns()));
+            if (!tape_.keeps && net_.has_gates())
+                s.gates = arena_.reserve<T>(as_size(rows * row_pitch<T>(net_.gate_columns())));
             if (!tape_.keeps && net_.has_extra()) s.extra = arena_.reserve<T>(as_size(task.rows() * net_.hidden()));
             scratch_.push_back(s);
         }
@@ -156,7 +157,7 @@ private:
         const DirectionTape<T>& tape() const { return layer.directions[task.direction]; }
         Index hidden() const { return pass.net_.hidden(); }
         Index ld_y() const { return pass.net_.output(); }
-        Index ld_sums() const { return pass.net_.has_gates() ? pass.net_.gate_columns() : ld_y(); }
+        Index ld_sums() const { return pass.net_.has_gates() ? row_pitch<T>(pass.net_.gate_columns()) : ld_y(); }
 
         T* y_row(Index t, Index b) const {
             return layer.y + (pass.seq_.first(t) + b) * ld_y() + task.direction * hidden();

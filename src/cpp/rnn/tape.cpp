@@ -46,7 +46,8 @@ void prepare_tape(Tape<T>& tape, const PassInput<T>& input, T* y) {
         if (tape.drops && tape.keeps && inner(layer)) s.dropped = reserve(rows, width);
         for (Index d = 0; d < net.directions(); ++d) {
             DirectionSlots<T>& at = s.directions[d];
-            if (tape.keeps && net.has_gates()) at.gates = reserve(rows, static_cast<std::size_t>(net.gate_columns()));
+            if (tape.keeps && net.has_gates())
+                at.gates = reserve(rows, static_cast<std::size_t>(row_pitch<T>(net.gate_columns())));
             if (tape.keeps && net.has_extra()) at.extra = reserve(rows, h);
             if (net.has_cell_state()) at.cell = reserve(tape.keeps ? rows : batch, h);
             if (has_state) at.h0 = reserve(batch, h);
@@ -88,7 +89,7 @@ std::size_t tape_bytes(const Network& network, Index steps, Index batch, bool dr
     const auto directions = static_cast<std::size_t>(network.directions());
     const std::size_t states = static_cast<std::size_t>(network.states()) * directions * rows * h;
     std::size_t row = static_cast<std::size_t>(network.output());
-    if (network.has_gates()) row += directions * static_cast<std::size_t>(network.gate_columns());
+    if (network.has_gates()) row += directions * static_cast<std::size_t>(row_pitch<T>(network.gate_columns()));
     if (network.has_extra()) row += directions * h;
     if (network.has_cell_state()) row += directions * h;
     const auto layers = static_cast<std::size_t>(network.layers());
