@@ -202,7 +202,7 @@ Index few_rows_scratch(Index k) {
 // Inline, for a step of a small layer calls it two or three times.
 template <class S>
 [[gnu::always_inline]] inline void few_rows(const FewRows<typename S::Value>& p) {
-    const bool fetch = packed_bytes<S>(p.k, p.n) > kFetchedBytes;
+    const bool fetch = packed_bytes<S>(p.k, p.n) > kFetchedBytes && !fetches_by_itself();
     for (Index row = 0; row < p.rows; row += kFewRows) {
         const Index rows = p.rows - row < kFewRows ? p.rows - row : kFewRows;
         QuantizedRow quantized[kFewRows];

@@ -37,7 +37,7 @@ template <class T, class E>
 template <class T, class E>
 void multiply_panels(const Product<T, E>& p, const Steps& steps) {
     const bool single = p.block_count == 1 && p.blocks[0].rows <= kGroupedRows;
-    const bool far = !single && p.k * p.n * static_cast<Index>(sizeof(E)) > kFarBytes;
+    const bool far = !single && p.k * p.n * static_cast<Index>(sizeof(E)) > kFarBytes && !fetches_by_itself();
     const Index rounds_of_tile = (steps.count + kFetchedSteps - 1) / kFetchedSteps;
     const Index rounds = row_tiles(p) * rounds_of_tile;
     const Index group = single ? grouped_panels(p.blocks[0].rows) : 1;
