@@ -16,15 +16,19 @@ template <class T>
 
 template <class T>
 [[gnu::always_inline]] inline T greatest(const T* x, Index n) {
-    Vec<T> best = splat(x[0]);
+    constexpr int kChains = 4;  // a comparison waits for the one before
+    const auto greater = [](auto a, auto b) { return a > b ? a : b; };
+    Vec<T> best[kChains];
+    for (Vec<T>& chain : best) chain = splat(x[0]);
     Index i = 0;
-    for (; i + kLanes<T> <= n; i += kLanes<T>) {
-        const Vec<T> v = load(x + i);
-        best = v > best ? v : best;
+    for (; i + kChains * kLanes<T> <= n; i += kChains * kLanes<T>) {
+#pragma GCC unroll 4
+        for (int c = 0; c < kChains; ++c) best[c] = greater(load(x + i + c * kLanes<T>), best[c]);
     }
-    T result = best[0];
-    for (int j = 1; j < kLanes<T>; ++j) result = best[j] > result ? best[j] : result;
-    for (; i < n; ++i) result = x[i] > result ? x[i] : result;
+    const Vec<T> both = greater(greater(best[0], best[1]), greater(best[2], best[3]));
+    T result = both[0];
+    for (int j = 1; j < kLanes<T>; ++j) result = greater(both[j], result);
+    for (; i < n; ++i) result = greater(x[i], result);
     return result;
 }
 
@@ -56,13 +60,13 @@ double cross_entropy(const T* logits, Index n, Index target) {
 }
 
 template <class T>
-double cross_entropy_grad(T* logits, Index n, Index target) {
+double cross_entropy_grad(T* logits, Index n, Index target, T scale) {
     const T shift = greatest(logits, n);
     const double centred = static_cast<double>(logits[target]) - static_cast<double>(shift);
     const double sum = exponentials<T, true>(logits, n, shift);
-    const T share = static_cast<T>(1 / sum);
+    const T share = static_cast<T>(static_cast<double>(scale) / sum);
     for_lanes<T>(n, [&](Index i, auto lanes) { lanes.store(logits + i, lanes.load(logits + i) * share); });
-    logits[target] -= T(1);
+    logits[target] -= scale;
     return __builtin_log(sum) - centred;
 }
 

@@ -212,8 +212,8 @@ struct Kernels {
     void (*gru_before_output_backward)(const CellBackward<T>&);
     void (*gru_before_gates_backward)(const CellBackward<T>&);
 
-    // logits [V] -> softmax - one_hot(target), in place; returns -log softmax[target]
-    double (*cross_entropy_grad)(T* logits, Index n, Index target);
+    // logits [V] -> (softmax - one_hot(target)) * scale, in place; returns -log softmax[target]
+    double (*cross_entropy_grad)(T* logits, Index n, Index target, T scale);
     double (*cross_entropy)(const T* logits, Index n, Index target);
 
     void (*exp)(const T* x, Index n, T* y);

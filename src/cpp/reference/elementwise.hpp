@@ -74,14 +74,14 @@ double cross_entropy(const T* logits, Index n, Index target) {
     return std::log(s.sum) + s.greatest - double(logits[target]);
 }
 
-// its gradient with respect to z: softmax(z) - one_hot(t)
+// its gradient with respect to z: softmax(z) - one_hot(t), times a scale
 template <class T>
-double cross_entropy_grad(T* logits, Index n, Index target) {
+double cross_entropy_grad(T* logits, Index n, Index target, T scale) {
     const double loss = cross_entropy(logits, n, target);
     const Softmax s = softmax_of(logits, n);
     for (Index i = 0; i < n; ++i) {
         const double probability = std::exp(double(logits[i]) - s.greatest) / s.sum;
-        logits[i] = static_cast<T>(probability - (i == target ? 1.0 : 0.0));
+        logits[i] = static_cast<T>(double(scale) * (probability - (i == target ? 1.0 : 0.0)));
     }
     return loss;
 }

@@ -96,11 +96,8 @@ void LinearCrossEntropyPass<T>::add_block(const Arena& arena, const LinearCrossE
         // 1. the thread's own rows: logits = x W^T + b, in their place dlogits = (softmax - one_hot) * scale
         const Matrix<T> own = logits.slice(rows.first, mine);
         forward_.multiply(arena, s.x.slice(rows.first, mine), s.bias, own, {0, classes});
-        for (Index r = 0; r < mine; ++r) {
-            const Index n = rows.first + r;
-            s.losses[n] = cross_entropy_in_place(k, own.row(r), classes, s.targets.ids[n], s.targets.ignored);
-        }
-        k.scale(static_cast<T>(out.scale), mine * classes, own.data);
+        for (Index n = rows.first; n < rows.last; ++n)
+            s.losses[n] = cross_entropy_in_place(k, logits, s.targets, n, static_cast<T>(out.scale));
         // 2. dx = dlogits W
         backward_.multiply(arena, {own.data, mine, classes, classes}, nullptr, dx.slice(rows.first, mine), {0, hidden});
     }

@@ -9,21 +9,22 @@
 namespace rnncore {
 
 template <class T>
-double cross_entropy_in_place(const Kernels<T>& kernels, T* logits, Index classes, std::int64_t target,
-                              std::int64_t ignored) {
-    if (target != ignored) return kernels.cross_entropy_grad(logits, classes, target);
-    std::fill_n(logits, classes, T(0));
+double cross_entropy_in_place(const Kernels<T>& kernels, const Matrix<T>& logits, const Targets& targets, Index n,
+                              T scale) {
+    if (targets.ids[n] != targets.ignored)
+        return kernels.cross_entropy_grad(logits.row(n), logits.columns, targets.ids[n], scale);
+    std::fill_n(logits.row(n), logits.columns, T(0));
     return 0;
 }
 
 template <class T>
 void cross_entropy(const Matrix<const T>& logits, const Targets& targets, double* losses, T* dlogits) {
     const Kernels<T>& k = kernels<T>();
+    const Matrix<T> gradient{dlogits, logits.rows, logits.columns, logits.columns};
     for_row_blocks(logits.rows, logits.columns, [&](Index first, Index last) {
         for (Index n = first; n < last; ++n) {
-            T* const row = dlogits + n * logits.columns;
-            std::copy_n(logits.row(n), logits.columns, row);
-            losses[n] = cross_entropy_in_place(k, row, logits.columns, targets.ids[n], targets.ignored);
+            std::copy_n(logits.row(n), logits.columns, gradient.row(n));
+            losses[n] = cross_entropy_in_place(k, gradient, targets, n, T(1));
         }
     });
 }
@@ -52,10 +53,10 @@ void binary_cross_entropy(const ElementLoss<T>& s) {
     });
 }
 
-#define RNNCORE_INSTANTIATE(T)                                                                        \
-    template void cross_entropy(const Matrix<const T>&, const Targets&, double*, T*);                 \
-    template double cross_entropy_in_place(const Kernels<T>&, T*, Index, std::int64_t, std::int64_t); \
-    template void mse(const ElementLoss<T>&);                                                         \
+#define RNNCORE_INSTANTIATE(T)                                                                             \
+    template void cross_entropy(const Matrix<const T>&, const Targets&, double*, T*);                      \
+    template double cross_entropy_in_place(const Kernels<T>&, const Matrix<T>&, const Targets&, Index, T); \
+    template void mse(const ElementLoss<T>&);                                                              \
     template void binary_cross_entropy(const ElementLoss<T>&);
 
 RNNCORE_INSTANTIATE(float)

@@ -17,10 +17,10 @@ struct Targets {
 template <class T>
 void cross_entropy(const Matrix<const T>& logits, const Targets& targets, double* losses, T* dlogits);
 
-// The same for a row that is overwritten by its gradient; returns the loss.
+// The same for row n of logits that are overwritten by their gradient times `scale`; returns the row's loss.
 template <class T>
-double cross_entropy_in_place(const Kernels<T>& kernels, T* logits, Index classes, std::int64_t target,
-                              std::int64_t ignored);
+double cross_entropy_in_place(const Kernels<T>& kernels, const Matrix<T>& logits, const Targets& targets, Index n,
+                              T scale);
 
 // Pairs of elements [n].
 template <class T>
