@@ -90,6 +90,19 @@ def test_losses_of_the_smallest_sizes(dtype: type[np.floating]) -> None:
     assert _core.squared_norm(np.zeros(0, dtype)) == 0
 
 
+# --- sizes whose rows are padded -----------------------------------------------------------------
+@every_cell
+@pytest.mark.parametrize("bidirectional", [False, True], ids=["forward", "both"])
+@pytest.mark.parametrize("ids", [False, True], ids=["rows", "ids"])
+def test_rows_of_whole_pages(cell: str, bidirectional: bool, ids: bool) -> None:
+    """Rows of gates of a multiple of 4 KB, between which a pass leaves a line."""
+    hidden = 128 if cell == "lstm" else 512  # of 8 bytes, times four gates, three or one
+    twin = Twin(cell, 3, hidden, 1 if bidirectional else 2, bidirectional=bidirectional)
+    problem = Problem.random(twin, 4, 5, ids=ids, state=True, lengths=(4, 1, 3, 0, 2))
+    expected = problem.expected()
+    assert_close(problem.solve(problem.layer("float64")), expected, RELATIVE_ERROR["float64"])
+
+
 # --- long chains ---------------------------------------------------------------------------------
 LONG = 20_000
 
