@@ -25,6 +25,7 @@ template <class T>
 #pragma GCC unroll 4
         for (int c = 0; c < kChains; ++c) best[c] = greater(load(x + i + c * kLanes<T>), best[c]);
     }
+    for (; i + kLanes<T> <= n; i += kLanes<T>) best[0] = greater(load(x + i), best[0]);
     const Vec<T> both = greater(greater(best[0], best[1]), greater(best[2], best[3]));
     T result = both[0];
     for (int j = 1; j < kLanes<T>; ++j) result = greater(both[j], result);
