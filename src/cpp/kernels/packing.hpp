@@ -113,11 +113,21 @@ template <class F, class Row>
     });
 }
 
-// The columns of a panel, each contiguous in b, in squares of as many elements of k as a vector has lanes.
+// Starts reading the lines of `count` elements, which may be past the end of what there is; the last line may be left
+// out.
+template <class T>
+[[gnu::always_inline]] inline void fetch(const T* from, Index count) {
+    for (Index i = 0; i < count; i += kLineBytes / static_cast<Index>(sizeof(T))) __builtin_prefetch(from + i, 0, 2);
+}
+
+// The columns of a panel, each contiguous in b, in squares of as many elements of k as a vector has lanes. The same
+// square of the next panel is fetched meanwhile, but for short columns: so many rows at a time the processor does not follow
+// by itself.
 template <class F>
 [[gnu::noinline]] void pack_contiguous_columns(const Packing<typename F::Value>& p, Index first, Index used,
                                                Index width, typename F::Element* panel) {
     using E = typename F::Element;
+    constexpr Index kShort = 128;  // measured
     const Index depth = elements<F>(p.k);
     for_steps<F>(p.k, [&](Index k, auto lanes) {
         const Index i0 = k / F::steps;
@@ -125,6 +135,10 @@ template <class F>
             const auto* from = p.source + (first + column) * p.stride_n + k;
             E* const to = panel + place<F>(i0) * width + column;
             typename F::Loaded square[kLanes<E>];
+            if (p.k >= kShort) {
+#pragma GCC unroll 16
+                for (int j = 0; j < kLanes<E>; ++j) fetch(from + (kPanel<E> + j) * p.stride_n, kLanes<E> * F::steps);
+            }
 #pragma GCC unroll 16
             for (int j = 0; j < kLanes<E>; ++j)
                 square[j] = column + j < used ? F::along(from + j * p.stride_n, lanes) : typename F::Loaded{};
@@ -149,13 +163,6 @@ void pack(const Packing<typename F::Value>& p) {
         else
             pack_across<F>([&](Index k) { return p.source + k * p.stride_k + first; }, p.k, used, width, panel);
     }
-}
-
-// Starts reading the lines of `count` elements, which may be past the end of what there is; the last line may be left
-// out.
-template <class T>
-[[gnu::always_inline]] inline void fetch(const T* from, Index count) {
-    for (Index i = 0; i < count; i += kLineBytes / static_cast<Index>(sizeof(T))) __builtin_prefetch(from + i, 0, 2);
 }
 
 // Panels, or tiles of a, that are packed side by side: 48 rows of a in either case.

@@ -18,6 +18,12 @@ struct TaskScratch {
     Arena::Slot<RowBlock<T>> blocks;
 };
 
+// Whether every weight of an input product is used once: in one chunk, and by one task or thread.
+bool multiplies_inputs_once(const Sequence& sequence, const std::vector<RowTask>& tasks, Index directions) {
+    return static_cast<Index>(tasks.size()) == directions &&
+           chunk_steps(sequence.steps(), sequence.batch()) >= sequence.steps();
+}
+
 template <class T>
 class Forward {
 public:
@@ -31,12 +37,13 @@ public:
           threads_(threads_for(flops())),
           by_units_(divides_units(net_, seq_, threads_)),
           tasks_(make_tasks(seq_, std::vector<Chunk>(as_size(net_.directions()), Chunk{0, seq_.steps()}),
-                            by_units_ ? 1 : threads_)) {
+                            by_units_ ? 1 : threads_)),
+          packs_inputs_(!multiplies_inputs_once(seq_, tasks_, net_.directions())) {
         const std::size_t mark = arena_.mark();
         for (Index layer = 0; layer < net_.layers(); ++layer) {
             arena_.rewind(mark);  // the layers run one after the other
             for (Index d = 0; d < net_.directions(); ++d) {
-                packed_.emplace_back(arena_, kernels_, net_, layer, one_hot(layer),
+                packed_.emplace_back(arena_, kernels_, net_, layer, packs_inputs_ && !one_hot(layer),
                                      by_units_ ? GateColumns::apart : GateColumns::together);
                 if (one_hot(layer))
                     tables_[d] = arena_.reserve<T>(
@@ -44,6 +51,7 @@ public:
             }
         }
         arena_.rewind(arena_.size());
+        if (!packs_inputs_) piece_ = arena_.reserve<T>(as_size(threads_ * piece_size()));
         for (const RowTask& task : tasks_) {
             TaskScratch<T> s;
             const Index steps = chunk_steps(seq_.steps(), task.rows());
@@ -74,6 +82,15 @@ private:
             per_row += static_cast<double>(one_hot(layer) ? 0 : net_.input(layer)) + static_cast<double>(net_.hidden());
         return 2 * per_row * static_cast<double>(net_.gate_columns() * net_.directions()) *
                static_cast<double>(seq_.rows());
+    }
+
+    // Elements of the columns of an input product that a thread packs before it uses them.
+    Index piece_size() const {
+        Index size = 0;
+        for (Index layer = 0; layer < net_.layers(); ++layer)
+            size = std::max(
+                size, packed_size(kernels_.whole, net_.input(layer), piece_columns(kernels_.whole, net_.input(layer))));
+        return size;
     }
 
     std::size_t index(Index layer, Index d) const { return as_size(layer * net_.directions() + d); }
@@ -127,6 +144,7 @@ private:
                   weights_[index(layer, task.direction)],
                   scratch,
                   blocks,
+                  packs_inputs_ ? nullptr : piece_.in(arena_) + w.thread * piece_size(),
                   units_of(w)};
         bool go_on = true;
         for (Index c = 0; c < chunk_count(seq_.steps(), steps) && go_on; ++c) {
@@ -151,6 +169,7 @@ private:
         const ForwardWeights<T>& weights;
         const TaskScratch<T>& scratch;
         RowBlock<T>* blocks;
+        T* piece;
         UnitShare share;
         Chunk chunk{};
 
@@ -203,14 +222,24 @@ private:
                     blocks[count++] = {x, sums, end - task.begin};
             }
             if (count == 0) return;
-            for_columns(weights.whole, width, [&](const ColumnPart& part) {
+            const auto multiply = [&](const T* packed, Index first, Index columns) {
                 const auto to = [&](Index by) {
                     for (Index i = 0; i < count; ++i) blocks[i].c += by;
                 };
-                to(part.first);
-                weights.whole->product({blocks, count, width, ld_sums(), weights.input + part.packed,
-                                        weights.bias + part.first, width, part.count, Init::bias});
-                to(-part.first);
+                to(first);
+                weights.whole->product(
+                    {blocks, count, width, ld_sums(), packed, weights.bias + first, width, columns, Init::bias});
+                to(-first);
+            };
+            const T* const weight = pass.params_ + pass.net_.offsets(index, task.direction).weight_ih;
+            for_columns(weights.whole, width, [&](const ColumnPart& part) {
+                if (!piece) return multiply(weights.input + part.packed, part.first, part.count);
+                const Index most = piece_columns(*weights.whole, width);
+                for (Index done = 0; done < part.count; done += most) {
+                    const Index first = part.first + done, columns = std::min(most, part.count - done);
+                    weights.whole->pack({weight + first * width, 1, width, width, columns, piece});
+                    multiply(piece, first, columns);
+                }
             });
         }
 
@@ -285,10 +314,12 @@ private:
     int threads_;
     bool by_units_;
     std::vector<RowTask> tasks_;
+    bool packs_inputs_;
     Arena arena_;
     std::vector<PackedForward<T>> packed_;
     std::vector<ForwardWeights<T>> weights_;  // as packed_, by layer and direction
     Arena::Slot<T> tables_[2];
+    Arena::Slot<T> piece_;  // [threads, piece_size], where inputs are not packed as a whole
     std::vector<TaskScratch<T>> scratch_;
 };
 

@@ -54,11 +54,11 @@ void fill_biases(const Network& net, const T* params, const ParameterOffsets& at
 
 template <class T>
 PackedForward<T>::PackedForward(Arena& arena, const PassKernels<T>& kernels, const Network& network, Index layer,
-                                bool one_hot, GateColumns gates)
-    : kernels_(kernels), network_(&network), layer_(layer), one_hot_(one_hot), gates_(gates) {
+                                bool packs_input, GateColumns gates)
+    : kernels_(kernels), network_(&network), layer_(layer), packs_input_(packs_input), gates_(gates) {
     const Index h = network.hidden(), columns = network.gate_columns(), fused = network.fused_columns();
     const bool apart = gates == GateColumns::apart;
-    if (!one_hot)
+    if (packs_input)
         input_ = reserve_packed<T>(arena, kernels.whole, network.input(layer), columns, apart ? columns / h : 1);
     fused_ = reserve_packed<T>(arena, kernels.step, h, fused, apart ? fused / h : 1);
     if (network.has_extra()) extra_ = reserve_packed<T>(arena, kernels.step, h, h);
@@ -70,7 +70,7 @@ template <class T>
 ForwardWeights<T> PackedForward<T>::in(const Arena& arena) const {
     return {&kernels_.whole,
             &kernels_.step,
-            one_hot_ ? nullptr : input_.in(arena),
+            packs_input_ ? input_.in(arena) : nullptr,
             fused_.in(arena),
             network_->has_extra() ? extra_.in(arena) : nullptr,
             bias_.in(arena),
@@ -85,7 +85,7 @@ void PackedForward<T>::fill(const Arena& arena, const T* params, Index direction
     const Index h = net.hidden(), fused = net.fused_columns(), columns = net.gate_columns();
     const auto group = [&](Index all) { return gates_ == GateColumns::apart ? h : all; };
     const T* const weight_hh = params + at.weight_hh;
-    if (!one_hot_)
+    if (packs_input_)
         pack_share(kernels_.whole, transposed(params + at.weight_ih, net.input(layer_), columns, input_.in(arena)),
                    group(columns), worker);
     pack_share(kernels_.step, transposed(weight_hh, h, fused, fused_.in(arena)), group(fused), worker);

@@ -1,6 +1,8 @@
 // The weights of one direction of one layer, packed for the products of a pass.
 #pragma once
 
+#include <algorithm>
+
 #include "core/memory.hpp"
 #include "rnn/kernel_choice.hpp"
 #include "rnn/matrix.hpp"
@@ -22,7 +24,7 @@ template <class T>
 struct ForwardWeights {
     const Kernels<T>* whole;  // that `input` is packed for,
     const Kernels<T>* step;   // and the other matrices
-    const T* input;           // W_ih^T      [I, G*H]; null for one-hot inputs
+    const T* input;           // W_ih^T      [I, G*H]; null where it is not packed
     const T* fused;           // W_hh^T      [H, fused columns]
     const T* extra;           // W_hn^T      [H, H], GRU only
     const T* bias;            // [G*H]       what the sums start from
@@ -63,12 +65,20 @@ void for_gate_columns(GateColumns gates, const Kernels<T>& kernels, Index k, Ind
     }
 }
 
+// Columns of a matrix [k, *] that stay in the L2 cache from their packing to the end of their use.
+template <class T>
+Index piece_columns(const Kernels<T>& kernels, Index k) {
+    constexpr Index kPieceBytes = Index{256} << 10;
+    const Index most = kPieceBytes / static_cast<Index>(sizeof(T)) / std::max<Index>(packed_depth(kernels, k), 1);
+    return std::max<Index>(most / kernels.tile_columns, 1) * kernels.tile_columns;
+}
+
 // Takes memory for, and fills, the packed weights: made before Arena::take, filled by all threads of a region in shares,
 // read after a barrier.
 template <class T>
 class PackedForward {
 public:
-    PackedForward(Arena& arena, const PassKernels<T>& kernels, const Network& network, Index layer, bool one_hot,
+    PackedForward(Arena& arena, const PassKernels<T>& kernels, const Network& network, Index layer, bool packs_input,
                   GateColumns gates);
     ForwardWeights<T> in(const Arena& arena) const;
     void fill(const Arena& arena, const T* params, Index direction, const Worker& worker) const;
@@ -77,7 +87,7 @@ private:
     PassKernels<T> kernels_;
     const Network* network_;
     Index layer_;
-    bool one_hot_;
+    bool packs_input_;
     GateColumns gates_;
     Arena::Slot<T> input_, fused_, extra_, bias_, bias_extra_;
 };
