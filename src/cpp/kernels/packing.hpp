@@ -151,20 +151,6 @@ template <class F>
     });
 }
 
-template <class F>
-void pack(const Packing<typename F::Value>& p) {
-    using E = typename F::Element;
-    for (Index first = 0; first < p.n; first += kPanel<E>) {
-        const Index used = p.n - first < kPanel<E> ? p.n - first : kPanel<E>;
-        const Index width = panel_vectors<E>(used) * kLanes<E>;
-        E* const panel = reinterpret_cast<E*>(p.packed) + first * F::parts * elements<F>(p.k);
-        if (p.stride_n != 1)
-            pack_contiguous_columns<F>(p, first, used, width, panel);
-        else
-            pack_across<F>([&](Index k) { return p.source + k * p.stride_k + first; }, p.k, used, width, panel);
-    }
-}
-
 // Panels, or tiles of a, that are packed side by side: 48 rows of a in either case.
 inline constexpr int kPackedTogether = 48 / kTileRows;
 
@@ -187,24 +173,42 @@ template <class F, int width, class Row, class Later>
     });
 }
 
-// Columns [first, first + n) of rows that stand anywhere, in panels.
-template <class F>
-void pack_rows(const typename F::Value* const* rows, Index first, Index k, Index n, typename F::Element* packed) {
+// Columns [0, n) of k rows, the i-th from row(i) on, in panels.
+template <class F, class Row>
+[[gnu::always_inline]] inline void pack_panels(const Row& row, Index k, Index n, typename F::Element* packed) {
     using E = typename F::Element;
     constexpr Index kTogether = kPackedTogether * kPanel<E>;
     constexpr Index kAhead = 6 / F::steps;
     const Index depth = F::parts * elements<F>(k);
     Index column = 0;
-    const auto row = [&](Index i) { return rows[i] + first + column; };
+    const auto from = [&](Index i) { return row(i) + column; };
     const auto later = [&](Index i, int j) {
         const Index step = F::step(i + kAhead, j);
-        return row(step < k ? step : k - 1);
+        return from(step < k ? step : k - 1);
     };
     for (; column + kTogether <= n; column += kTogether)
-        pack_pieces<F, kPanel<E>>(row, later, k, kPanel<E> * depth, packed + column * depth);
+        pack_pieces<F, kPanel<E>>(from, later, k, kPanel<E> * depth, packed + column * depth);
     for (; column < n; column += kPanel<E>) {
         const Index used = n - column < kPanel<E> ? n - column : kPanel<E>;
-        pack_across<F>(row, k, used, panel_vectors<E>(used) * kLanes<E>, packed + column * depth);
+        pack_across<F>(from, k, used, panel_vectors<E>(used) * kLanes<E>, packed + column * depth);
+    }
+}
+
+// Columns [first, first + n) of rows that stand anywhere.
+template <class F>
+void pack_rows(const typename F::Value* const* rows, Index first, Index k, Index n, typename F::Element* packed) {
+    pack_panels<F>([=](Index i) { return rows[i] + first; }, k, n, packed);
+}
+
+template <class F>
+void pack(const Packing<typename F::Value>& p) {
+    using E = typename F::Element;
+    E* const packed = reinterpret_cast<E*>(p.packed);
+    if (p.stride_n == 1) return pack_panels<F>([&](Index i) { return p.source + i * p.stride_k; }, p.k, p.n, packed);
+    for (Index first = 0; first < p.n; first += kPanel<E>) {
+        const Index used = p.n - first < kPanel<E> ? p.n - first : kPanel<E>;
+        pack_contiguous_columns<F>(p, first, used, panel_vectors<E>(used) * kLanes<E>,
+                                   packed + first * F::parts * elements<F>(p.k));
     }
 }
 
