@@ -18,12 +18,6 @@ struct TaskScratch {
     Arena::Slot<RowBlock<T>> blocks;
 };
 
-// Whether every weight of an input product is used once: in one chunk, and by one task or thread.
-bool multiplies_inputs_once(const Sequence& sequence, const std::vector<RowTask>& tasks, Index directions) {
-    return static_cast<Index>(tasks.size()) == directions &&
-           chunk_steps(sequence.steps(), sequence.batch()) >= sequence.steps();
-}
-
 template <class T>
 class Forward {
 public:
@@ -37,13 +31,12 @@ public:
           threads_(threads_for(flops())),
           by_units_(divides_units(net_, seq_, threads_)),
           tasks_(make_tasks(seq_, std::vector<Chunk>(as_size(net_.directions()), Chunk{0, seq_.steps()}),
-                            by_units_ ? 1 : threads_)),
-          packs_inputs_(!multiplies_inputs_once(seq_, tasks_, net_.directions())) {
+                            by_units_ ? 1 : threads_)) {
         const std::size_t mark = arena_.mark();
         for (Index layer = 0; layer < net_.layers(); ++layer) {
             arena_.rewind(mark);  // the layers run one after the other
             for (Index d = 0; d < net_.directions(); ++d) {
-                packed_.emplace_back(arena_, kernels_, net_, layer, packs_inputs_ && !one_hot(layer),
+                packed_.emplace_back(arena_, kernels_, net_, layer, !one_hot(layer) && !takes_pieces(layer),
                                      by_units_ ? GateColumns::apart : GateColumns::together);
                 if (one_hot(layer))
                     tables_[d] = arena_.reserve<T>(
@@ -51,7 +44,7 @@ public:
             }
         }
         arena_.rewind(arena_.size());
-        if (!packs_inputs_) piece_ = arena_.reserve<T>(as_size(threads_ * piece_size()));
+        piece_ = arena_.reserve<T>(as_size(threads_ * piece_size()));
         for (const RowTask& task : tasks_) {
             TaskScratch<T> s;
             const Index steps = chunk_steps(seq_.steps(), task.rows());
@@ -84,12 +77,24 @@ private:
                static_cast<double>(seq_.rows());
     }
 
-    // Elements of the columns of an input product that a thread packs before it uses them.
+    // Whether W_ih is packed piece by piece, each just before the product with it, by those who multiply. It spares the way
+    // of the whole to an outer cache and back, but all of it is done again in every chunk, which pays at most twice. Measured.
+    bool takes_pieces(Index layer) const {
+        constexpr Index kFarBytes = Index{2} << 20;
+        const Index bytes = net_.input(layer) * net_.gate_columns() * static_cast<Index>(sizeof(T));
+        const Index chunks = chunk_count(seq_.steps(), chunk_steps(seq_.steps(), seq_.batch()));
+        const bool one_task = static_cast<Index>(tasks_.size()) == net_.directions();
+        return one_task && chunks <= (bytes > kFarBytes ? 2 : 1);
+    }
+
+    // Elements of the largest piece.
     Index piece_size() const {
         Index size = 0;
-        for (Index layer = 0; layer < net_.layers(); ++layer)
-            size = std::max(
-                size, packed_size(kernels_.whole, net_.input(layer), piece_columns(kernels_.whole, net_.input(layer))));
+        for (Index layer = 0; layer < net_.layers(); ++layer) {
+            const Index k = net_.input(layer);
+            if (!one_hot(layer) && takes_pieces(layer))
+                size = std::max(size, packed_size(kernels_.whole, k, piece_columns(kernels_.whole, k)));
+        }
         return size;
     }
 
@@ -144,7 +149,7 @@ private:
                   weights_[index(layer, task.direction)],
                   scratch,
                   blocks,
-                  packs_inputs_ ? nullptr : piece_.in(arena_) + w.thread * piece_size(),
+                  takes_pieces(layer) ? piece_.in(arena_) + w.thread * piece_size() : nullptr,
                   units_of(w)};
         bool go_on = true;
         for (Index c = 0; c < chunk_count(seq_.steps(), steps) && go_on; ++c) {
@@ -314,12 +319,11 @@ private:
     int threads_;
     bool by_units_;
     std::vector<RowTask> tasks_;
-    bool packs_inputs_;
     Arena arena_;
     std::vector<PackedForward<T>> packed_;
     std::vector<ForwardWeights<T>> weights_;  // as packed_, by layer and direction
     Arena::Slot<T> tables_[2];
-    Arena::Slot<T> piece_;  // [threads, piece_size], where inputs are not packed as a whole
+    Arena::Slot<T> piece_;  // [threads, piece_size]
     std::vector<TaskScratch<T>> scratch_;
 };
 
