@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+import rnncore as rc
 from problems import (
     CELL_NAMES,
     RELATIVE_ERROR,
@@ -101,6 +102,22 @@ def test_rows_of_whole_pages(cell: str, bidirectional: bool, ids: bool) -> None:
     problem = Problem.random(twin, 4, 5, ids=ids, state=True, lengths=(4, 1, 3, 0, 2))
     expected = problem.expected()
     assert_close(problem.solve(problem.layer("float64")), expected, RELATIVE_ERROR["float64"])
+
+
+# --- input weights, packed as a whole or in pieces ------------------------------------------------
+@pytest.mark.parametrize("width", [700, 1800])
+@pytest.mark.parametrize("compute", [None, "bfloat16"])
+def test_packing_of_input_weights(width: int, compute: str | None) -> None:
+    """Of one, two and four chunks of steps, the first steps have the same bits.
+
+    Several pieces of W_ih are multiplied one after the other where there is one chunk, and of
+    weights of more than 2 MB where there are two.
+    """
+    layer = rc.LSTM(width, 80, rng=0, compute=compute)
+    x = np.random.default_rng(1).standard_normal((1600, 1, width), np.float32)
+    y, _ = layer(x)
+    for steps in (300, 900):
+        np.testing.assert_array_equal(layer(x[:steps])[0], y[:steps])
 
 
 # --- long chains ---------------------------------------------------------------------------------

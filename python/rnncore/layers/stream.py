@@ -145,7 +145,7 @@ class Stream(Generic[State]):
 
 def _numbers(x: ArrayLike) -> Any:
     """Return x as an array; as it came where that has no numbers, so that errors can tell it."""
-    if type(x) is np.ndarray:  # as nearly always; what follows takes longer than the step of a small layer
+    if type(x) is np.ndarray:  # what follows takes longer than a step of a small layer
         return x
     array = ids_or_floats("x", x)
     return array if array.dtype.kind in "biufc" else x
