@@ -104,6 +104,17 @@ def test_rows_of_whole_pages(cell: str, bidirectional: bool, ids: bool) -> None:
     assert_close(problem.solve(problem.layer("float64")), expected, RELATIVE_ERROR["float64"])
 
 
+# --- few rows: steps take several panels of columns at once, every other one from the last --------
+@every_cell
+@pytest.mark.parametrize("batch", [1, 2, 3])
+def test_few_rows(cell: str, batch: int) -> None:
+    hidden = 300 if cell.startswith("rnn") else 75 if cell == "lstm" else 150
+    problem = Problem.random(Twin(cell, 3, hidden, 1), 5, batch, state=True)
+    for dtype in ("float32", "float64"):
+        solved = problem.solve(problem.layer(dtype))
+        assert_close(solved, problem.expected(), RELATIVE_ERROR[dtype])
+
+
 # --- input weights, packed as a whole or in pieces ------------------------------------------------
 @pytest.mark.parametrize("width", [700, 1800])
 @pytest.mark.parametrize("compute", [None, "bfloat16"])

@@ -41,10 +41,12 @@ void multiply_panels(const Product<T, E>& p, const Steps& steps) {
     const Index rounds_of_tile = (steps.count + kFetchedSteps - 1) / kFetchedSteps;
     const Index rounds = row_tiles(p) * rounds_of_tile;
     const Index group = single ? grouped_panels(p.blocks[0].rows) : 1;
-    for (Index first = 0; first < p.n;) {
-        const Index rest = p.n - first;
-        const bool several = group > 1 && rest >= group * kPanel<E>;
-        const Index columns = several ? group * kPanel<E> : rest < kPanel<E> ? rest : kPanel<E>;
+    const Index grouped = p.n - p.n % (group * kPanel<E>);
+    for (Index taken = 0, columns; taken < p.n; taken += columns) {
+        const Index rest = p.n - taken;
+        const bool several = group > 1 && taken < grouped;
+        columns = several ? group * kPanel<E> : rest < kPanel<E> ? rest : kPanel<E>;
+        const Index first = several && p.backwards ? grouped - taken - columns : taken;
         const Index width = columns <= kLanes<E> ? kLanes<E> : kPanel<E>;
         TileTask<E> task{};
         task.lda = p.lda;
@@ -86,7 +88,6 @@ void multiply_panels(const Product<T, E>& p, const Steps& steps) {
             with_tiles<E>(columns, [&](auto tiles) {
                 run([=](Index rows) { return (far ? tiles.far : tiles.product)[rows - 1]; });
             });
-        first += columns;
     }
 }
 

@@ -48,6 +48,9 @@ struct Product {
     const T* bias;    // [n] for Init::bias
     Index k, n;
     Init init;
+    // Of a few rows: whether b is read from its last panels to the first. Of weights that are larger than a cache a step finds
+    // there what the one before it has read last, if that went the other way.
+    bool backwards = false;
 };
 
 // c[m, n] += sum over k of a[k, m] b[k, n]: a weight gradient, summed over steps and rows.

@@ -1,8 +1,7 @@
 // The layers, from the last to the first, pass their steps in chunks against their order. In a chunk of a layer
 //   1. the tasks go through their steps: pointwise part and the product that yields dh of the step before;
-//   2. after a barrier, the products summed over all rows of the chunk: dx = da W_ih, dW_ih += da^T x,
-//      dW_hh += da^T h_prev and the biases. Threads divide their outputs, never a sum, so that the bits of a result do
-//      not depend on the number of threads.
+//   2. after a barrier, the products over all rows of the chunk: dx = da W_ih and the gradients of the parameters. Threads
+//      divide their outputs, never a sum.
 // With one direction all layers meet the chunks in the same order: a chunk goes down through all of them before the next
 // begins, and the gradient of a layer's outputs exists for one chunk only, that of the last layer too where the loss makes
 // it on the way. With two, each layer finishes before the one below begins.
@@ -15,6 +14,7 @@
 #include "dispatch/dispatch.hpp"
 #include "rnn/cells.hpp"
 #include "rnn/schedule.hpp"
+#include "rnn/weight_gradients.hpp"
 
 namespace rnncore {
 namespace {
@@ -32,7 +32,8 @@ public:
           out_(out),
           steps_(chunk_steps(seq_.steps(), seq_.batch())),
           threads_(threads_for(flops())),
-          by_units_(divides_units(net_, seq_, threads_)) {
+          by_units_(divides_units(net_, seq_, threads_)),
+          weight_gradients_(arena_, tape, kernels_.whole, out) {
         // Of a ragged batch other rows are left in every chunk, after which the threads wait for each other.
         for (Index chunk = 0; chunk < chunk_count(seq_.steps(), steps_); ++chunk) {
             std::vector<Chunk> by_direction;
@@ -42,7 +43,6 @@ public:
         const Index h = net_.hidden(), rows = steps_ * seq_.batch();
         for (Index layer = 0; layer < net_.layers(); ++layer) {
             for (Index d = 0; d < net_.directions(); ++d) {
-                if (owns_table(layer)) tables_[d] = reserve(tape.one_hot->used(), net_.gate_columns());
                 dh_.push_back(reserve(seq_.batch(), h));
                 dc_.push_back(net_.has_cell_state() ? reserve(seq_.batch(), h) : Arena::Slot<T>());
             }
@@ -63,16 +63,12 @@ public:
         const Index gradients = net_.layers() - (in_.source ? 0 : 1);
         for (Index i = 0; i < std::min(gradients, net_.directions()); ++i)
             between_[i] = reserve(together() ? rows : seq_.rows(), net_.output());
-        zeros_ = reserve(1, h);
         if (in_.source)
             arena_.rewind(in_.source->reserve(arena_, rows, threads_));  // products are not summed meanwhile
-        for (int i = 0; i < threads_; ++i) {
-            products_.push_back(arena_.template reserve<T>(static_cast<std::size_t>(kernels_.whole.outer_scratch)));
-            rows_.push_back(arena_.template reserve<const T*>(static_cast<std::size_t>(rows)));
-        }
+        weight_gradients_.reserve_scratch(arena_, rows, threads_);
         arena_.take();
         for (const PackedBackward<T>& p : packed_) weights_.push_back(p.in(arena_));
-        std::fill_n(zeros_.in(arena_), h, T(0));
+        weight_gradients_.begin_pass(arena_);
     }
 
     void run() {
@@ -89,22 +85,12 @@ public:
     }
 
 private:
-    // A chunk of one direction of a layer: rows [first, first + rows) of the packed arrays.
-    struct ChunkRows {
-        Index layer, direction;
-        TimeOrder order;
-        Chunk chunk;
-        Index first, rows;
-    };
-
     Arena::Slot<T> reserve(Index rows, Index columns) {
         return arena_.template reserve<T>(
             checked_product(static_cast<std::size_t>(rows), static_cast<std::size_t>(columns)));
     }
 
     bool one_hot(Index layer) const { return layer == 0 && tape_.one_hot; }
-    bool owns_table(Index layer) const { return one_hot(layer) && !out_.table; }
-    T* table(Index direction) const { return out_.table ? out_.table : tables_[direction].in(arena_); }
     bool wants_dx(Index layer) const { return layer > 0 || out_.dx; }
     const LayerTape<T>& layer_tape(Index layer) const { return tape_.layers[static_cast<std::size_t>(layer)]; }
 
@@ -216,7 +202,7 @@ private:
 
     void begin_direction(Index layer, Index d) {
         const std::size_t i = index(layer, d);
-        if (owns_table(layer)) std::fill_n(table(d), tape_.one_hot->used() * net_.gate_columns(), T(0));
+        weight_gradients_.begin_direction(arena_, layer, d);
         for (Index state = 0; state < net_.states(); ++state) {
             T* gradient = (state == 0 ? dh_[i] : dc_[i]).in(arena_);
             if (in_.dstate.empty())
@@ -233,11 +219,7 @@ private:
 
     void end_layer(Index layer, const Worker& w) {
         for (Index d = 0; d < net_.directions(); ++d) {
-            if (owns_table(layer)) {
-                const Range part = share(net_.gate_columns(), w.thread, w.team.size());
-                tape_.one_hot->scatter(table(d), net_.gate_columns(), out_.grads + net_.offsets(0, d).weight_ih,
-                                       net_.input(0), part.first, part.last);
-            }
+            weight_gradients_.end_direction(arena_, layer, d, w);
             if (d % w.team.size() != w.thread) continue;
             const std::size_t i = index(layer, d);
             for (Index state = 0; state < net_.states(); ++state)
@@ -266,6 +248,7 @@ private:
         for (Index i = 0; i < c.chunk.hi - c.chunk.lo && go_on; ++i) {
             const Index t = c.order.reverse ? c.chunk.lo + i : c.chunk.hi - 1 - i;
             w.poll();
+            share.backwards = t % 2 != 0;
             // threads that wait for each other stop at the same step
             if (!by_units_) go_on = !w.stopped();
             for_segments(seq_, c.order, task, t, [&](Index begin, Index end, bool from_history) {
@@ -313,49 +296,13 @@ private:
         return backward_step(net_, weights_[i], s, share);
     }
 
-    // Part 2: what is summed over the rows of a chunk.
-    void add_products(const ChunkRows& c, const Worker& w) {
+    // Part 2: the products over the rows of a chunk.
+    void add_products(const ChunkRows& c, const Worker& w) const {
         if (c.rows == 0) return;
-        const LayerTape<T>& l = layer_tape(c.layer);
-        const DirectionTape<T>& tape = l.directions[c.direction];
-        const ParameterOffsets offset = net_.offsets(c.layer, c.direction);
-        const Index h = net_.hidden(), columns = net_.gate_columns(), fused = net_.fused_columns();
-        const Index width = net_.input(c.layer);
-        const T* da = da_[c.direction].in(arena_);
-        const T* dextra = net_.has_extra() ? dextra_[c.direction].in(arena_) : nullptr;
-        const T** rows = rows_[static_cast<std::size_t>(w.thread)].in(arena_);
-
+        const std::size_t d = static_cast<std::size_t>(c.direction);
+        const T* const da = da_[d].in(arena_);
         if (wants_dx(c.layer)) add_dx(c, da, w);
-
-        // dW_ih += da^T x
-        if (one_hot(c.layer)) {
-            add_to_table(c, da, w);
-        } else {
-            for (Index r = 0; r < c.rows; ++r) rows[r] = l.x + (c.first + r) * width;
-            add_outer(w, {da, ld_gates(), rows, out_.grads + offset.weight_ih, width, c.rows, columns, width, nullptr});
-        }
-
-        // dW_hh += da^T h_prev, the GRU's last gate apart
-        const bool reset_before = net_.cell() == CellKind::gru_before;
-        const T* last = reset_before ? da + fused : dextra;
-        const Index ld_last = reset_before ? ld_gates() : h;
-        T* dweight_last = out_.grads + offset.weight_hh + fused * h;
-        const Range known = previous_rows(c, rows);
-        const Index k = known.last - known.first;
-        const T* const* h_prev = rows + known.first;
-        add_outer(w, {da + known.first * ld_gates(), ld_gates(), h_prev, out_.grads + offset.weight_hh, h, k, fused, h,
-                      nullptr});
-        if (net_.cell() == CellKind::gru_after)
-            add_outer(w, {last + known.first * ld_last, ld_last, h_prev, dweight_last, h, k, h, h, nullptr});
-        if (reset_before) {
-            for (Index r = 0; r < c.rows; ++r) rows[r] = tape.extra + (c.first + r) * h;
-            add_outer(w, {last, ld_last, rows, dweight_last, h, c.rows, h, h, nullptr});
-        }
-
-        if (!net_.bias()) return;
-        add_sums(w, da, ld_gates(), c.rows, columns, out_.grads + offset.bias_ih);
-        add_sums(w, da, ld_gates(), c.rows, fused, out_.grads + offset.bias_hh);
-        if (net_.has_extra()) add_sums(w, last, ld_last, c.rows, h, out_.grads + offset.bias_hh + fused);
+        weight_gradients_.add(arena_, c, {da, net_.has_extra() ? dextra_[d].in(arena_) : nullptr}, w);
     }
 
     // dx (+)= da W_ih, divided by columns of x: with two directions the order of the two sums is then always the same
@@ -370,54 +317,6 @@ private:
              part.last - part.first, together() ? Init::zero : Init::keep});
     }
 
-    void add_to_table(const ChunkRows& c, const T* da, const Worker& w) const {
-        const Index columns = net_.gate_columns();
-        const Range part = share(columns, w.thread, w.team.size(), kernels_.whole.lanes);
-        T* const sums = table(c.direction);
-        for (Index r = 0; r < c.rows; ++r) {
-            const Index slot = tape_.one_hot->slot(tape_.first_row + c.first + r);
-            kernels_.whole.add(da + r * ld_gates() + part.first, part.last - part.first,
-                               sums + slot * columns + part.first);
-        }
-    }
-
-    void add_outer(const Worker& w, OuterProduct<T> p) const {
-        const Range part = share(p.m, w.thread, w.team.size(), kernels_.whole.tile_rows);
-        p.a += part.first;
-        p.c += part.first * p.ldc;
-        p.m = part.last - part.first;
-        p.scratch = products_[static_cast<std::size_t>(w.thread)].in(arena_);
-        if (p.m > 0 && p.k > 0) kernels_.whole.outer_product(p);
-    }
-
-    void add_sums(const Worker& w, const T* a, Index lda, Index rows, Index columns, T* sums) const {
-        const Range part = share(columns, w.thread, w.team.size(), kernels_.whole.lanes);
-        kernels_.whole.add_column_sums(a + part.first, rows, part.last - part.first, lda, sums + part.first);
-    }
-
-    // Where the previous state of each of the chunk's rows stands. Rows at either end that begin from a zero state are
-    // left out: the range of the others is returned.
-    Range previous_rows(const ChunkRows& c, const T** rows) const {
-        const LayerTape<T>& l = layer_tape(c.layer);
-        const DirectionTape<T>& tape = l.directions[c.direction];
-        const Index h = net_.hidden(), ld_y = net_.output();
-        const T* zeros = zeros_.in(arena_);
-        for (Index t = c.chunk.lo; t < c.chunk.hi; ++t) {
-            const RowTask all{c.direction, 0, seq_.batch()};
-            for_segments(seq_, c.order, all, t, [&](Index begin, Index end, bool from_history) {
-                const T* first =
-                    from_history ? l.y + seq_.first(c.order.previous(t)) * ld_y + c.direction * h : tape.h0;
-                const Index stride = from_history ? ld_y : h;
-                for (Index b = begin; b < end; ++b)
-                    rows[seq_.first(t) - c.first + b] = first ? first + b * stride : zeros;
-            });
-        }
-        Range known{0, c.rows};
-        while (known.first < known.last && rows[known.first] == zeros) ++known.first;
-        while (known.last > known.first && rows[known.last - 1] == zeros) --known.last;
-        return known;
-    }
-
     const Tape<T>& tape_;
     const Network& net_;
     const PassKernels<T> kernels_;
@@ -430,13 +329,11 @@ private:
     bool by_units_;
     std::vector<std::vector<RowTask>> tasks_;  // by chunk
     Arena arena_;
+    WeightGradients<T> weight_gradients_;
     std::vector<PackedBackward<T>> packed_;  // these four by layer and direction
     std::vector<BackwardWeights<T>> weights_;
     std::vector<Arena::Slot<T>> dh_, dc_;  // [B,H]
-    std::array<Arena::Slot<T>, 2> tables_, da_, dextra_, between_;
-    Arena::Slot<T> zeros_;
-    std::vector<Arena::Slot<T>> products_;
-    std::vector<Arena::Slot<const T*>> rows_;
+    std::array<Arena::Slot<T>, 2> da_, dextra_, between_;
 };
 
 }  // namespace

@@ -10,7 +10,8 @@ namespace rnncore {
 // The part of a step that falls to one thread: all units, or some of them while the others do the rest.
 struct UnitShare {
     Range units;
-    Team* team;  // that divides the units; null: nobody else works on these rows
+    Team* team;              // that divides the units; null: nobody else works on these rows
+    bool backwards = false;  // how the step reads its weights, see Product
 
     // Waits until the others have come as far; whether to go on, the same answer for all of them.
     bool wait() const { return !team || team->barrier(); }

@@ -268,6 +268,8 @@ private:
 
         void run(Index t) const {
             const Index h = hidden();
+            UnitShare units = share;
+            units.backwards = t % 2 != 0;
             for_segments(pass.seq_, order, task, t, [&](Index begin, Index end, bool from_history) {
                 const Index before = order.previous(t);
                 CellForward<T> s{};
@@ -282,7 +284,7 @@ private:
                 s.ld_h = ld_y();
                 s.c = cell_row(t, begin);
                 s.c_prev = from_history ? cell_row(before, begin) : row_or_null(tape().c0, begin);
-                forward_step(pass.net_, weights, s, share);
+                forward_step(pass.net_, weights, s, units);
             });
         }
 
