@@ -14,6 +14,7 @@ struct ExpConstants;
 template <>
 struct ExpConstants<float> {
     static constexpr float log2e = 1.44269504f;
+    static constexpr float ln2 = 0.693147181f;
     // ln 2 in two parts; the first has few bits, so that n times it is exact also without a fused product.
     static constexpr float ln2_high = 0.693359375f;
     static constexpr float ln2_low = -2.12194440e-4f;
@@ -28,6 +29,7 @@ struct ExpConstants<float> {
 template <>
 struct ExpConstants<double> {
     static constexpr double log2e = 1.4426950408889634;
+    static constexpr double ln2 = 0.69314718055994531;
     static constexpr double ln2_high = 0.693145751953125;
     static constexpr double ln2_low = 1.42860682030941723212e-6;
     static constexpr double round = 6755399441055744.0;  // 1.5 * 2^52
@@ -64,16 +66,18 @@ struct Exponential {
     Vec<T> residue;  // exp(r) - 1
 };
 
-// x within [lowest, highest], or NaN.
-template <class T>
+// exp(factor x), with factor x within [lowest, highest], or NaN; the factor is in the constants. The remainder r is x less n
+// times ln 2 / factor in one part, where |factor x| is small or not much is asked of it, or in two.
+template <int factor, int parts, class T>
 [[gnu::always_inline]] inline Exponential<T> split_exp(Vec<T> x) {
     using C = ExpConstants<T>;
-    const Vec<T> shifted = x * C::log2e + C::round;
+    const Vec<T> shifted = x * (factor * C::log2e) + C::round;
     const Vec<T> n = shifted - C::round;
-    const Vec<T> r = (x - n * C::ln2_high) - n * C::ln2_low;
-    T factorial = 1;
+    const Vec<T> r =
+        parts == 1 ? x - n * (C::ln2 / factor) : (x - n * (C::ln2_high / factor)) - n * (C::ln2_low / factor);
+    T coefficient = 1;
     T coefficients[C::terms + 1] = {};
-    for (int i = 1; i <= C::terms; ++i) coefficients[i] = T(1) / (factorial *= static_cast<T>(i));
+    for (int i = 1; i <= C::terms; ++i) coefficients[i] = coefficient *= factor / static_cast<T>(i);
     Vec<T> powers[4] = {r};  // r, r^2, r^4, r^8
 #pragma GCC unroll 4
     for (int i = 1; i < 4; ++i) powers[i] = powers[i - 1] * powers[i - 1];
@@ -89,7 +93,7 @@ template <class T>
 template <class T>
 [[gnu::always_inline]] inline Vec<T> exp(Vec<T> x) {
     using C = ExpConstants<T>;
-    const Exponential<T> e = split_exp<T>(clamp<T>(x, C::lowest, C::highest));
+    const Exponential<T> e = split_exp<1, 2, T>(clamp<T>(x, C::lowest, C::highest));
     Vec<T> y = e.power * e.residue + e.power;
     y = x < C::lowest ? Vec<T>{} : y;
     return x > C::highest ? splat(static_cast<T>(__builtin_inf())) : y;
@@ -99,15 +103,16 @@ template <class T>
 template <class T>
 [[gnu::always_inline]] inline Vec<T> sigmoid(Vec<T> x) {
     using C = ExpConstants<T>;
-    const Exponential<T> e = split_exp<T>(clamp<T>(-x, C::lowest, C::highest));
+    const Exponential<T> e = split_exp<-1, 2, T>(clamp<T>(x, -C::highest, -C::lowest));
     return T(1) / (e.power * e.residue + (e.power + T(1)));
 }
 
-// (exp(2x) - 1) / (exp(2x) + 1), with exp(2x) - 1 = 2^n (exp(r) - 1) + (2^n - 1): no digits are lost near zero.
+// (exp(2x) - 1) / (exp(2x) + 1), with exp(2x) - 1 = 2^n (exp(r) - 1) + (2^n - 1): no digits are lost near zero, and
+// away from it an error of exp(2x) counts for little.
 template <class T>
 [[gnu::always_inline]] inline Vec<T> tanh(Vec<T> x) {
     using C = ExpConstants<T>;
-    const Exponential<T> e = split_exp<T>(T(2) * clamp<T>(x, -C::saturated_tanh, C::saturated_tanh));
+    const Exponential<T> e = split_exp<2, 1, T>(clamp<T>(x, -C::saturated_tanh, C::saturated_tanh));
     const Vec<T> minus_one = e.power * e.residue + (e.power - T(1));
     return minus_one / (minus_one + T(2));
 }
