@@ -64,7 +64,8 @@ void rnn_backward(const CellBackward<T>& s) {
     }
 }
 
-// c = f * c_prev + i * g, h = o * tanh(c)
+// c = f * c_prev + i * g, h = o * tanh(c). The activations of a row are made in a loop of their own, here and in the GRU: the
+// tanh waits for them, and a processor does not look so far ahead that it would begin those of the next units meanwhile.
 template <class T>
 void lstm_forward(const CellForward<T>& s) {
     const Index n = s.hidden;
@@ -74,15 +75,15 @@ void lstm_forward(const CellForward<T>& s) {
         T* c = s.c + b * n;
         T* h = s.h + b * s.ld_h;
         for_units<T>(s, [&](Index u, auto lanes) {
-            const Vec<T> i = sigmoid<T>(lanes.load(gates + u));
-            const Vec<T> f = sigmoid<T>(lanes.load(gates + n + u));
-            const Vec<T> g = tanh<T>(lanes.load(gates + 2 * n + u));
-            const Vec<T> o = sigmoid<T>(lanes.load(gates + 3 * n + u));
+            lanes.store(gates + u, sigmoid<T>(lanes.load(gates + u)));
+            lanes.store(gates + n + u, sigmoid<T>(lanes.load(gates + n + u)));
+            lanes.store(gates + 2 * n + u, tanh<T>(lanes.load(gates + 2 * n + u)));
+            lanes.store(gates + 3 * n + u, sigmoid<T>(lanes.load(gates + 3 * n + u)));
+        });
+        for_units<T>(s, [&](Index u, auto lanes) {
+            const Vec<T> i = lanes.load(gates + u), f = lanes.load(gates + n + u);
+            const Vec<T> g = lanes.load(gates + 2 * n + u), o = lanes.load(gates + 3 * n + u);
             const Vec<T> cell = f * load_or_zero(lanes, c_prev, u) + i * g;
-            lanes.store(gates + u, i);
-            lanes.store(gates + n + u, f);
-            lanes.store(gates + 2 * n + u, g);
-            lanes.store(gates + 3 * n + u, o);
             lanes.store(c + u, cell);
             lanes.store(h + u, o * tanh<T>(cell));
         });
@@ -126,11 +127,12 @@ void gru_after_forward(const CellForward<T>& s) {
         const T* h_prev = row_or_null(s.h_prev, b, s.ld_h_prev);
         T* h = s.h + b * s.ld_h;
         for_units<T>(s, [&](Index u, auto lanes) {
-            const Vec<T> r = sigmoid<T>(lanes.load(gates + u));
-            const Vec<T> z = sigmoid<T>(lanes.load(gates + n + u));
+            lanes.store(gates + u, sigmoid<T>(lanes.load(gates + u)));
+            lanes.store(gates + n + u, sigmoid<T>(lanes.load(gates + n + u)));
+        });
+        for_units<T>(s, [&](Index u, auto lanes) {
+            const Vec<T> r = lanes.load(gates + u), z = lanes.load(gates + n + u);
             const Vec<T> candidate = tanh<T>(lanes.load(gates + 2 * n + u) + r * lanes.load(extra + u));
-            lanes.store(gates + u, r);
-            lanes.store(gates + n + u, z);
             lanes.store(gates + 2 * n + u, candidate);
             lanes.store(h + u, candidate + z * (load_or_zero(lanes, h_prev, u) - candidate));
         });
