@@ -1,8 +1,9 @@
 """Single steps of one sequence, on one thread: inside a sequence, and one call for each step.
 
 Inside a sequence, the time of one call of `stream.run` is divided by its steps: what a fixed-size
-program would pay. `stream.step` is what a program in Python pays for data that arrives step by
-step; PyTorch and ONNX Runtime are called with sequences of one step.
+program would pay; `bench_rtneural.py` has one beside it. `stream.step` is what a program in Python
+pays for data that arrives step by step; PyTorch and ONNX Runtime are called with sequences of one
+step.
 """
 
 import functools
@@ -23,18 +24,6 @@ SMALL = (16, 32, 64, 128)
 LARGE = (256, 512, 1024)
 NUM_STEPS = 2000
 
-# Microseconds a step of RTNeural, whose sizes are fixed at compile time, with its best backend for
-# one input: measured apart on an AMD Zen 5, not in the same run.
-RTNEURAL = {
-    ("LSTM", 16): 0.057,
-    ("LSTM", 32): 0.100,
-    ("LSTM", 64): 0.437,
-    ("LSTM", 128): 2.26,
-    ("GRU", 16): 0.046,
-    ("GRU", 32): 0.091,
-    ("GRU", 64): 0.271,
-    ("GRU", 128): 1.72,
-}
 READING_TARGET = 80  # percent of the bandwidth of the cache that holds the weights
 
 BYTES = {"float32": 4, "bfloat16": 2, "int8": 1}
@@ -59,18 +48,11 @@ def small_rows(plan: Plan) -> Iterator[Row]:
                 sides = {"inside": inside, "stream": stream_step(single), **peers}
                 timings = interleaved(sides, plan.effort(budget=0.7))
                 micro = {name: 1e6 * timing.median for name, timing in timings.items()}
-                per_step = micro["inside"] / NUM_STEPS
-                mark = RTNEURAL.get((cell, size))
-                check = (
-                    [] if mark is None else [Check("step", per_step, mark, at_most=True, unit="us")]
-                )
                 yield {
                     "cell": f"{cell} H={size}",
-                    "in a sequence": per_step,
-                    "RTNeural": mark,
+                    "in a sequence": micro["inside"] / NUM_STEPS,
                     "stream.step": micro["stream"],
                     **{name: micro[name] for name in peers},
-                    **verdict(*check),
                 }
 
 
@@ -98,22 +80,18 @@ def large_rows(plan: Plan) -> Iterator[Row]:
 
 
 def tables(plan: Plan) -> Iterator[Table]:
-    verdicts = (Column("target"), Column("met"))
     yield Table(
         "steps",
         "Microseconds a step, one sequence, one input, one thread",
         (
             Column("cell"),
             Column("in a sequence", ".3f"),
-            Column("RTNeural", ".3f"),
             Column("stream.step", ".2f"),
             Column("PyTorch", ".2f"),
             Column("ONNX Runtime", ".2f"),
-            *verdicts,
         ),
         small_rows(plan),
-        "RTNeural's times were measured apart on an AMD Zen 5 (sizes fixed at compile time, best "
-        "backend). The others but the first are one call from Python for each step.",
+        "All but the first are one call from Python for each step.",
     )
     yield Table(
         "stream-reading",
@@ -125,7 +103,8 @@ def tables(plan: Plan) -> Iterator[Table]:
             Column("GB/s", ".0f"),
             Column("read GB/s", ".0f"),
             Column("%", ".0f"),
-            *verdicts,
+            Column("target"),
+            Column("met"),
         ),
         large_rows(plan),
         "The call from Python is a part of the step.",

@@ -5,6 +5,7 @@ The modules that are not named are left out of the file.
 
 import argparse
 import datetime
+import functools
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -18,6 +19,7 @@ import bench_long_sequences
 import bench_memory
 import bench_peak
 import bench_ragged
+import bench_rtneural
 import bench_sampling
 import bench_stream
 import charts
@@ -51,12 +53,12 @@ in registers in the same run. A target that is missed stays in its table.
 """
 
 
-def reports(names: list[str], plan: Plan, draws: bool) -> Iterator[str]:
+def reports(modules: Mapping[str, Tables], plan: Plan, draws: bool) -> Iterator[str]:
     """BENCHMARKS.md after each module, so that what was measured is not lost with what was not."""
     start = time.monotonic()
     finished: dict[str, list[Table]] = {}
-    for name in names:
-        finished[name] = [measured(table, plan) for table in MODULES[name](plan)]
+    for name, tables in modules.items():
+        finished[name] = [measured(table, plan) for table in tables(plan)]
         yield report(finished, plan, time.monotonic() - start, draws)
 
 
@@ -82,14 +84,20 @@ def main() -> None:
     parser.add_argument(
         "--out", type=Path, default=ROOT / "BENCHMARKS.md", help="file (default: BENCHMARKS.md)"
     )
+    parser.add_argument(
+        "--rtneural", type=Path, metavar="FOLDER", help="a clone of RTNeural: its table too"
+    )
     parser.add_argument("--no-charts", action="store_true", help="leave benchmarks/charts/ alone")
     given = parser.parse_args()
     unknown = set(given.modules) - set(MODULES)
     if unknown:
         parser.error(f"unknown module {sorted(unknown)}; expected {', '.join(MODULES)}")
     plan = Plan.of(given.quick)
+    chosen = {name: MODULES[name] for name in given.modules or MODULES}
+    if given.rtneural:
+        chosen["rtneural"] = functools.partial(bench_rtneural.tables, source=given.rtneural)
     with plan.sides:
-        for text in reports(given.modules or list(MODULES), plan, not given.no_charts):
+        for text in reports(chosen, plan, not given.no_charts):
             given.out.write_text(text, encoding="utf-8")
     print(f"\nwrote {given.out}")
 
