@@ -64,8 +64,9 @@ void rnn_backward(const CellBackward<T>& s) {
     }
 }
 
-// c = f * c_prev + i * g, h = o * tanh(c). The activations of a row are made in a loop of their own, here and in the GRU: the
-// tanh waits for them, and a processor does not look so far ahead that it would begin those of the next units meanwhile.
+// c = f * c_prev + i * g, h = o * tanh(c). Here and in the GRU the activations of a row are made in a loop of their
+// own: the tanh waits for them, and a processor does not look so far ahead that it would begin the next units'
+// meanwhile.
 template <class T>
 void lstm_forward(const CellForward<T>& s) {
     const Index n = s.hidden;

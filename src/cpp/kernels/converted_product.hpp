@@ -107,8 +107,8 @@ private:
 
     void multiply_converted(const Steps& steps, Index depth, Index height) {
         const Product<T>& p = product_;
-        Product<T, E> converted{nullptr,          0,   depth,  p.ldc,      reinterpret_cast<const E*>(p.packed), p.bias,
-                                elements<F>(p.k), p.n, p.init, p.backwards};
+        Product<T, E> converted{nullptr,          0,   depth,  p.ldc,     reinterpret_cast<const E*>(p.packed), p.bias,
+                                elements<F>(p.k), p.n, p.init, p.from_end};
 #if defined(RNNCORE_AMX)
         T* rows[kConvertedRows<F>];
         Index row = 0;

@@ -47,6 +47,7 @@ inline constexpr Kernels<T> kKernels = {
     .tile_columns = kPanel<T>,
     .k_steps = 1,
     .k_elements = 1,
+    .makes_squares = false,
     .outer_scratch = kOuterScratch<Whole<T>>,
     .pack = pack<Whole<T>>,
     .product = product<T>,
@@ -89,6 +90,7 @@ constexpr Kernels<float> kernels_with_operands() {
     Kernels<float> kernels = kKernels<float>;
     kernels.k_steps = F::unit * F::steps;
     kernels.k_elements = F::unit * F::parts;
+    kernels.makes_squares = F::unit > 1;
     kernels.outer_scratch = kOuterScratch<F>;
     kernels.pack = pack<F>;
     kernels.product = converted_product<F>;

@@ -1,7 +1,8 @@
 // exp, sigmoid and tanh on vectors, one evaluation of the same polynomial each.
 //
-// x = n ln 2 + r with |r| <= ln(2)/2, exp(x) = 2^n (1 + r q(r)), where r q(r) is the Taylor series of exp(r) - 1 cut
-// where its rest is below half a unit in the last place: r^8/8! < 6e-9 in single, r^14/14! < 5e-18 in double precision.
+// Of exp(f x), f being 1, -1 or 2: f x = n ln 2 + f r with |f r| <= ln(2)/2, and exp(f x) = 2^n (1 + r q(r)), where r
+// q(r) is the Taylor series of exp(f r) - 1 cut where its rest is below half a unit in the last place: (f r)^8/8! <
+// 6e-9 in single, (f r)^14/14! < 5e-18 in double precision.
 #pragma once
 
 #include "kernels/vector.hpp"
@@ -60,24 +61,24 @@ template <int n, class T>
     }
 }
 
+// exp(f x) = 2^n exp(f r), for x = n ln 2 / f + r.
 template <class T>
 struct Exponential {
     Vec<T> power;    // 2^n
-    Vec<T> residue;  // exp(r) - 1
+    Vec<T> residue;  // exp(f r) - 1
 };
 
-// exp(factor x), with factor x within [lowest, highest], or NaN; the factor is in the constants. The remainder r is x less n
-// times ln 2 / factor in one part, where |factor x| is small or not much is asked of it, or in two.
-template <int factor, int parts, class T>
+// f x within [lowest, highest], or NaN. The factor f is in the constants. n ln 2 / f is subtracted in one part, whose
+// rounding is an error of some n / 2 units in f x, or in two, which are exact.
+template <int f, int parts, class T>
 [[gnu::always_inline]] inline Exponential<T> split_exp(Vec<T> x) {
     using C = ExpConstants<T>;
-    const Vec<T> shifted = x * (factor * C::log2e) + C::round;
+    const Vec<T> shifted = x * (f * C::log2e) + C::round;
     const Vec<T> n = shifted - C::round;
-    const Vec<T> r =
-        parts == 1 ? x - n * (C::ln2 / factor) : (x - n * (C::ln2_high / factor)) - n * (C::ln2_low / factor);
-    T coefficient = 1;
+    const Vec<T> r = parts == 1 ? x - n * (C::ln2 / f) : (x - n * (C::ln2_high / f)) - n * (C::ln2_low / f);
+    T power_of_f = 1, factorial = 1;
     T coefficients[C::terms + 1] = {};
-    for (int i = 1; i <= C::terms; ++i) coefficients[i] = coefficient *= factor / static_cast<T>(i);
+    for (int i = 1; i <= C::terms; ++i) coefficients[i] = (power_of_f *= f) / (factorial *= static_cast<T>(i));
     Vec<T> powers[4] = {r};  // r, r^2, r^4, r^8
 #pragma GCC unroll 4
     for (int i = 1; i < 4; ++i) powers[i] = powers[i - 1] * powers[i - 1];
@@ -107,8 +108,8 @@ template <class T>
     return T(1) / (e.power * e.residue + (e.power + T(1)));
 }
 
-// (exp(2x) - 1) / (exp(2x) + 1), with exp(2x) - 1 = 2^n (exp(r) - 1) + (2^n - 1): no digits are lost near zero, and
-// away from it an error of exp(2x) counts for little.
+// (exp(2x) - 1) / (exp(2x) + 1), with exp(2x) - 1 = 2^n (exp(2r) - 1) + (2^n - 1): no digits are lost near zero. Of ln
+// 2 one part is enough: near zero n is 0, and away from it tanh changes little with x.
 template <class T>
 [[gnu::always_inline]] inline Vec<T> tanh(Vec<T> x) {
     using C = ExpConstants<T>;

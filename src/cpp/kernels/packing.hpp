@@ -121,13 +121,14 @@ template <class T>
 }
 
 // The columns of a panel, each contiguous in b, in squares of as many elements of k as a vector has lanes. The same
-// square of the next panel is fetched meanwhile, but for short columns: so many rows at a time the processor does not follow
-// by itself.
+// square of the next panel is fetched meanwhile, a line at a time, but for short columns: so many rows side by side the
+// processor does not follow by itself.
 template <class F>
 [[gnu::noinline]] void pack_contiguous_columns(const Packing<typename F::Value>& p, Index first, Index used,
                                                Index width, typename F::Element* panel) {
     using E = typename F::Element;
-    constexpr Index kShort = 128;  // measured
+    constexpr Index kShort = 128;  // measured on a Zen 4
+    constexpr Index kLineValues = kLineBytes / static_cast<Index>(sizeof(typename F::Value));
     const Index depth = elements<F>(p.k);
     for_steps<F>(p.k, [&](Index k, auto lanes) {
         const Index i0 = k / F::steps;
@@ -135,7 +136,7 @@ template <class F>
             const auto* from = p.source + (first + column) * p.stride_n + k;
             E* const to = panel + place<F>(i0) * width + column;
             typename F::Loaded square[kLanes<E>];
-            if (p.k >= kShort) {
+            if (p.k >= kShort && k % kLineValues == 0) {
 #pragma GCC unroll 16
                 for (int j = 0; j < kLanes<E>; ++j) fetch(from + (kPanel<E> + j) * p.stride_n, kLanes<E> * F::steps);
             }

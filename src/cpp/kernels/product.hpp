@@ -41,12 +41,18 @@ void multiply_panels(const Product<T, E>& p, const Steps& steps) {
     const Index rounds_of_tile = (steps.count + kFetchedSteps - 1) / kFetchedSteps;
     const Index rounds = row_tiles(p) * rounds_of_tile;
     const Index group = single ? grouped_panels(p.blocks[0].rows) : 1;
-    const Index grouped = p.n - p.n % (group * kPanel<E>);
-    for (Index taken = 0, columns; taken < p.n; taken += columns) {
+    const Index grouped = group > 1 ? p.n - p.n % (group * kPanel<E>) : 0;
+    const auto columns_at = [&](Index taken) {
         const Index rest = p.n - taken;
-        const bool several = group > 1 && taken < grouped;
-        columns = several ? group * kPanel<E> : rest < kPanel<E> ? rest : kPanel<E>;
-        const Index first = several && p.backwards ? grouped - taken - columns : taken;
+        return taken < grouped ? group * kPanel<E> : rest < kPanel<E> ? rest : kPanel<E>;
+    };
+    const auto first_at = [&](Index taken) {
+        return p.from_end && taken < grouped ? grouped - taken - columns_at(taken) : taken;
+    };
+    for (Index taken = 0, columns; taken < p.n; taken += columns) {
+        const Index rest = p.n - taken, first = first_at(taken);
+        const bool several = taken < grouped;
+        columns = columns_at(taken);
         const Index width = columns <= kLanes<E> ? kLanes<E> : kPanel<E>;
         TileTask<E> task{};
         task.lda = p.lda;
@@ -70,7 +76,8 @@ void multiply_panels(const Product<T, E>& p, const Steps& steps) {
         const auto run = [&](auto tile_of) {
             for (Index i = 0; i < p.block_count; ++i) {
                 // the first tile of the next block, or else of the next panel
-                const T* const after = i + 1 < p.block_count ? p.blocks[i + 1].c : p.blocks[0].c + columns;
+                const T* const after =
+                    i + 1 < p.block_count ? p.blocks[i + 1].c : p.blocks[0].c + first_at(taken + columns) - first;
                 for_row_tiles(p.blocks[i], p, [&](Index rows, const E* a, T* c, const T* next) {
                     task.a = a + steps.in_rows;
                     task.c = c + first;
@@ -113,11 +120,12 @@ template <class T>
 void product(const Product<T>& p) {
     if (p.k == 0) return initialise(p);
     Product<T> part = p;
+    const bool few = p.block_count == 1 && p.blocks[0].rows <= kGroupedRows;
+    const Index depth = few ? p.k : kProductDepth;  // b is read once in any case
     const auto multiply = [&](const RowBlock<T>* blocks, Index count) {
         part.blocks = blocks;
         part.block_count = count;
-        for (Index k = 0; k < p.k; k += kProductDepth)
-            multiply_panels(part, {k, p.k - k < kProductDepth ? p.k - k : kProductDepth, k});
+        for (Index k = 0; k < p.k; k += depth) multiply_panels(part, {k, p.k - k < depth ? p.k - k : depth, k});
     };
     for (Index i = 0; i < p.block_count;) {
         const RowBlock<T>& block = p.blocks[i];

@@ -48,9 +48,9 @@ struct Product {
     const T* bias;    // [n] for Init::bias
     Index k, n;
     Init init;
-    // Of a few rows: whether b is read from its last panels to the first. Of weights that are larger than a cache a step finds
-    // there what the one before it has read last, if that went the other way.
-    bool backwards = false;
+    // Of a few rows: whether groups of panels of b are read from the last to the first. Steps that read in turn find in
+    // a cache, which does not hold all of b, what the step before has read last.
+    bool from_end = false;
 };
 
 // c[m, n] += sum over k of a[k, m] b[k, n]: a weight gradient, summed over steps and rows.
@@ -195,8 +195,10 @@ template <class T>
 struct Kernels {
     int lanes;
     int tile_rows, tile_columns;
-    int k_steps;          // to a multiple of which zeros pad a column of a packed matrix
-    int k_elements;       // that hold so many steps
+    int k_steps;     // to a multiple of which zeros pad a column of a packed matrix
+    int k_elements;  // that hold so many steps
+    bool
+        makes_squares;  // whether rows of a are first put into squares, for which a product of few columns is too short
     Index outer_scratch;  // elements
 
     void (*pack)(const Packing<T>&);

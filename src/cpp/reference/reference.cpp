@@ -16,6 +16,7 @@ constexpr Kernels<T> kernels = {
     .tile_columns = 1,
     .k_steps = 1,
     .k_elements = 1,
+    .makes_squares = false,
     .outer_scratch = 0,
     .pack = pack<T, whole<T>>,
     .product = product<T, whole<T>>,

@@ -1,7 +1,7 @@
 // The layers, from the last to the first, pass their steps in chunks against their order. In a chunk of a layer
 //   1. the tasks go through their steps: pointwise part and the product that yields dh of the step before;
-//   2. after a barrier, the products over all rows of the chunk: dx = da W_ih and the gradients of the parameters. Threads
-//      divide their outputs, never a sum.
+//   2. after a barrier, the products over all rows of the chunk: dx = da W_ih and the gradients of the parameters.
+//      Threads divide their outputs, never a sum.
 // With one direction all layers meet the chunks in the same order: a chunk goes down through all of them before the next
 // begins, and the gradient of a layer's outputs exists for one chunk only, that of the last layer too where the loss makes
 // it on the way. With two, each layer finishes before the one below begins.
@@ -248,7 +248,7 @@ private:
         for (Index i = 0; i < c.chunk.hi - c.chunk.lo && go_on; ++i) {
             const Index t = c.order.reverse ? c.chunk.lo + i : c.chunk.hi - 1 - i;
             w.poll();
-            share.backwards = t % 2 != 0;
+            share.from_end = reads_from_end(t);
             // threads that wait for each other stop at the same step
             if (!by_units_) go_on = !w.stopped();
             for_segments(seq_, c.order, task, t, [&](Index begin, Index end, bool from_history) {

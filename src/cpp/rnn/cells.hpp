@@ -10,15 +10,18 @@ namespace rnncore {
 // The part of a step that falls to one thread: all units, or some of them while the others do the rest.
 struct UnitShare {
     Range units;
-    Team* team;              // that divides the units; null: nobody else works on these rows
-    bool backwards = false;  // how the step reads its weights, see Product
+    Team* team;             // that divides the units; null: nobody else works on these rows
+    bool from_end = false;  // how the step reads its weights, see Product
 
     // Waits until the others have come as far; whether to go on, the same answer for all of them.
     bool wait() const { return !team || team->barrier(); }
 };
 
-// s.gates holds the input's part of the sums (for CellKind::rnn: s.h does). The h of the step before must be whole: after
-// each time step, and before the first, the threads of a share wait.
+// Whether the step at time t reads its weights from the end: every other one.
+inline bool reads_from_end(Index t) { return t % 2 != 0; }
+
+// s.gates holds the input's part of the sums (for CellKind::rnn: s.h does). The h of the step before must be whole:
+// after each time step, and before the first, the threads of a share wait.
 template <class T>
 void forward_step(const Network& network, const ForwardWeights<T>& weights, CellForward<T> s, const UnitShare& share);
 

@@ -16,6 +16,7 @@ template <class T>
 struct TaskScratch {
     Arena::Slot<T> gates, extra;
     Arena::Slot<RowBlock<T>> blocks;
+    Arena::Slot<T> piece;  // see Forward::takes_pieces
 };
 
 template <class T>
@@ -44,12 +45,13 @@ public:
             }
         }
         arena_.rewind(arena_.size());
-        piece_ = arena_.reserve<T>(as_size(threads_ * piece_size()));
         for (const RowTask& task : tasks_) {
             TaskScratch<T> s;
             const Index steps = chunk_steps(seq_.steps(), task.rows());
             const Index rows = task.rows() * steps;
-            s.blocks = arena_.reserve<RowBlock<T>>(as_size(steps * (by_units_ ? threads_ : 1)));
+            const Index workers = by_units_ ? threads_ : 1;
+            s.blocks = arena_.reserve<RowBlock<T>>(as_size(steps * workers));
+            s.piece = arena_.reserve<T>(checked_product(as_size(workers), as_size(piece_size())));
             if (!tape_.keeps && net_.has_gates())
                 s.gates = arena_.reserve<T>(as_size(rows * row_pitch<T>(net_.gate_columns())));
             if (!tape_.keeps && net_.has_extra()) s.extra = arena_.reserve<T>(as_size(task.rows() * net_.hidden()));
@@ -77,23 +79,29 @@ private:
                static_cast<double>(seq_.rows());
     }
 
-    // Whether W_ih is packed piece by piece, each just before the product with it, by those who multiply. It spares the way
-    // of the whole to an outer cache and back, but all of it is done again in every chunk, which pays at most twice. Measured.
+    // Whether W_ih is packed piece by piece, each by the thread that multiplies with it and just before it does. A whole
+    // packed matrix is written to an outer cache and read from there; pieces are not, but are packed anew in every
+    // chunk, which pays for one chunk and, of far weights, for two (measured on a Zen 4). It does not where threads
+    // would be idle meanwhile, nor for kernels that would make squares of the rows anew for every piece.
     bool takes_pieces(Index layer) const {
-        constexpr Index kFarBytes = Index{2} << 20;
-        const Index bytes = net_.input(layer) * net_.gate_columns() * static_cast<Index>(sizeof(T));
+        const auto bytes = as_size(net_.input(layer) * net_.gate_columns()) * sizeof(T);
         const Index chunks = chunk_count(seq_.steps(), chunk_steps(seq_.steps(), seq_.batch()));
-        const bool one_task = static_cast<Index>(tasks_.size()) == net_.directions();
-        return one_task && chunks <= (bytes > kFarBytes ? 2 : 1);
+        const bool all_work = by_units_ || threads_ <= static_cast<Index>(tasks_.size());
+        const bool all_rows = static_cast<Index>(tasks_.size()) == net_.directions();
+        return !one_hot(layer) && !kernels_.whole.makes_squares && all_work && all_rows &&
+               chunks <= (bytes > kFarWeightBytes ? 2 : 1);
     }
 
-    // Elements of the largest piece.
+    // Columns of the pieces of a layer, and elements of the largest piece of all.
+    Index columns_of_piece(Index layer) const {
+        const Index columns = by_units_ ? net_.hidden() : net_.gate_columns();
+        return std::min(piece_columns(kernels_.whole, net_.input(layer)), columns);
+    }
     Index piece_size() const {
         Index size = 0;
         for (Index layer = 0; layer < net_.layers(); ++layer) {
-            const Index k = net_.input(layer);
-            if (!one_hot(layer) && takes_pieces(layer))
-                size = std::max(size, packed_size(kernels_.whole, k, piece_columns(kernels_.whole, k)));
+            if (takes_pieces(layer))
+                size = std::max(size, packed_size(kernels_.whole, net_.input(layer), columns_of_piece(layer)));
         }
         return size;
     }
@@ -149,7 +157,7 @@ private:
                   weights_[index(layer, task.direction)],
                   scratch,
                   blocks,
-                  takes_pieces(layer) ? piece_.in(arena_) + w.thread * piece_size() : nullptr,
+                  takes_pieces(layer) ? scratch.piece.in(arena_) + (by_units_ ? w.thread * piece_size() : 0) : nullptr,
                   units_of(w)};
         bool go_on = true;
         for (Index c = 0; c < chunk_count(seq_.steps(), steps) && go_on; ++c) {
@@ -239,7 +247,7 @@ private:
             const T* const weight = pass.params_ + pass.net_.offsets(index, task.direction).weight_ih;
             for_columns(weights.whole, width, [&](const ColumnPart& part) {
                 if (!piece) return multiply(weights.input + part.packed, part.first, part.count);
-                const Index most = piece_columns(*weights.whole, width);
+                const Index most = pass.columns_of_piece(index);
                 for (Index done = 0; done < part.count; done += most) {
                     const Index first = part.first + done, columns = std::min(most, part.count - done);
                     weights.whole->pack({weight + first * width, 1, width, width, columns, piece});
@@ -269,7 +277,7 @@ private:
         void run(Index t) const {
             const Index h = hidden();
             UnitShare units = share;
-            units.backwards = t % 2 != 0;
+            units.from_end = reads_from_end(t);
             for_segments(pass.seq_, order, task, t, [&](Index begin, Index end, bool from_history) {
                 const Index before = order.previous(t);
                 CellForward<T> s{};
@@ -325,7 +333,6 @@ private:
     std::vector<PackedForward<T>> packed_;
     std::vector<ForwardWeights<T>> weights_;  // as packed_, by layer and direction
     Arena::Slot<T> tables_[2];
-    Arena::Slot<T> piece_;  // [threads, piece_size]
     std::vector<TaskScratch<T>> scratch_;
 };
 

@@ -8,9 +8,8 @@ namespace {
 
 // With fewer rows, packing the other matrix takes longer than is won. Measured.
 constexpr Index kTallRows = 64;
-// In the steps of a pass weights that are beyond the L2 cache come too slowly for fewer rows. Measured.
+// In the steps of a pass far weights come too slowly for fewer rows. Measured.
 constexpr Index kFarRows = 48;
-constexpr std::size_t kFarWeightBytes = std::size_t{2} << 20;
 
 // Whether so many rows fill tiles to three quarters: lower ones take nearly as long as whole ones. Measured.
 template <class T>

@@ -7,6 +7,9 @@
 
 namespace rnncore {
 
+// Weights of more bytes come from beyond the L2 cache.
+inline constexpr std::size_t kFarWeightBytes = std::size_t{2} << 20;
+
 // For products with so many rows in all.
 template <class T>
 const Kernels<T>& kernels_for_rows(Compute compute, Index rows);

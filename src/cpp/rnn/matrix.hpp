@@ -35,8 +35,8 @@ struct Worker {
 };
 
 // Rows between two looks at the user's interrupt; a multiple of the depth to which the kernels cut a sum over rows, so
-// that a sum in blocks of it has the bits of one in a single call. (In bfloat16 that depth may be twice this number: there a
-// sum over more rows must always be cut in the same blocks.)
+// that an outer product in blocks of it has the bits of one in a single call. (In bfloat16 that depth may be twice this
+// number: there a sum over more rows must always be cut in the same blocks.)
 inline constexpr Index kBlockRows = 256;
 
 // The right-hand side b [k, n] of products, packed once for all of them.

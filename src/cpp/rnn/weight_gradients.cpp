@@ -61,7 +61,7 @@ template <class T>
 void WeightGradients<T>::add_inputs(const Arena& arena, const ChunkRows& c, const T* da, const Worker& w) const {
     const Index width = net_.input(c.layer);
     const T* const x = tape_.layers[static_cast<std::size_t>(c.layer)].x + c.first * width;
-    const T** const rows = rows_of(arena, w);
+    const T** const rows = row_pointers(arena, w);
     for (Index r = 0; r < c.rows; ++r) rows[r] = x + r * width;
     add_outer(arena, w,
               {da, ld_gates_, rows, out_.grads + net_.offsets(c.layer, c.direction).weight_ih, width, c.rows,
@@ -92,7 +92,7 @@ void WeightGradients<T>::add_recurrent(const Arena& arena, const ChunkRows& c, c
                                        const Worker& w) const {
     const Index h = net_.hidden(), fused = net_.fused_columns();
     T* const weight = out_.grads + net_.offsets(c.layer, c.direction).weight_hh;
-    const T** const rows = rows_of(arena, w);
+    const T** const rows = row_pointers(arena, w);
     const Range known = previous_rows(arena, c, rows);
     const Index k = known.last - known.first;
     add_outer(arena, w,

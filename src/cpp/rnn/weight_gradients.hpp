@@ -1,5 +1,5 @@
-// The second part of the pass backward: the gradients of a layer's parameters, summed over the rows of a chunk once its
-// steps have left those of their sums,
+// The second part of the pass backward: once the steps of a chunk have left da, the gradients of their sums, those of
+// the layer's parameters, summed over the rows of the chunk,
 //     dW_ih += da^T x,  dW_hh += da^T h_prev,  db += da.
 // Threads divide the outputs, never a sum, so that the bits of a result do not depend on their number.
 #pragma once
@@ -36,9 +36,10 @@ public:
     WeightGradients(Arena& arena, const Tape<T>& tape, const Kernels<T>& kernels, const BackwardOutput<T>& out);
     void reserve_scratch(Arena& arena, Index rows, int threads);  // used within `add` only
 
-    // By one thread each: once, and for every direction of every layer.
+    // Before any thread adds, by one of them each: once, and for every direction of every layer.
     void begin_pass(const Arena& arena) const;
     void begin_direction(const Arena& arena, Index layer, Index direction) const;
+    // By all threads.
     void add(const Arena& arena, const ChunkRows& chunk, const SumGradients<T>& da, const Worker& worker) const;
     void end_direction(const Arena& arena, Index layer, Index direction, const Worker& worker) const;
 
@@ -56,7 +57,7 @@ private:
     void add_outer(const Arena& arena, const Worker& w, OuterProduct<T> p) const;
     Range previous_rows(const Arena& arena, const ChunkRows& c, const T** rows) const;
 
-    const T** rows_of(const Arena& arena, const Worker& w) const {
+    const T** row_pointers(const Arena& arena, const Worker& w) const {
         return rows_[static_cast<std::size_t>(w.thread)].in(arena);
     }
     // The gradient of the sums that belong to the last gate of a GRU.

@@ -65,7 +65,7 @@ void for_gate_columns(GateColumns gates, const Kernels<T>& kernels, Index k, Ind
     }
 }
 
-// Columns of a matrix [k, *] that stay in the L2 cache from their packing to the end of their use.
+// Columns of a matrix [k, *], a panel at least, that stay in the L2 cache from their packing to the end of their use.
 template <class T>
 Index piece_columns(const Kernels<T>& kernels, Index k) {
     constexpr Index kPieceBytes = Index{256} << 10;
@@ -73,8 +73,8 @@ Index piece_columns(const Kernels<T>& kernels, Index k) {
     return std::max<Index>(most / kernels.tile_columns, 1) * kernels.tile_columns;
 }
 
-// Takes memory for, and fills, the packed weights: made before Arena::take, filled by all threads of a region in shares,
-// read after a barrier.
+// Takes memory for, and fills, the packed weights: made before Arena::take, filled by all threads of a region in
+// shares, read after a barrier.
 template <class T>
 class PackedForward {
 public:
