@@ -15,11 +15,12 @@ _CACHE_LINE = 64
 _MULTIPLY_ADDS = 192 << 20
 
 
-def peak_gflops(dtype: str = "float32", budget: float = 0.1) -> float:
+def peak_gflops(dtype: str = "float32", budget: float = 0.5) -> float:
     """Return billions of operations per second of multiply-adds in registers.
 
     A multiply-add is two operations. All threads together, `rnncore.get_num_threads()` of them;
-    the best of some runs within `budget` seconds.
+    the best of some runs within `budget` seconds: threads that were kept on one processor before
+    may share it for a while.
     """
     count = _MULTIPLY_ADDS // 8
     shortest = best_seconds(lambda: _core.kernel_multiply_adds(dtype, count), budget)
