@@ -32,7 +32,7 @@ FLAGS = (
     "-std=c++20",
     "-O3",
     "-march=native",
-    "-ffast-math",
+    "-ffast-math",  # may flush subnormals in this process from then on; rnncore's kernels do anyway
     "-fPIC",
     "-shared",
     "-fno-gnu-unique",  # each backend's library is to hold layers of its own

@@ -195,10 +195,9 @@ template <class T>
 struct Kernels {
     int lanes;
     int tile_rows, tile_columns;
-    int k_steps;     // to a multiple of which zeros pad a column of a packed matrix
-    int k_elements;  // that hold so many steps
-    bool
-        makes_squares;  // whether rows of a are first put into squares, for which a product of few columns is too short
+    int k_steps;          // to a multiple of which zeros pad a column of a packed matrix
+    int k_elements;       // that hold so many steps
+    bool makes_squares;   // of rows of a, for each product: one of few columns is too short for that
     Index outer_scratch;  // elements
 
     void (*pack)(const Packing<T>&);
