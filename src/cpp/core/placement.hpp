@@ -15,6 +15,10 @@ public:
     // use, if any is left. Called by each thread when it begins.
     void enter();
 
+    // Goes back to that processor if the present one is another thread's. Called by a thread that has slept: the one that
+    // woke it may have drawn it to its own.
+    void go_home() const;
+
 private:
     std::atomic<std::uint64_t> taken_{0};  // of the first 64 processors
 };

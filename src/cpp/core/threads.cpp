@@ -128,6 +128,7 @@ bool Team::barrier() {
         relax();
     }
     while (generation_.load(std::memory_order_acquire) == generation) generation_.wait(generation);
+    placement_.go_home();
     return go_on();
 }
 
