@@ -1,4 +1,4 @@
-"""Recurrent layers beside PyTorch and ONNX Runtime: training and inference of one layer.
+"""Recurrent layers beside PyTorch and ONNX Runtime: training and inference.
 
 Training is the forward pass, then the gradients of every parameter and of the input from a given
 gradient of the outputs; loss and optimiser are left out. Inference is the forward pass alone.
@@ -27,6 +27,14 @@ BATCHED = (
     (32, 128, 1024, 1024),
 )
 SINGLE = ((100, 1, 64, 64), (100, 1, 256, 256), (100, 1, 512, 512), (100, 1, 1024, 1024))
+# (T, B, I, H, layers): small models of text or signals, a few sequences at a time.
+DEEP = (
+    (100, 1, 64, 64, 2),
+    (100, 1, 128, 128, 2),
+    (100, 1, 128, 128, 4),
+    (100, 4, 128, 128, 2),
+    (100, 1, 256, 256, 3),
+)
 QUICK = (BATCHED[0], BATCHED[2], SINGLE[1])
 
 # Least percent of the peak of training at batch 20 and more, by whether there is one thread.
@@ -85,6 +93,24 @@ def training_rows(plan: Plan, count: int) -> Iterator[Row]:
             yield from means(cell, ratios, TRAINING_TARGETS[cell])
 
 
+def inference_row(plan: Plan, count: int, case: Case, peak: float) -> Row:
+    timings = plan.compare(count, inference_steps, case, count)
+    ours = timings.pop("rnncore")
+    best = min((t.median for t in timings.values()), default=None)
+    ratio = None if best is None else best / ours.median
+    speed = case.forward_gflop / ours.median
+    return {
+        "T,B,I,H": case.name,
+        "rnncore ms": 1e3 * ours.median,
+        "+-": 1e3 * ours.spread,
+        **{f"{name} ms": 1e3 * t.median for name, t in timings.items()},
+        "ratio": ratio,
+        "GFLOP/s": speed,
+        "% of peak": 100 * speed / peak,
+        **verdict(Check("slower", ratio, 1)),
+    }
+
+
 def inference_rows(plan: Plan, count: int) -> Iterator[Row]:
     with threads(count):
         peak = peak_gflops()
@@ -92,26 +118,24 @@ def inference_rows(plan: Plan, count: int) -> Iterator[Row]:
         for cell in GATES:
             ratios: dict[bool, list[float | None]] = {False: [], True: []}
             for shape in shapes(plan):
-                case = Case(cell, *shape)
-                timings = plan.compare(count, inference_steps, case, count)
-                ours = timings.pop("rnncore")
-                best = min((t.median for t in timings.values()), default=None)
-                ratio = None if best is None else best / ours.median
-                ratios[case.batch == 1].append(ratio)
-                speed = case.forward_gflop / ours.median
-                yield {
-                    "T,B,I,H": case.name,
-                    "rnncore ms": 1e3 * ours.median,
-                    "+-": 1e3 * ours.spread,
-                    **{f"{name} ms": 1e3 * t.median for name, t in timings.items()},
-                    "ratio": ratio,
-                    "GFLOP/s": speed,
-                    "% of peak": 100 * speed / peak,
-                    **verdict(Check("slower", ratio, 1)),
-                }
+                row = inference_row(plan, count, Case(cell, *shape), peak)
+                ratios[shape[1] == 1].append(row["ratio"])
+                yield row
             of_all += ratios[False] + ratios[True]
             yield from means(cell, ratios, (None, None))
         yield mean_row("all cells,", of_all, INFERENCE_TARGET)
+
+
+def deep_rows(plan: Plan, count: int) -> Iterator[Row]:
+    with threads(count):
+        peak = peak_gflops()
+        ratios: list[float | None] = []
+        for cell in GATES:
+            for shape in DEEP[1:2] if plan.quick else DEEP:
+                row = inference_row(plan, count, Case(cell, *shape), peak)
+                ratios.append(row["ratio"])
+                yield row
+        yield mean_row("all cells,", ratios)
 
 
 def reading_rows(plan: Plan) -> Iterator[Row]:
@@ -156,6 +180,14 @@ def tables(plan: Plan) -> Iterator[Table]:
             f"Inference of a layer, {threads_text(count)}",
             (*SIDES, PYTORCH, ONNX, *RESULTS, *VERDICT),
             inference_rows(plan, count),
+            "The ratio is to the faster of the two.",
+        )
+    for count in plan.threads:
+        yield Table(
+            f"deep-{count}",
+            f"Inference of deep networks, a few sequences at a time, {threads_text(count)}",
+            (*SIDES, PYTORCH, ONNX, *RESULTS, *VERDICT),
+            deep_rows(plan, count),
             "The ratio is to the faster of the two.",
         )
     yield Table(

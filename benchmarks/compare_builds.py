@@ -22,6 +22,7 @@ import numpy as np
 CELLS = ("LSTM", "GRU", "RNN")
 BATCHED = ((35, 20, 200, 200), (35, 20, 650, 650), (50, 50, 128, 128), (64, 64, 256, 256))
 SINGLE = ((100, 1, 64, 64), (100, 1, 256, 256), (100, 1, 512, 512))
+DEEP = ((100, 1, 64, 64, 2), (100, 1, 128, 128, 2), (100, 3, 128, 128, 2), (100, 1, 128, 128, 4))
 STREAMED = (64, 256, 512)
 WEIGHTS = ("float32", "bfloat16", "int8")
 ROUNDS = 25
@@ -30,7 +31,11 @@ SAMPLE = 0.02  # seconds
 
 def cases() -> Iterator[tuple[str, tuple[Any, ...]]]:
     """A name, and the arguments of `step`."""
-    for kind, shapes in (("training", BATCHED), ("inference", BATCHED + SINGLE)):
+    for kind, shapes in (
+        ("training", BATCHED),
+        ("inference", BATCHED + SINGLE),
+        ("inference deep", DEEP),
+    ):
         for cell in CELLS:
             for shape in shapes:
                 yield f"{kind} {cell} {','.join(map(str, shape))}", (kind, cell, shape)
@@ -50,10 +55,10 @@ def step(kind: str, cell: str, arguments: tuple[Any, ...]) -> Callable[[], objec
         stream = getattr(rc, cell)(1, size, rng=0).stream(weights=weights)
         sequence = rng.standard_normal((100, 1), dtype=np.float32)
         return lambda: stream.run(sequence)
-    steps, batch, width, size = arguments
-    layer = getattr(rc, cell)(width, size, rng=0)
+    steps, batch, width, size, *num_layers = arguments
+    layer = getattr(rc, cell)(width, size, *num_layers, rng=0)
     x = rng.standard_normal((steps, batch, width), dtype=np.float32)
-    if kind == "inference":
+    if kind.startswith("inference"):
         return lambda: layer(x)
     dy = rng.standard_normal((steps, batch, size), dtype=np.float32)
 

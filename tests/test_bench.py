@@ -79,10 +79,11 @@ def test_bench_refuses_a_negative_time(capsys: pytest.CaptureFixture[str]) -> No
 # --- what is timed ------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("num_layers", [1, 3])
 @pytest.mark.parametrize("batch", [1, 3])
 @pytest.mark.parametrize("cell", GATES)
-def test_all_libraries_compute_the_same_outputs(cell: str, batch: int) -> None:
-    steps = inference_steps(Case(cell, 7, batch, 4, 5), num_threads=1)
+def test_all_libraries_compute_the_same_outputs(cell: str, batch: int, num_layers: int) -> None:
+    steps = inference_steps(Case(cell, 7, batch, 4, 5, num_layers), num_threads=1)
     ours: Any = steps.pop("rnncore")()
     assert ours.shape == (7, batch, 5)
     for name, step in steps.items():
@@ -105,6 +106,9 @@ def test_a_training_step_computes_gradients() -> None:
     case = Case("LSTM", 35, 20, 200, 300)
     assert case.training_gflop == 3 * 2 * 35 * 20 * 4 * 300 * (200 + 300) / 1e9
     assert case.recurrent_bytes == 4 * 4 * 300 * 300
+    deep = Case("LSTM", 35, 20, 200, 300, 2)
+    assert deep.forward_gflop == 2 * 35 * 20 * 4 * 300 * (200 + 300 + 300 + 300) / 1e9
+    assert deep.name == "LSTM 35,20,200,2x300"
 
 
 def test_pytorch_is_left_out_where_it_has_no_bfloat16() -> None:

@@ -94,6 +94,26 @@ def test_any_number_of_threads() -> None:
         assert_same_bits(run(rnn, x, limit), run(rnn, x, None))
 
 
+def test_dropout_of_few_rows() -> None:
+    """The threads of a pass divide its layers, unless dropout changes the outputs themselves."""
+    rnn = rc.LSTM(40, 80, 3, dropout=0.5, rng=0)
+    x, dy = (
+        np.random.default_rng(i).standard_normal((1000, 2, n)).astype(np.float32)
+        for i, n in enumerate((40, 80))
+    )
+    limit = least(rnn, x)
+
+    def gradient(memory_limit: int | None) -> Answers:
+        rnn.rng.bit_generator.state = np.random.PCG64(4).state
+        rnn.zero_grad()
+        y, _, cache = rnn.forward(x, memory_limit=memory_limit)
+        rnn.backward(dy, cache)
+        return {"y": y.copy(), "grads": rnn.flat_grads.copy()}
+
+    assert_bits_do_not_depend_on_threads(lambda: gradient(limit))
+    assert_same_bits(gradient(limit), gradient(None))
+
+
 @pytest.mark.parametrize("options", [{}, {"embedding_size": 4, "dropout": 0.3}])
 def test_language_model(options: dict[str, Any]) -> None:
     def gradient(memory_limit: int | None) -> Answers:

@@ -15,7 +15,15 @@ import pytest
 from numpy.typing import NDArray
 
 import rnncore as rc
-from problems import CELL_NAMES, RELATIVE_ERROR, Answers, Problem, assert_close, assert_same_bits
+from problems import (
+    CELL_NAMES,
+    RELATIVE_ERROR,
+    Answers,
+    Problem,
+    as_tuple,
+    assert_close,
+    assert_same_bits,
+)
 from rnncore import _core
 from twin import Twin
 
@@ -107,6 +115,31 @@ def test_few_rows(cell: str, batch: int, lengths: str) -> None:
     assert_bits_do_not_depend_on_threads(run)
 
 
+@pytest.mark.parametrize("lengths", ["full", "ragged"])
+@pytest.mark.parametrize(("num_layers", "batch"), [(2, 1), (2, 6), (3, 2), (5, 3)])
+@pytest.mark.parametrize("cell", CELL_NAMES)
+def test_layers_side_by_side(cell: str, num_layers: int, batch: int, lengths: str) -> None:
+    """Of narrow layers and few rows the threads divide the layers, each a chunk behind the last.
+
+    In inference all inner layers write to two arrays in turn; sequences end while others go on, and
+    one is empty.
+    """
+    twin = Twin(cell, 40, 70, num_layers)
+    ragged = (*(1 + (37 * b + 60) % 200 for b in range(batch - 1)), 0) if batch > 1 else (90,)
+    problem = Problem.random(
+        twin, 200, batch, state=True, lengths=ragged if lengths == "ragged" else None
+    )
+    layer = problem.layer("float32")
+
+    def run() -> Answers:
+        x, state, _, _ = problem.inputs("float32")
+        y, final = layer(x, state, lengths=problem.lengths)
+        states = {f"inference, state {i}": s for i, s in enumerate(as_tuple(final))}
+        return {"inference": y, **states, **problem.solve(layer)}
+
+    assert_bits_do_not_depend_on_threads(run)
+
+
 @pytest.mark.parametrize("cell", CELL_NAMES)
 def test_ids(cell: str) -> None:
     """Gradients of looked-up columns are sums over steps, in an order that is always the same."""
@@ -119,6 +152,10 @@ def test_dropout_masks() -> None:
     problem = layer_problem("lstm", bidirectional=True, lengths=RAGGED)
     assert_bits_do_not_depend_on_threads(
         lambda: problem.solve(problem.layer("float32", dropout=0.5))
+    )
+    few_rows = Problem.random(Twin("gru_after", 40, 70, 3), 200, 2, state=True)
+    assert_bits_do_not_depend_on_threads(
+        lambda: few_rows.solve(few_rows.layer("float32", dropout=0.5))
     )
     x = np.ones(100_003, np.float32)
     assert_bits_do_not_depend_on_threads(lambda: {"dropout": _core.dropout(x, 0.5, 3)})

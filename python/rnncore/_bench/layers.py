@@ -20,23 +20,26 @@ GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
 
 @dataclass(frozen=True)
 class Case:
-    """One layer and the size of its input: T steps, batch B, input size I, hidden size H."""
+    """A network and the size of its input: T steps, batch B, input size I, hidden size H."""
 
     cell: str
     num_steps: int
     batch: int
     input_size: int
     hidden_size: int
+    num_layers: int = 1
 
     @property
     def name(self) -> str:
-        """The cell and T,B,I,H."""
-        return f"{self.cell} {self.num_steps},{self.batch},{self.input_size},{self.hidden_size}"
+        """The cell and T,B,I,H; of a deep network with the number of its layers."""
+        depth = f"{self.num_layers}x" if self.num_layers > 1 else ""
+        sizes = f"{self.num_steps},{self.batch},{self.input_size},{depth}{self.hidden_size}"
+        return f"{self.cell} {sizes}"
 
     @property
     def forward_gflop(self) -> float:
-        """Billions of operations of the products: 2 T B G H (I + H)."""
-        width = self.hidden_size * (self.input_size + self.hidden_size)
+        """Billions of operations of the products: 2 T B G H (I + H), of each layer."""
+        width = self.hidden_size * (self.input_size + (2 * self.num_layers - 1) * self.hidden_size)
         return 2 * self.num_steps * self.batch * GATES[self.cell] * width / 1e9
 
     @property
@@ -60,7 +63,8 @@ class Case:
 
     def layer(self, **options: Any) -> LSTM | GRU | RNN:
         """Return the layer, with the same parameters each time."""
-        return LAYERS[self.cell](self.input_size, self.hidden_size, rng=0, **options)
+        sizes = self.input_size, self.hidden_size, self.num_layers
+        return LAYERS[self.cell](*sizes, rng=0, **options)
 
 
 def training_steps(case: Case, num_threads: int = 1, *, bfloat16: bool = False) -> dict[str, Step]:

@@ -30,12 +30,15 @@ public:
           params_(params),
           final_state_(final_state),
           threads_(threads_for(flops())),
-          by_units_(divides_units(net_, seq_, threads_)),
+          staggered_(divides_layers(net_, seq_, threads_) && !drops_in_place()),
+          by_units_(!staggered_ && divides_units(net_, seq_, threads_)),
           tasks_(make_tasks(seq_, std::vector<Chunk>(as_size(net_.directions()), Chunk{0, seq_.steps()}),
                             by_units_ ? 1 : threads_)) {
+        // Threads without steps of their own cost more, awake beside the others, than their help in packing saves.
+        if (!by_units_) threads_ = std::min(threads_, static_cast<int>(task_count() * layers_at_once()));
         const std::size_t mark = arena_.mark();
         for (Index layer = 0; layer < net_.layers(); ++layer) {
-            arena_.rewind(mark);  // the layers run one after the other
+            if (!staggered_) arena_.rewind(mark);  // the layers run one after the other
             for (Index d = 0; d < net_.directions(); ++d) {
                 packed_.emplace_back(arena_, kernels_, net_, layer, !one_hot(layer) && !takes_pieces(layer),
                                      by_units_ ? GateColumns::apart : GateColumns::together);
@@ -45,9 +48,10 @@ public:
             }
         }
         arena_.rewind(arena_.size());
-        for (const RowTask& task : tasks_) {
+        for (Index i = 0; i < task_count() * layers_at_once(); ++i) {
+            const RowTask& task = tasks_[as_size(i % task_count())];
             TaskScratch<T> s;
-            const Index steps = chunk_steps(seq_.steps(), task.rows());
+            const Index steps = steps_of(task);
             const Index rows = task.rows() * steps;
             const Index workers = by_units_ ? threads_ : 1;
             s.blocks = arena_.reserve<RowBlock<T>>(as_size(steps * workers));
@@ -63,7 +67,9 @@ public:
 
     void run() {
         run_parallel(threads_, [this](int thread, Team& team) {
-            for (Index layer = 0; layer < net_.layers(); ++layer) run_layer(layer, {thread, team});
+            const Worker w{thread, team};
+            if (staggered_) return run_staggered(w);
+            for (Index layer = 0; layer < net_.layers(); ++layer) run_layer(layer, w);
         });
     }
 
@@ -72,12 +78,28 @@ private:
     bool one_hot(Index layer) const { return layer == 0 && tape_.one_hot; }
 
     double flops() const {
-        double per_row = 0;
+        double sum = 0;
         for (Index layer = 0; layer < net_.layers(); ++layer)
-            per_row += static_cast<double>(one_hot(layer) ? 0 : net_.input(layer)) + static_cast<double>(net_.hidden());
-        return 2 * per_row * static_cast<double>(net_.gate_columns() * net_.directions()) *
-               static_cast<double>(seq_.rows());
+            sum += static_cast<double>(one_hot(layer) ? 0 : net_.input(layer)) * static_cast<double>(seq_.rows()) +
+                   static_cast<double>(net_.hidden()) * static_cast<double>(rows_worth(seq_));
+        return 2 * sum * static_cast<double>(net_.gate_columns() * net_.directions());
     }
+
+    // Dropout in the outputs that a layer's own next step reads: it must wait for the layer's end.
+    bool drops_in_place() const { return tape_.drops && !tape_.keeps; }
+
+    Index task_count() const { return static_cast<Index>(tasks_.size()); }
+    Index layers_at_once() const { return staggered_ ? net_.layers() : 1; }
+
+    // Steps of a task's chunks. Of staggered layers there must be many, for at first and at last some threads wait.
+    Index steps_of(const RowTask& task) const {
+        if (!staggered_) return chunk_steps(seq_.steps(), task.rows());
+        constexpr Index kFewest = 8, kChunks = 32;
+        return std::min(chunk_steps(seq_.steps(), seq_.batch()), std::max(seq_.steps() / kChunks, kFewest));
+    }
+
+    // At least one: the first chunk writes the final states of empty sequences.
+    Index chunks_of(const RowTask& task) const { return std::max<Index>(chunk_count(seq_.steps(), steps_of(task)), 1); }
 
     // Whether W_ih is packed piece by piece, each by the thread that multiplies with it and just before it does. A whole
     // packed matrix is written to an outer cache and read from there; pieces are not, but are packed anew in every
@@ -86,9 +108,8 @@ private:
     bool takes_pieces(Index layer) const {
         const auto bytes = as_size(net_.input(layer) * net_.gate_columns()) * sizeof(T);
         const Index chunks = chunk_count(seq_.steps(), chunk_steps(seq_.steps(), seq_.batch()));
-        const bool all_work = by_units_ || threads_ <= static_cast<Index>(tasks_.size());
-        const bool all_rows = static_cast<Index>(tasks_.size()) == net_.directions();
-        return !one_hot(layer) && !kernels_.whole.makes_squares && all_work && all_rows &&
+        const bool all_rows = task_count() == net_.directions();
+        return !one_hot(layer) && !kernels_.whole.makes_squares && !staggered_ && all_rows &&
                chunks <= (bytes > kFarWeightBytes ? 2 : 1);
     }
 
@@ -108,35 +129,57 @@ private:
 
     std::size_t index(Index layer, Index d) const { return as_size(layer * net_.directions() + d); }
 
-    void run_layer(Index layer, const Worker& w) {
+    // Packs the weights of a layer; a barrier later they may be read.
+    void begin_layer(Index layer, const Worker& w) {
         for (Index d = 0; d < net_.directions(); ++d) packed_[index(layer, d)].fill(arena_, params_, d, w);
+        if (!one_hot(layer)) return;
         w.barrier();
-        if (one_hot(layer)) {
-            for (Index d = 0; d < net_.directions(); ++d) {
-                const Range part = w.share(net_.gate_columns(), kernels_.whole.lanes);
-                tape_.one_hot->look_up(params_ + net_.offsets(0, d).weight_ih, net_.input(0),
-                                       weights_[index(0, d)].bias, net_.gate_columns(), tables_[d].in(arena_),
-                                       part.first, part.last);
+        for (Index d = 0; d < net_.directions(); ++d) {
+            const Range part = w.share(net_.gate_columns(), kernels_.whole.lanes);
+            tape_.one_hot->look_up(params_ + net_.offsets(0, d).weight_ih, net_.input(0), weights_[index(0, d)].bias,
+                                   net_.gate_columns(), tables_[d].in(arena_), part.first, part.last);
+        }
+    }
+
+    void run_layer(Index layer, const Worker& w) {
+        begin_layer(layer, w);
+        w.barrier();
+        const Range mine = by_units_ ? Range{0, 1} : share_of(task_count(), w);
+        for (Index i = mine.first; i < mine.last; ++i) {
+            const Index chunks = chunks_of(tasks_[as_size(i)]);
+            for (Index chunk = 0; chunk < chunks && run_chunk(layer, i, chunk, w);) ++chunk;
+        }
+        w.barrier();
+        if (tape_.layers[as_size(layer)].dropped) {
+            drop(layer, w.share(seq_.rows() * net_.output(), kernels_.whole.lanes));
+            w.barrier();
+        }
+    }
+
+    // A stage is one chunk of every layer.
+    void run_staggered(const Worker& w) {
+        for (Index layer = 0; layer < net_.layers(); ++layer) begin_layer(layer, w);
+        bool go_on = w.barrier();
+        const Index chunks = chunks_of(tasks_[0]);
+        const Range mine = share_of(net_.layers() * task_count(), w);
+        for (Index stage = 0; stage < chunks + net_.layers() - 1 && go_on; ++stage) {
+            for (Index i = mine.first; i < mine.last; ++i) {
+                const Index layer = i / task_count(), chunk = stage - layer;
+                if (chunk >= 0 && chunk < chunks) run_chunk(layer, i % task_count(), chunk, w);
             }
-            w.barrier();
+            go_on = w.barrier();
         }
-        if (by_units_) {
-            run_task(layer, 0, w);
-        } else {
-            // The larger shares are the last ones: the calling thread, which alone looks for interrupts, takes the
-            // largest.
-            const Range mine = share(static_cast<long>(tasks_.size()), w.team.size() - 1 - w.thread, w.team.size());
-            for (long i = mine.first; i < mine.last; ++i) run_task(layer, as_size(i), w);
-        }
-        w.barrier();
+    }
+
+    // The larger shares are the last ones: the calling thread, which alone looks for interrupts, takes the largest.
+    static Range share_of(Index n, const Worker& w) { return share(n, w.team.size() - 1 - w.thread, w.team.size()); }
+
+    // Some of a layer's outputs, as the next layer reads them.
+    void drop(Index layer, const Range& part) const {
         const LayerTape<T>& tape = tape_.layers[as_size(layer)];
-        if (tape.dropped) {
-            const Range part = w.share(seq_.rows() * net_.output(), kernels_.whole.lanes);
-            kernels_.whole.dropout({tape.y + part.first, tape.dropped + part.first, part.last - part.first,
-                                    static_cast<std::uint64_t>(tape_.first_row * net_.output() + part.first),
-                                    dropout_seed(tape_.seed, layer), net_.dropout()});
-            w.barrier();
-        }
+        kernels_.whole.dropout({tape.y + part.first, tape.dropped + part.first, part.last - part.first,
+                                static_cast<std::uint64_t>(tape_.first_row * net_.output() + part.first),
+                                dropout_seed(tape_.seed, layer), net_.dropout()});
     }
 
     UnitShare units_of(const Worker& w) const {
@@ -144,33 +187,35 @@ private:
         return {w.share(net_.hidden(), kernels_.step.tile_columns), &w.team};
     }
 
-    void run_task(Index layer, std::size_t number, const Worker& w) {
-        const RowTask& task = tasks_[number];
+    // A chunk of one task in one layer; whether to go on.
+    bool run_chunk(Index layer, Index number, Index chunk, const Worker& w) {
+        const RowTask& task = tasks_[as_size(number)];
         const TimeOrder order{seq_.steps(), task.direction == 1};
-        const Index steps = chunk_steps(seq_.steps(), task.rows());
-        const TaskScratch<T>& scratch = scratch_[number];
-        RowBlock<T>* const blocks = scratch.blocks.in(arena_) + (by_units_ ? w.thread * steps : 0);
-        Step step{*this,
-                  tape_.layers[as_size(layer)],
-                  task,
-                  order,
-                  weights_[index(layer, task.direction)],
-                  scratch,
-                  blocks,
-                  takes_pieces(layer) ? scratch.piece.in(arena_) + (by_units_ ? w.thread * piece_size() : 0) : nullptr,
-                  units_of(w)};
+        const Index steps = steps_of(task);
+        const TaskScratch<T>& scratch = scratch_[as_size(staggered_ ? layer * task_count() + number : number)];
+        const Step step{
+            *this,
+            tape_.layers[as_size(layer)],
+            task,
+            order,
+            weights_[index(layer, task.direction)],
+            scratch,
+            scratch.blocks.in(arena_) + (by_units_ ? w.thread * steps : 0),
+            takes_pieces(layer) ? scratch.piece.in(arena_) + (by_units_ ? w.thread * piece_size() : 0) : nullptr,
+            units_of(w),
+            chunk_at(order, chunk, steps)};
+        step.multiply_input(layer);
         bool go_on = true;
-        for (Index c = 0; c < chunk_count(seq_.steps(), steps) && go_on; ++c) {
-            step.chunk = chunk_at(order, c, steps);
-            step.multiply_input(layer);
-            for (Index i = 0; i < step.chunk.hi - step.chunk.lo && go_on; ++i) {
-                step.run(order.reverse ? step.chunk.hi - 1 - i : step.chunk.lo + i);
-                w.poll();
-                // threads that wait for each other stop at the same step
-                go_on = by_units_ ? step.share.wait() : !w.stopped();
-            }
+        for (Index i = 0; i < step.chunk.hi - step.chunk.lo && go_on; ++i) {
+            const Index t = order.reverse ? step.chunk.hi - 1 - i : step.chunk.lo + i;
+            step.run(t);
+            w.poll();
+            // threads that wait for each other stop at the same step
+            go_on = by_units_ ? step.share.wait() : !w.stopped();
+            if (staggered_ && step.layer.dropped) step.drop(layer, t);
         }
-        step.write_final_state(layer);
+        step.write_final_state(layer, chunk == 0);
+        return go_on;
     }
 
     // The steps of one task in one layer.
@@ -184,7 +229,7 @@ private:
         RowBlock<T>* blocks;
         T* piece;
         UnitShare share;
-        Chunk chunk{};
+        Chunk chunk;
 
         const DirectionTape<T>& tape() const { return layer.directions[task.direction]; }
         Index hidden() const { return pass.net_.hidden(); }
@@ -296,12 +341,19 @@ private:
             });
         }
 
-        // A sequence's last step is its end upwards and the beginning of time downwards; an empty one keeps its start.
-        void write_final_state(Index index) const {
+        void drop(Index index, Index t) const {
+            const Index end = std::min(task.end, pass.seq_.active(t)), first = pass.seq_.first(t);
+            if (end > task.begin) pass.drop(index, {(first + task.begin) * ld_y(), (first + end) * ld_y()});
+        }
+
+        // Of the sequences whose last step is in this chunk: their end upwards, the beginning of time downwards. An empty
+        // one keeps its start.
+        void write_final_state(Index index, bool is_first_chunk) const {
             const Index h = hidden();
             for (Index b = task.begin; b < task.end; ++b) {
                 const Index length = pass.seq_.length(b);
                 const Index t = order.reverse ? 0 : length - 1;
+                if (length ? t < chunk.lo || t >= chunk.hi : !is_first_chunk) continue;
                 const Index row =
                     (index * pass.net_.directions() + task.direction) * pass.seq_.batch() + pass.seq_.user_row(b);
                 copy_or_zero(length ? y_row(t, b) : row_or_null(tape().h0, b), pass.final_state_[0] + row * h);
@@ -327,13 +379,13 @@ private:
     const T* params_;
     const std::vector<T*>& final_state_;
     int threads_;
-    bool by_units_;
+    bool staggered_, by_units_;
     std::vector<RowTask> tasks_;
     Arena arena_;
     std::vector<PackedForward<T>> packed_;
     std::vector<ForwardWeights<T>> weights_;  // as packed_, by layer and direction
     Arena::Slot<T> tables_[2];
-    std::vector<TaskScratch<T>> scratch_;
+    std::vector<TaskScratch<T>> scratch_;  // by task; of staggered layers by layer and task
 };
 
 }  // namespace
