@@ -140,6 +140,24 @@ def test_layers_side_by_side(cell: str, num_layers: int, batch: int, lengths: st
     assert_bits_do_not_depend_on_threads(run)
 
 
+@pytest.mark.parametrize("lengths", [None, (0, 40, *range(1, 39), *(20,) * 27)])
+def test_copies_of_large_arrays(lengths: tuple[int, ...] | None) -> None:
+    """The rows of ragged or strided arrays are packed and spread by several threads."""
+    problem = Problem.random(Twin("rnn_tanh", 150, 150), 40, 67, lengths=lengths)
+    layer = problem.layer("float32")
+    x, _, dy, _ = problem.inputs("float32")
+    assert x.nbytes > 4 * 300_000  # from which on a thread is worth while
+
+    def run() -> Answers:
+        y, _, cache = layer.forward(np.asfortranarray(x), lengths=lengths)
+        dx, _ = layer.backward(np.asfortranarray(dy), cache)
+        return {"y": y, "dx": dx}
+
+    assert_bits_do_not_depend_on_threads(run)
+    y, _, cache = layer.forward(x, lengths=lengths)
+    assert_same_bits(run(), {"y": y, "dx": layer.backward(dy, cache)[0]})
+
+
 @pytest.mark.parametrize("cell", CELL_NAMES)
 def test_ids(cell: str) -> None:
     """Gradients of looked-up columns are sums over steps, in an order that is always the same."""

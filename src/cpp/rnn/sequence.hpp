@@ -20,6 +20,7 @@ public:
     Index batch() const { return batch_; }
     Index rows() const { return first_.back(); }                                // N
     Index first(Index t) const { return first_[static_cast<std::size_t>(t)]; }  // of step t; first(T) is N
+    Index step_from(Index row) const;  // the first step that begins there or later
     Index active(Index t) const { return first(t + 1) - first(t); }
     Index length(Index sorted) const { return lengths_.empty() ? steps_ : lengths_[static_cast<std::size_t>(sorted)]; }
     Index user_row(Index sorted) const { return order_.empty() ? sorted : order_[static_cast<std::size_t>(sorted)]; }
