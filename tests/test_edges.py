@@ -72,6 +72,17 @@ def test_all_lengths_zero(cell: str) -> None:
     assert not np.any(got["y"])
 
 
+def test_empty_batch_of_wide_strided_inputs() -> None:
+    """Rows so wide that a block of them is less than one; there is none to pack."""
+    layer = rc.GRU(20_000, 3, rng=0)
+    x = np.zeros((5, 0, 40_000), np.float32)[:, :, ::2]
+    y, _, cache = layer.forward(x)
+    assert y.shape == (5, 0, 3)
+    dx, _ = layer.backward(y, cache)
+    assert dx.shape == x.shape
+
+
+
 def test_losses_of_the_smallest_sizes(dtype: type[np.floating]) -> None:
     """One word only: certain. No rows: nothing."""
     losses, gradient = _core.cross_entropy(np.full((3, 1), 5, dtype), np.zeros(3, int), -100)

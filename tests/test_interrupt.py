@@ -50,6 +50,11 @@ def call(): lstm.backward(None, cache, (np.ones((1, 1, 1024), np.float32),) * 2)
 model = rc.LanguageModel(50, hidden_size=1024, num_layers=1, rng=0)
 def call(): model.sample(np.array([1]), 8000)
 """,
+    # Threads that divide layers wait for each other after every chunk.
+    "inference, deep": """
+deep = rc.LSTM(50, 128, 2, rng=0)
+def call(): deep(np.zeros((500_000, 1), int))
+""",
     # Steps are worked off in chunks of some hundred: large ones must be left within a chunk.
     "forward, large steps": """
 large = rc.LSTM(50, 2500, rng=0)

@@ -33,6 +33,13 @@ def test_includes(directory: str) -> None:
             assert included.startswith(allowed), f"{path.name} includes {included}"
 
 
+def test_lines_have_at_most_120_columns() -> None:
+    """Which clang-format sees to, but not in comments."""
+    for path in SOURCES.glob("*/*.?pp"):
+        for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
+            assert len(line) <= 120, f"{path.name}:{number}"
+
+
 def test_kernels_use_no_standard_templates() -> None:
     """Compiled for AVX-512 and merged by the linker, they would crash older processors."""
     headers = {"cstddef", "cstdint", "immintrin.h", "arm_neon.h"}  # types and intrinsics only

@@ -115,21 +115,20 @@ def test_few_rows(cell: str, batch: int, lengths: str) -> None:
     assert_bits_do_not_depend_on_threads(run)
 
 
-@pytest.mark.parametrize("lengths", ["full", "ragged"])
+@pytest.mark.parametrize("inputs", ["full", "ragged", "ids"])
 @pytest.mark.parametrize(("num_layers", "batch"), [(2, 1), (2, 6), (3, 2), (5, 3)])
 @pytest.mark.parametrize("cell", CELL_NAMES)
-def test_layers_side_by_side(cell: str, num_layers: int, batch: int, lengths: str) -> None:
+def test_layers_side_by_side(cell: str, num_layers: int, batch: int, inputs: str) -> None:
     """Of narrow layers and few rows the threads divide the layers, each a chunk behind the last.
 
     In inference all inner layers write to two arrays in turn; sequences end while others go on, and
     one is empty.
     """
     twin = Twin(cell, 40, 70, num_layers)
-    ragged = (*(1 + (37 * b + 60) % 200 for b in range(batch - 1)), 0) if batch > 1 else (90,)
-    problem = Problem.random(
-        twin, 200, batch, state=True, lengths=ragged if lengths == "ragged" else None
-    )
-    layer = problem.layer("float32")
+    ragged = (*(1 + (137 * b + 350) % 400 for b in range(batch - 1)), 0) if batch > 1 else (350,)
+    lengths = None if inputs == "full" else ragged
+    problem = Problem.random(twin, 400, batch, state=True, lengths=lengths, ids=inputs == "ids")
+    layer = problem.layer("float32", compute="bfloat16" if num_layers == 3 else None)
 
     def run() -> Answers:
         x, state, _, _ = problem.inputs("float32")
@@ -171,7 +170,7 @@ def test_dropout_masks() -> None:
     assert_bits_do_not_depend_on_threads(
         lambda: problem.solve(problem.layer("float32", dropout=0.5))
     )
-    few_rows = Problem.random(Twin("gru_after", 40, 70, 3), 200, 2, state=True)
+    few_rows = Problem.random(Twin("gru_after", 40, 70, 3), 400, 2, state=True)
     assert_bits_do_not_depend_on_threads(
         lambda: few_rows.solve(few_rows.layer("float32", dropout=0.5))
     )

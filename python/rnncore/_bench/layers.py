@@ -1,4 +1,4 @@
-"""Training and inference of one recurrent layer, in rnncore and in the libraries beside it."""
+"""Training and inference of recurrent layers, in rnncore and in the libraries beside it."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Case:
 
     @property
     def recurrent_bytes(self) -> int:
-        """Bytes of the recurrent weights in float32."""
+        """Bytes of one layer's recurrent weights in float32."""
         return 4 * GATES[self.cell] * self.hidden_size**2
 
     def arrays(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

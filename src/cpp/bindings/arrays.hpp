@@ -1,6 +1,7 @@
 // Checked access to NumPy arrays. Nothing is cast: an error names the argument, what came and what was expected, as in
 //     x: expected a float32 array of shape [T, B, I=200], got float64 [35, 20, 200]
-// A wrong type raises TypeError; a wrong rank, size or memory layout ValueError. All of it needs the interpreter's lock.
+// A wrong type raises TypeError; a wrong rank, size or memory layout ValueError. All of it needs the interpreter's
+// lock.
 #pragma once
 
 #include <pybind11/numpy.h>

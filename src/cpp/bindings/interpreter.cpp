@@ -8,8 +8,9 @@
 namespace rnncore::bindings {
 namespace {
 
-// Asked by the thread that made the call and released the lock. An exception of the signal handler stays pending in that
-// thread's state until the call has unwound. Python runs handlers in its main thread only; in others this is false.
+// Asked by the thread that made the call and released the lock. An exception of the signal handler stays pending in
+// that thread's state until the call has unwound. Python runs handlers in its main thread only; in others this is
+// false.
 bool signal_raised() {
     const py::gil_scoped_acquire acquire;
     return PyErr_CheckSignals() != 0;

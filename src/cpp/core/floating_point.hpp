@@ -1,5 +1,5 @@
-// Subnormal numbers cost a hundred cycles each and appear in every training: they are flushed to zero inside a call, and
-// the caller's mode is restored after it.
+// Subnormal numbers cost a hundred cycles each and appear in every training: they are flushed to zero inside a call,
+// and the caller's mode is restored after it.
 #pragma once
 
 #include <cstdint>

@@ -18,7 +18,8 @@ std::size_t checked_product(std::size_t a, std::size_t b);
 void require_memory(std::size_t bytes);
 
 // What a block is for decides which one it reuses. A result outlives its call and gets memory of just its size; scratch
-// is needed during a call only and takes what an earlier call has left, so that passes of different sizes share a block.
+// is needed during a call only and takes what an earlier call has left, so that passes of different sizes share a
+// block.
 enum class Use { result, scratch };
 
 // An uninitialised block; movable, freed (or kept for the next call) by its destructor.

@@ -11,12 +11,12 @@ namespace rnncore {
 // The processors of one region's threads.
 class Placement {
 public:
-    // Takes a processor that no other thread of the region has: the present one, or else one of those that this thread may
-    // use, if any is left. Called by each thread when it begins.
+    // Takes a processor that no other thread of the region has: the present one, or else one of those that this thread
+    // may use, if any is left. Called by each thread when it begins.
     void enter();
 
-    // Goes back to that processor if the present one is another thread's. Called by a thread that has slept: the one that
-    // woke it may have drawn it to its own.
+    // Goes back to that processor if the present one is another thread's. Called by a thread that has slept: the one
+    // that woke it may have drawn it to its own.
     void go_home() const;
 
 private:

@@ -25,13 +25,13 @@ class Team {
 public:
     int size() const { return size_.load(std::memory_order_relaxed); }  // may be less than was asked for
 
-    // Waits for the others: a tenth of a millisecond awake, then asleep. OpenMP's own barrier would stay awake for milliseconds,
-    // and where another program needs the processor it is just the thread waited for that does not get it.
-    // Whether to go on: all threads get the same answer.
+    // Waits for the others: a tenth of a millisecond awake, then asleep. OpenMP's own barrier would stay awake for
+    // milliseconds, and where another program needs the processor it is just the thread waited for that does not get
+    // it. Whether to go on: all threads get the same answer.
     bool barrier();
 
-    // Thread 0 looks for an interrupt, at most ten times a second; the others' calls do nothing. Threads see stopped() at
-    // different moments: whatever it says, all must go on to pass the same barriers.
+    // Thread 0 looks for an interrupt, at most ten times a second; the others' calls do nothing. Threads see stopped()
+    // at different moments: whatever it says, all must go on to pass the same barriers.
     void poll(int thread);
     bool stopped() const { return stop_.load(std::memory_order_relaxed); }
     void stop() { stop_.store(true, std::memory_order_relaxed); }

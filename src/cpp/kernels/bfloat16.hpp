@@ -34,10 +34,10 @@ using Bfloat16Pair = int;
                                                                reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(y, x))));
 }
 
-// x[i] with y[i], each as the sum of three bfloat16 numbers: the nearest one (of two, that away from zero), that to what is
-// left, and what is then left, which is one: 3 x 8 bits hold the 24 of a float. Parts below 2^-126, as numbers below 2^-108
-// may have them, are zeros to AMX. Each part of an infinite number is infinite or NaN. The last part of a NaN, which is not
-// rounded, is NaN; the first may be anything.
+// x[i] with y[i], each as the sum of three bfloat16 numbers: the nearest one (of two, that away from zero), that to
+// what is left, and what is then left, which is one: 3 x 8 bits hold the 24 of a float. Parts below 2^-126, as numbers
+// below 2^-108 may have them, are zeros to AMX. Each part of an infinite number is infinite or NaN. The last part of a
+// NaN, which is not rounded, is NaN; the first may be anything.
 [[gnu::always_inline]] inline void split_into_bfloat16_pairs(Vec<float> x, Vec<float> y, Vec<int> (&parts)[3]) {
     typedef unsigned Bits __attribute__((vector_size(kVectorBytes)));
 #pragma GCC unroll 3

@@ -1,4 +1,5 @@
-// What the processor can do at most: multiply-adds in registers, and reading. Benchmarks state their figures against it.
+// What the processor can do at most: multiply-adds in registers, and reading. Benchmarks state their figures against
+// it.
 #pragma once
 
 #include "kernels/vector.hpp"

@@ -1,6 +1,6 @@
-// The pointwise part of every cell, once for all instruction sets: what a step does besides its products.
-// Equations and gradients: Elman 1990; Cho et al. 2014 (GRU, reset before the product) and its variant that resets after
-// it; Hochreiter and Schmidhuber 1997 with the forget gate of Gers et al. 2000. Gate order: LSTM i, f, g, o; GRU r, z, n.
+// The pointwise part of every cell, once for all instruction sets: what a step does besides its products. Equations and
+// gradients: Elman 1990; Cho et al. 2014 (GRU, reset before the product) and its variant that resets after it;
+// Hochreiter and Schmidhuber 1997 with the forget gate of Gers et al. 2000. Gate order: LSTM i, f, g, o; GRU r, z, n.
 #pragma once
 
 #include "kernels/math.hpp"

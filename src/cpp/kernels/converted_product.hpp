@@ -8,7 +8,8 @@
 namespace rnncore::RNNCORE_ISA {
 
 // At most so many rows are put into another format at a time: enough for a panel of b to be read from far away without
-// waiting. They stay in the L2 cache, to as great a depth as they find room: every further depth reads c again. Measured.
+// waiting. They stay in the L2 cache, to as great a depth as they find room: every further depth reads c again.
+// Measured.
 template <class F>
 inline constexpr Index kConvertedRows = F::unit > 1 ? 8 * F::unit : 64;
 template <class F>
@@ -79,8 +80,8 @@ private:
         }
     }
 
-    // Steps [k0, k0 + k) of the rows. So many of them make squares, one after the other along k; where there are no squares,
-    // that is each row by itself. Returns whether there are values that have no parts.
+    // Steps [k0, k0 + k) of the rows. So many of them make squares, one after the other along k; where there are no
+    // squares, that is each row by itself. Returns whether there are values that have no parts.
     bool convert(Index k0, Index k, Index depth, Index height) {
         constexpr Index kUnit = F::unit;
         bool found_overflows = false;

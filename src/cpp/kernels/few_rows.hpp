@@ -1,6 +1,6 @@
 // Products of a few rows with weights in one of the storages: what a step of a stream is made of. Bound by reading the
-// weights, which stand in the order in which they are read: panels of 8 vectors of columns, the last ones of 4, 2 and 1,
-// each holding its columns over the whole of k.
+// weights, which stand in the order in which they are read: panels of 8 vectors of columns, the last ones of 4, 2 and
+// 1, each holding its columns over the whole of k.
 #pragma once
 
 #include "kernels/storage.hpp"
@@ -85,8 +85,8 @@ template <int count, class Sum, int C, int R, int V>
     }
 }
 
-// A panel of fewer vectors sums every second, fourth or eighth slice by itself: eight chains of products are under way in
-// any case, as many as hide the latency of one.
+// A panel of fewer vectors sums every second, fourth or eighth slice by itself: eight chains of products are under way
+// in any case, as many as hide the latency of one.
 template <class S, int R, int V, bool fetch>
 [[gnu::noinline]] void few_rows_tile(const FewRowsTile<S>& t) {
     constexpr bool kInteger = S::steps > 1;

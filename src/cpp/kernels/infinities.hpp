@@ -1,7 +1,7 @@
-// Values of a that are no sum of three bfloat16 numbers, being infinite or so large that the first of the three would be: left
-// out of a product in parts, and added to it afterwards by themselves, so that an infinite input or state gives what it gives
-// in any product of floats. A NaN needs none of this: its parts make every sum NaN. Such values of b, and of either operand
-// of a weight gradient, make NaN.
+// Values of a that are no sum of three bfloat16 numbers, being infinite or so large that the first of the three would
+// be: left out of a product in parts, and added to it afterwards by themselves, so that an infinite input or state
+// gives what it gives in any product of floats. A NaN needs none of this: its parts make every sum NaN. Such values of
+// b, and of either operand of a weight gradient, make NaN.
 #pragma once
 
 #if defined(RNNCORE_AMX)
@@ -49,8 +49,8 @@ template <class F>
     }
 }
 
-// c[r, :] += a[r, k] b[k, :] for the values of some rows that overflow. After all others: how k is divided depends on the rows
-// of a thread.
+// c[r, :] += a[r, k] b[k, :] for the values of some rows that overflow. After all others: how k is divided depends on
+// the rows of a thread.
 template <class F>
 [[gnu::noinline]] void add_overflows(const Product<float>& p, const RowBlock<float>& rows) {
     using E = typename F::Element;

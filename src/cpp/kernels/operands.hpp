@@ -117,8 +117,8 @@ struct SquarePairs : Pairs {
     static constexpr Index unit = kSquare;
 };
 
-// Whole values, each as the sum of three bfloat16 numbers. An element holds a step of a unit's first half and one of its
-// second.
+// Whole values, each as the sum of three bfloat16 numbers. An element holds a step of a unit's first half and one of
+// its second.
 struct SplitPairs {
     using Value = float;
     using Element = Bfloat16Pair;

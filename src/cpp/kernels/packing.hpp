@@ -1,5 +1,5 @@
-// How the operands of products stand in memory: b in panels of columns, a of the transposed product in tiles of rows, both
-// in the order in which the product reads them and in the format F, see operands.hpp.
+// How the operands of products stand in memory: b in panels of columns, a of the transposed product in tiles of rows,
+// both in the order in which the product reads them and in the format F, see operands.hpp.
 #pragma once
 
 #include "kernels/operands.hpp"
@@ -12,8 +12,8 @@ inline constexpr int kTileRows = kRegisters == 32 ? 12 : 6;
 inline constexpr int kPanelVectors = 2;
 template <class E>
 inline constexpr int kPanel = kPanelVectors * kLanes<E>;
-// Elements of k. A panel of this depth is 32 KB with 64-byte vectors (48 KB in three parts): it stays in the L1 cache while
-// the tiles of the transposed product pass over it.
+// Elements of k. A panel of this depth is 32 KB with 64-byte vectors (48 KB in three parts): it stays in the L1 cache
+// while the tiles of the transposed product pass over it.
 template <class F>
 inline constexpr Index kDepth = (F::parts > 1 ? 512 : 1024) / static_cast<Index>(sizeof(typename F::Element));
 
@@ -23,8 +23,8 @@ template <class E>
     return vectors < kPanelVectors ? vectors : kPanelVectors;
 }
 
-// square[i][j] <-> square[j][i]. Interleaving the rows of the first half with those of the second moves the leading bit of
-// an element's column to the end of its row, and the leading bit of its row to the end of its column.
+// square[i][j] <-> square[j][i]. Interleaving the rows of the first half with those of the second moves the leading bit
+// of an element's column to the end of its row, and the leading bit of its row to the end of its column.
 template <class E>
 [[gnu::always_inline]] inline void transpose(Vec<E> (&square)[kLanes<E>]) {
     constexpr int kHalf = kLanes<E> / 2;
@@ -67,8 +67,8 @@ template <class E>
 }
 #endif
 
-// One element each of the columns [0, used) of two rows (one, where an element holds one step; null: zeros), padded with
-// zeros to `width` columns. Stores whole vectors: the last one may reach past the end.
+// One element each of the columns [0, used) of two rows (one, where an element holds one step; null: zeros), padded
+// with zeros to `width` columns. Stores whole vectors: the last one may reach past the end.
 template <class F>
 [[gnu::always_inline]] inline void pack_element(const typename F::Value* first, const typename F::Value* second,
                                                 Index used, Index width, typename F::Element* packed) {
@@ -155,10 +155,10 @@ template <class F>
 // Panels, or tiles of a, that are packed side by side: 48 rows of a in either case.
 inline constexpr int kPackedTogether = 48 / kTileRows;
 
-// Columns [0, kPackedTogether * width) of k rows, each in pieces of `width` columns that go to places `distance` elements
-// apart, so that whole lines of the cache are read. All numbers but k are known when this is compiled: loads and stores
-// are all there is to a row. As many columns of the rows of element i, from later(i, first or second) on, are fetched
-// meanwhile: where rows stand the processor can't foresee.
+// Columns [0, kPackedTogether * width) of k rows, each in pieces of `width` columns that go to places `distance`
+// elements apart, so that whole lines of the cache are read. All numbers but k are known when this is compiled: loads
+// and stores are all there is to a row. As many columns of the rows of element i, from later(i, first or second) on,
+// are fetched meanwhile: where rows stand the processor can't foresee.
 template <class F, int width, class Row, class Later>
 [[gnu::always_inline]] inline void pack_pieces(const Row& row, const Later& later, Index k, Index distance,
                                                typename F::Element* packed) {

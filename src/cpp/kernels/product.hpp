@@ -98,8 +98,8 @@ void multiply_panels(const Product<T, E>& p, const Steps& steps) {
     }
 }
 
-// Rows over which the panels of b pass: enough for a panel to be read from far away meanwhile, few enough to stay in the
-// L2 cache, to the depth below. Measured with 2 MB of it.
+// Rows over which the panels of b pass: enough for a panel to be read from far away meanwhile, few enough to stay in
+// the L2 cache, to the depth below. Measured with 2 MB of it.
 inline constexpr Index kGroupRows = 96;
 // To this depth at once, so that even of a deep product many rows share a pass over b, which comes from far away.
 inline constexpr Index kProductDepth = 1024;

@@ -1,13 +1,13 @@
-// Products of bfloat16 numbers in the matrix registers of AMX. A register holds 16 rows of 64 bytes, here called a square:
-// 16 x 16 sums, 16 rows of a by 16 pairs of k, or 16 pairs of k by 16 columns of b. A pass of k over a block of c, two squares
-// side by side, loads three squares for two products, each a sum over 32 steps of k. Blocks of two by two would load four for
-// four and take some 5 to 15 % less time; but a core has few matrix registers, and where another thread shares it, those eight
-// are too many: they would take 40 to 70 % more. Measured. Squares of a and c may be lower: a product takes as long as they
-// have rows.
+// Products of bfloat16 numbers in the matrix registers of AMX. A register holds 16 rows of 64 bytes, here called a
+// square: 16 x 16 sums, 16 rows of a by 16 pairs of k, or 16 pairs of k by 16 columns of b. A pass of k over a block of
+// c, two squares side by side, loads three squares for two products, each a sum over 32 steps of k. Blocks of two by
+// two would load four for four and take some 5 to 15 % less time; but a core has few matrix registers, and where
+// another thread shares it, those eight are too many: they would take 40 to 70 % more. Measured. Squares of a and c may
+// be lower: a product takes as long as they have rows.
 //
-// Values in three parts are multiplied part by part, but for the products that are too small to count: with a = a0 + a1 + a2,
-// a1 at most 2^-8 and a2 2^-17 of a, a b = a0 b0 + (a0 b1 + a1 b0) + (a0 b2 + a1 b1 + a2 b0) to 2^-24 at most, as exact as one
-// rounding. Where that last sum would overflow by a 256th part, the first may.
+// Values in three parts are multiplied part by part, but for the products that are too small to count: with a = a0 + a1
+// + a2, a1 at most 2^-8 and a2 2^-17 of a, a b = a0 b0 + (a0 b1 + a1 b0) + (a0 b2 + a1 b1 + a2 b0) to 2^-24 at most, as
+// exact as one rounding. Where that last sum would overflow by a 256th part, the first may.
 #pragma once
 
 #if defined(RNNCORE_AMX)
@@ -17,8 +17,8 @@
 
 namespace rnncore::RNNCORE_ISA {
 
-// The registers are set up, 0 and 1 for sums and 2 for a with `height` rows, 3 and 4 for b with all, and given back at the
-// end: a thread that has none of them in use is cheaper to switch from.
+// The registers are set up, 0 and 1 for sums and 2 for a with `height` rows, 3 and 4 for b with all, and given back at
+// the end: a thread that has none of them in use is cheaper to switch from.
 class SquareRegisters {
 public:
     explicit SquareRegisters(Index height) {
@@ -63,8 +63,8 @@ struct Squares {
     void advance() { first += step; }
 };
 
-// Columns [first, first + columns) of some rows of c, in a block of squares of a height, the last ones of which may be used in
-// part.
+// Columns [first, first + columns) of some rows of c, in a block of squares of a height, the last ones of which may be
+// used in part.
 struct SquareSums {
     float* const* rows;
     Index row_count;
@@ -75,8 +75,8 @@ struct SquareSums {
     bool even;
 };
 
-// The products that make one of values, as parts of a and of b, in an order in which one of the two stays loaded and the
-// largest comes last. The last part of each is among them: of a NaN it alone is certain to be one.
+// The products that make one of values, as parts of a and of b, in an order in which one of the two stays loaded and
+// the largest comes last. The last part of each is among them: of a NaN it alone is certain to be one.
 template <int parts>
 struct PartProducts;
 template <>
@@ -184,8 +184,8 @@ struct SquareRows {
     }
 };
 
-// As multiply_panels. So many rows may pass over a panel that the processor does not foresee that their lines of c beside it
-// come next: they are fetched.
+// As multiply_panels. So many rows may pass over a panel that the processor does not foresee that their lines of c
+// beside it come next: they are fetched.
 template <int parts>
 void multiply_squares(const Product<float, Bfloat16Pair>& p, const SquareRows& rows, const Steps& steps) {
     static_assert(kBlockColumns == kPanel<Bfloat16Pair>);

@@ -54,9 +54,9 @@ struct Columns {
     }
 };
 
-// x = q * scale with q in [-127, 127] rounded to nearest. The scale is rounded up to 16 significant bits: then q * scale is
-// exact, and a row of such products has the same q and scale again. A row of zeros, or of numbers whose scale would
-// underflow, is zero. A row that is not finite has such a scale, and with it all of its products.
+// x = q * scale with q in [-127, 127] rounded to nearest. The scale is rounded up to 16 significant bits: then q *
+// scale is exact, and a row of such products has the same q and scale again. A row of zeros, or of numbers whose scale
+// would underflow, is zero. A row that is not finite has such a scale, and with it all of its products.
 inline float scale_of_row(const float* x, Index n) {
     Word greatest{};  // of the bits without the sign: in the order of the numbers, NaN beyond all
     for_lanes<float>(n, [&](Index i, auto lanes) {

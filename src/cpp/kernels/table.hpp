@@ -17,8 +17,8 @@ enum class Init { zero, bias, keep };
 // even). Sums, weights, gradients and states have the matrices' own type in both.
 enum class Compute { full, bfloat16 };
 
-// rows of A and of C that follow each other at the strides lda and ldc, one at least where there are several blocks; E is
-// what an operand is stored as
+// rows of A and of C that follow each other at the strides lda and ldc, one at least where there are several blocks; E
+// is what an operand is stored as
 template <class T, class E = T>
 struct RowBlock {
     const E* a;  // [rows, k]
@@ -37,8 +37,8 @@ struct Packing {
     T* packed;
 };
 
-// c = init + a b for every block. Each element is summed in the order of k from its initial value: its bits do not depend
-// on how rows or columns are divided.
+// c = init + a b for every block. Each element is summed in the order of k from its initial value: its bits do not
+// depend on how rows or columns are divided.
 template <class T, class E = T>
 struct Product {
     const RowBlock<T, E>* blocks;
@@ -65,8 +65,8 @@ struct OuterProduct {
     T* scratch;  // [outer_scratch]
 };
 
-// How the weights of products with few rows are stored: as they are, as bfloat16 numbers, or as int8 numbers with a scale
-// for each row of W. Of double matrices: as they are.
+// How the weights of products with few rows are stored: as they are, as bfloat16 numbers, or as int8 numbers with a
+// scale for each row of W. Of double matrices: as they are.
 enum class Storage { full, bfloat16, int8 };
 inline constexpr int kStorages = 3;
 

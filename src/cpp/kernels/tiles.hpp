@@ -31,9 +31,9 @@ struct PackedRows {
     }
 };
 
-// acc[M][P * V] += a[M, k] b[k, P panels of V vectors], where the panels stand `stride` elements apart. k is 1 at least:
-// where a loop that takes one step in a round may be left out, the compiler keeps the sums before and after it in different
-// registers, of which there are too few.
+// acc[M][P * V] += a[M, k] b[k, P panels of V vectors], where the panels stand `stride` elements apart. k is 1 at
+// least: where a loop that takes one step in a round may be left out, the compiler keeps the sums before and after it
+// in different registers, of which there are too few.
 template <class E, int M, int P, int V, class Rows>
 [[gnu::always_inline]] inline void multiply_tile(const Rows& a, const E* b, Index stride, Index k,
                                                  Vec<Sum<E>> (&acc)[M][P * V]) {

@@ -65,8 +65,8 @@ inline constexpr int kLanes = Lanes<T>::count;
 
 inline constexpr int kLineBytes = 64;  // of the cache
 
-// Whether the processor fetches in time what a product reads next from an outer cache, and to ask for it costs more than it
-// gains: with one row a fifth of the speed. Measured on a Zen 4, as the gain was on a Zen 5.
+// Whether the processor fetches in time what a product reads next from an outer cache, and to ask for it costs more
+// than it gains: with one row a fifth of the speed. Measured on a Zen 4, as the gain was on a Zen 5.
 [[gnu::always_inline]] inline bool fetches_by_itself() {
 #if defined(__x86_64__)
     return __builtin_cpu_is("amdfam19h");  // Zen 3 and 4

@@ -13,7 +13,8 @@
 
 namespace rnncore::reference {
 
-// x [n] = q * scale with q in [-127, 127]; in single precision, and up to the next of 16 bits, which is part of the format
+// x [n] = q * scale with q in [-127, 127]; in single precision, and up to the next of 16 bits, which is part of the
+// format
 template <class T>
 float scale_of_row(const T* x, Index n) {
     float greatest = 0;

@@ -2,9 +2,9 @@
 //   1. the tasks go through their steps: pointwise part and the product that yields dh of the step before;
 //   2. after a barrier, the products over all rows of the chunk: dx = da W_ih and the gradients of the parameters.
 //      Threads divide their outputs, never a sum.
-// With one direction all layers meet the chunks in the same order: a chunk goes down through all of them before the next
-// begins, and the gradient of a layer's outputs exists for one chunk only, that of the last layer too where the loss makes
-// it on the way. With two, each layer finishes before the one below begins.
+// With one direction all layers meet the chunks in the same order: a chunk goes down through all of them before the
+// next begins, and the gradient of a layer's outputs exists for one chunk only, that of the last layer too where the
+// loss makes it on the way. With two, each layer finishes before the one below begins.
 #include "rnn/backward.hpp"
 
 #include <algorithm>
@@ -58,8 +58,8 @@ public:
             da_[d] = reserve(rows, ld_gates());
             if (net_.has_extra()) dextra_[d] = reserve(rows, h);
         }
-        // The gradient of a layer's outputs. With one direction a chunk's rows of dy are read before the same rows of dx
-        // are written, so one buffer holds both.
+        // The gradient of a layer's outputs. With one direction a chunk's rows of dy are read before the same rows of
+        // dx are written, so one buffer holds both.
         const Index gradients = net_.layers() - (in_.source ? 0 : 1);
         for (Index i = 0; i < std::min(gradients, net_.directions()); ++i)
             between_[i] = reserve(together() ? rows : seq_.rows(), net_.output());
@@ -162,8 +162,7 @@ private:
         if (by_units_) {
             run_steps(tasks[0], layer, chunk, w);
         } else {
-            // as in the pass forward, the calling thread takes the largest share
-            const Range mine = share(static_cast<long>(tasks.size()), w.team.size() - 1 - w.thread, w.team.size());
+            const Range mine = w.tasks(static_cast<Index>(tasks.size()));
             for (long i = mine.first; i < mine.last && !w.team.stopped(); ++i)
                 run_steps(tasks[static_cast<std::size_t>(i)], layer, chunk, w);
         }
@@ -177,8 +176,8 @@ private:
         w.team.barrier();
     }
 
-    // Whether the layers take turns with one place for packed weights: filling it anew takes a hundredth of a chunk's time,
-    // where its rows are many, as in a long ragged batch they may not be.
+    // Whether the layers take turns with one place for packed weights: filling it anew takes a hundredth of a chunk's
+    // time, where its rows are many, as in a long ragged batch they may not be.
     bool repacks() const {
         constexpr Index kRows = 256;
         return together() && net_.layers() > 1 && kRows * chunk_count(seq_.steps(), steps_) <= seq_.rows();

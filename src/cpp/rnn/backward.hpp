@@ -6,8 +6,8 @@
 
 namespace rnncore {
 
-// A gradient of the outputs that is made piece by piece, from the last rows to the first, as the pass comes to them: so it
-// is never held whole. All threads of the pass call begin and write; `rows` bounds a piece.
+// A gradient of the outputs that is made piece by piece, from the last rows to the first, as the pass comes to them: so
+// it is never held whole. All threads of the pass call begin and write; `rows` bounds a piece.
 template <class T>
 class OutputGradient {
 public:

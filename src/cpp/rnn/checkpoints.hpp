@@ -1,8 +1,8 @@
-// Back-propagation in less memory than all steps need: the pass forward keeps the states at the beginnings of segments of
-// time, and the pass backward runs one segment after the other forward again, from the last to the first (Chen et al.
-// 2016, arXiv 1604.06174). With sqrt(T) segments that is the memory of some 2 sqrt(T) steps for a third more work. The
-// segments are whole chunks of both passes, so that every sum is made as without them: the bits of the results are the
-// same.
+// Back-propagation in less memory than all steps need: the pass forward keeps the states at the beginnings of segments
+// of time, and the pass backward runs one segment after the other forward again, from the last to the first (Chen et
+// al. 2016, arXiv 1604.06174). With sqrt(T) segments that is the memory of some 2 sqrt(T) steps for a third more work.
+// The segments are whole chunks of both passes, so that every sum is made as without them: the bits of the results are
+// the same.
 #pragma once
 
 #include "rnn/backward.hpp"
@@ -10,8 +10,9 @@
 
 namespace rnncore {
 
-// Steps of a segment such that one segment's tape and all checkpoints take at most `limit` bytes: the fewest segments that
-// do. All steps, where their tape fits. Invalid where no segment is short enough, or where there are two directions.
+// Steps of a segment such that one segment's tape and all checkpoints take at most `limit` bytes: the fewest segments
+// that do. All steps, where their tape fits. Invalid where no segment is short enough, or where there are two
+// directions.
 template <class T>
 Index segment_steps(const Network& network, const Sequence& sequence, bool drops, std::size_t limit);
 

@@ -1,4 +1,5 @@
-// Drawing a class from logits: softmax with temperature, cut to the most probable, inverse of the distribution function.
+// Drawing a class from logits: softmax with temperature, cut to the most probable, inverse of the distribution
+// function.
 #pragma once
 
 #include <cstdint>
@@ -22,8 +23,8 @@ class Drawer {
 public:
     explicit Drawer(Index classes);
 
-    // The class at `uniform`, a number in [0, 1), of the distribution function. Invalid where a logit is not a number or
-    // is infinite; minus infinity is probability 0.
+    // The class at `uniform`, a number in [0, 1), of the distribution function. Invalid where a logit is not a number
+    // or is infinite; minus infinity is probability 0.
     template <class T>
     Index draw(const T* logits, const DrawOptions& options, double uniform);
 

@@ -30,12 +30,12 @@ public:
           params_(params),
           final_state_(final_state),
           threads_(threads_for(flops())),
-          staggered_(divides_layers(net_, seq_, threads_) && !drops_in_place()),
+          staggered_(divides_layers(net_, seq_, one_hot(0) ? 0 : net_.input(0), threads_) && !drops_in_place()),
           by_units_(!staggered_ && divides_units(net_, seq_, threads_)),
           tasks_(make_tasks(seq_, std::vector<Chunk>(as_size(net_.directions()), Chunk{0, seq_.steps()}),
                             by_units_ ? 1 : threads_)) {
-        // Threads without steps of their own cost more, awake beside the others, than their help in packing saves.
-        if (!by_units_) threads_ = std::min(threads_, static_cast<int>(task_count() * layers_at_once()));
+        // A second thread without steps of its own costs more, awake beside the first, than its help in packing saves.
+        if (!by_units_ && task_count() * layers_at_once() == 1) threads_ = 1;
         const std::size_t mark = arena_.mark();
         for (Index layer = 0; layer < net_.layers(); ++layer) {
             if (!staggered_) arena_.rewind(mark);  // the layers run one after the other
@@ -91,25 +91,25 @@ private:
     Index task_count() const { return static_cast<Index>(tasks_.size()); }
     Index layers_at_once() const { return staggered_ ? net_.layers() : 1; }
 
-    // Steps of a task's chunks. Of staggered layers there must be many, for at first and at last some threads wait.
+    // Of a chunk.
     Index steps_of(const RowTask& task) const {
-        if (!staggered_) return chunk_steps(seq_.steps(), task.rows());
-        constexpr Index kFewest = 8, kChunks = 32;
-        return std::min(chunk_steps(seq_.steps(), seq_.batch()), std::max(seq_.steps() / kChunks, kFewest));
+        return staggered_ ? staggered_steps(seq_) : chunk_steps(seq_.steps(), task.rows());
     }
 
     // At least one: the first chunk writes the final states of empty sequences.
     Index chunks_of(const RowTask& task) const { return std::max<Index>(chunk_count(seq_.steps(), steps_of(task)), 1); }
 
-    // Whether W_ih is packed piece by piece, each by the thread that multiplies with it and just before it does. A whole
-    // packed matrix is written to an outer cache and read from there; pieces are not, but are packed anew in every
-    // chunk, which pays for one chunk and, of far weights, for two (measured on a Zen 4). It does not where threads
-    // would be idle meanwhile, nor for kernels that would make squares of the rows anew for every piece.
+    // Whether W_ih is packed piece by piece, each by the thread that multiplies with it and just before it does. A
+    // whole packed matrix is written to an outer cache and read from there; pieces are not, but are packed anew in
+    // every chunk, which pays for one chunk and, of far weights, for two (measured on a Zen 4). It does not where
+    // threads would be idle meanwhile, nor for kernels that would make squares of the rows anew for every piece, nor
+    // for the short chunks of staggered layers.
     bool takes_pieces(Index layer) const {
         const auto bytes = as_size(net_.input(layer) * net_.gate_columns()) * sizeof(T);
         const Index chunks = chunk_count(seq_.steps(), chunk_steps(seq_.steps(), seq_.batch()));
+        const bool all_work = by_units_ || threads_ <= task_count();
         const bool all_rows = task_count() == net_.directions();
-        return !one_hot(layer) && !kernels_.whole.makes_squares && !staggered_ && all_rows &&
+        return !one_hot(layer) && !kernels_.whole.makes_squares && !staggered_ && all_work && all_rows &&
                chunks <= (bytes > kFarWeightBytes ? 2 : 1);
     }
 
@@ -144,7 +144,7 @@ private:
     void run_layer(Index layer, const Worker& w) {
         begin_layer(layer, w);
         w.barrier();
-        const Range mine = by_units_ ? Range{0, 1} : share_of(task_count(), w);
+        const Range mine = by_units_ ? Range{0, 1} : w.tasks(task_count());
         for (Index i = mine.first; i < mine.last; ++i) {
             const Index chunks = chunks_of(tasks_[as_size(i)]);
             for (Index chunk = 0; chunk < chunks && run_chunk(layer, i, chunk, w);) ++chunk;
@@ -161,7 +161,7 @@ private:
         for (Index layer = 0; layer < net_.layers(); ++layer) begin_layer(layer, w);
         bool go_on = w.barrier();
         const Index chunks = chunks_of(tasks_[0]);
-        const Range mine = share_of(net_.layers() * task_count(), w);
+        const Range mine = w.tasks(net_.layers() * task_count());
         for (Index stage = 0; stage < chunks + net_.layers() - 1 && go_on; ++stage) {
             for (Index i = mine.first; i < mine.last; ++i) {
                 const Index layer = i / task_count(), chunk = stage - layer;
@@ -170,9 +170,6 @@ private:
             go_on = w.barrier();
         }
     }
-
-    // The larger shares are the last ones: the calling thread, which alone looks for interrupts, takes the largest.
-    static Range share_of(Index n, const Worker& w) { return share(n, w.team.size() - 1 - w.thread, w.team.size()); }
 
     // Some of a layer's outputs, as the next layer reads them.
     void drop(Index layer, const Range& part) const {
@@ -346,8 +343,8 @@ private:
             if (end > task.begin) pass.drop(index, {(first + task.begin) * ld_y(), (first + end) * ld_y()});
         }
 
-        // Of the sequences whose last step is in this chunk: their end upwards, the beginning of time downwards. An empty
-        // one keeps its start.
+        // Of the sequences whose last step is in this chunk: their end upwards, the beginning of time downwards. An
+        // empty one keeps its start.
         void write_final_state(Index index, bool is_first_chunk) const {
             const Index h = hidden();
             for (Index b = task.begin; b < task.end; ++b) {

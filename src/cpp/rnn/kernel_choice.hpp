@@ -1,5 +1,5 @@
-// Which kernels multiply what, where a set has faster ones for tall matrices: the bits of a result depend on the choice, so
-// it depends on nothing but sizes.
+// Which kernels multiply what, where a set has faster ones for tall matrices: the bits of a result depend on the
+// choice, so it depends on nothing but sizes.
 #pragma once
 
 #include "kernels/table.hpp"

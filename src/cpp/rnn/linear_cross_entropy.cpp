@@ -5,8 +5,8 @@
 namespace rnncore {
 namespace {
 
-// Rows of one block: their logits, x and dx stay in the cache between the products, but never fewer than kBlockRows. The
-// number does not depend on the threads, so neither do the sums over blocks.
+// Rows of one block: their logits, x and dx stay in the cache between the products, but never fewer than kBlockRows.
+// The number does not depend on the threads, so neither do the sums over blocks.
 constexpr Index kBlockBytes = Index{4} << 20;
 
 template <class T>

@@ -1,5 +1,5 @@
-// A language model's head: softmax cross-entropy of x W^T + b, in blocks of rows, so that the logits [N,V] are never held
-// whole.
+// A language model's head: softmax cross-entropy of x W^T + b, in blocks of rows, so that the logits [N,V] are never
+// held whole.
 #pragma once
 
 #include "rnn/losses.hpp"

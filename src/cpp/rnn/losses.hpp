@@ -13,7 +13,8 @@ struct Targets {
     std::int64_t ignored;
 };
 
-// losses[n] = -log softmax(logits[n])[target], dlogits = softmax - one_hot(target); logits [N,V], dlogits [N,V] contiguous
+// losses[n] = -log softmax(logits[n])[target], dlogits = softmax - one_hot(target); logits [N,V], dlogits [N,V]
+// contiguous
 template <class T>
 void cross_entropy(const Matrix<const T>& logits, const Targets& targets, double* losses, T* dlogits);
 

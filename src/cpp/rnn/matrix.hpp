@@ -29,6 +29,8 @@ struct Worker {
     Team& team;
 
     Range share(Index n, Index unit = 1) const { return rnncore::share(n, thread, team.size(), unit); }
+    // Of tasks: the calling thread, which alone looks for interrupts, has the last share; no other is larger.
+    Range tasks(Index n) const { return rnncore::share(n, team.size() - 1 - thread, team.size()); }
     void poll() const { team.poll(thread); }
     bool stopped() const { return team.stopped(); }
     bool barrier() const { return team.barrier(); }
@@ -61,8 +63,8 @@ private:
     Arena::Slot<T> packed_;
 };
 
-// c [M, N] += a^T b, summed over the rows of a [K, M] and b [K, N]. The threads divide c and never a sum: the bits do not
-// depend on their number.
+// c [M, N] += a^T b, summed over the rows of a [K, M] and b [K, N]. The threads divide c and never a sum: the bits do
+// not depend on their number.
 template <class T>
 class OuterSum {
 public:

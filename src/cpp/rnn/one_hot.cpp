@@ -5,8 +5,8 @@
 namespace rnncore {
 namespace {
 
-// run(u, j) for all of `used` slots and the gate columns [first, last), some columns together: of W_ih they share cache lines
-// of different rows, of the table one.
+// run(u, j) for all of `used` slots and the gate columns [first, last), some columns together: of W_ih they share cache
+// lines of different rows, of the table one.
 template <class Run>
 void for_elements(Index used, Index first, Index last, const Run& run) {
     constexpr Index kTogether = 16;

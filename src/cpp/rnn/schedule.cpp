@@ -16,20 +16,33 @@ bool lacks_rows(const Sequence& sequence, int threads) {
 
 }  // namespace
 
-Index rows_worth(const Sequence& sequence) { return std::max(sequence.rows(), kFewestRows * sequence.steps()); }
+Index rows_worth(const Sequence& sequence) {
+    const Index longest = sequence.batch() > 0 ? sequence.length(0) : 0;
+    return std::max(sequence.rows(), kFewestRows * longest);
+}
+
+// At first and at last some layers have nothing to do, so that there should be many chunks.
+Index staggered_steps(const Sequence& sequence) {
+    constexpr Index kFewest = 8, kChunks = 32;
+    return std::min(chunk_steps(sequence.steps(), sequence.batch()), std::max(sequence.steps() / kChunks, kFewest));
+}
 
 bool divides_units(const Network& network, const Sequence& sequence, int threads) {
     if (network.directions() > 1 || !lacks_rows(sequence, threads)) return false;
-    // Measured: reading a weight takes as long as some four rows' products with it; what a thread spares by leaving part
-    // of the weights to others must pay for the wait at the end of the step.
+    // Measured: reading a weight takes as long as some four rows' products with it; what a thread spares by leaving
+    // part of the weights to others must pay for the wait at the end of the step.
     constexpr double kSecondsPerWeight = 4e-11, kSecondsPerWait = 5e-7;
     const double step = kSecondsPerWeight * static_cast<double>(network.gate_columns() * network.hidden());
     return step * (threads - 1) / threads > 2 * kSecondsPerWait;
 }
 
-bool divides_layers(const Network& network, const Sequence& sequence, int threads) {
+bool divides_layers(const Network& network, const Sequence& sequence, Index width, int threads) {
     if (network.directions() > 1 || network.layers() == 1 || !lacks_rows(sequence, threads)) return false;
-    // Measured: better than units where every thread has as many layers and a layer's weights stay in its L2 cache.
+    // a layer with much wider inputs than the others would take most of the time
+    const bool alike = width <= 2 * network.hidden();
+    if (!alike || chunk_count(sequence.steps(), staggered_steps(sequence)) < 2 * network.layers()) return false;
+    // Measured: better than units where every thread has as many layers, of so few recurrent weights that they stay in
+    // the L2 cache.
     constexpr Index kNearWeights = Index{160} << 10;
     const bool near = network.gate_columns() * network.hidden() <= kNearWeights;
     return (near && network.layers() % threads == 0) || !divides_units(network, sequence, threads);

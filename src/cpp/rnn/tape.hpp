@@ -12,8 +12,8 @@
 
 namespace rnncore {
 
-// How far apart rows of so many columns stand that are read many at a time. At a multiple of 4 KB they would all fall into
-// one set of an L1 cache, whose 8 or 12 lines the 12 rows of a tile exceed; a line more spreads them. Measured.
+// How far apart rows of so many columns stand that are read many at a time. At a multiple of 4 KB they would all fall
+// into one set of an L1 cache, whose 8 or 12 lines the 12 rows of a tile exceed; a line more spreads them. Measured.
 template <class T>
 Index row_pitch(Index columns) {
     const Index bytes = columns * static_cast<Index>(sizeof(T));
