@@ -82,7 +82,6 @@ def test_empty_batch_of_wide_strided_inputs() -> None:
     assert dx.shape == x.shape
 
 
-
 def test_losses_of_the_smallest_sizes(dtype: type[np.floating]) -> None:
     """One word only: certain. No rows: nothing."""
     losses, gradient = _core.cross_entropy(np.full((3, 1), 5, dtype), np.zeros(3, int), -100)
