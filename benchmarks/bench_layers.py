@@ -174,22 +174,18 @@ def tables(plan: Plan) -> Iterator[Table]:
             (*SIDES, PYTORCH, *RESULTS, *VERDICT),
             training_rows(plan, count),
         )
-    for count in plan.threads:
-        yield Table(
-            f"inference-{count}",
-            f"Inference of a layer, {threads_text(count)}",
-            (*SIDES, PYTORCH, ONNX, *RESULTS, *VERDICT),
-            inference_rows(plan, count),
-            "The ratio is to the faster of the two.",
-        )
-    for count in plan.threads:
-        yield Table(
-            f"deep-{count}",
-            f"Inference of deep networks, a few sequences at a time, {threads_text(count)}",
-            (*SIDES, PYTORCH, ONNX, *RESULTS, *VERDICT),
-            deep_rows(plan, count),
-            "The ratio is to the faster of the two.",
-        )
+    for name, title, rows in (
+        ("inference", "Inference of a layer", inference_rows),
+        ("deep", "Inference of deep networks, a few sequences at a time", deep_rows),
+    ):
+        for count in plan.threads:
+            yield Table(
+                f"{name}-{count}",
+                f"{title}, {threads_text(count)}",
+                (*SIDES, PYTORCH, ONNX, *RESULTS, *VERDICT),
+                rows(plan, count),
+                "The ratio is to the faster of the two.",
+            )
     yield Table(
         "reading",
         "Batch 1: how fast a step reads its recurrent weights, one thread",
