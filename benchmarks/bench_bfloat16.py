@@ -53,8 +53,8 @@ def rows(plan: Plan, count: int, name: str) -> Iterator[Row]:
                 timings = plan.compare(count, build, case, count)
                 own = interleaved(ours(steps, case, count), plan.effort(count))
                 median, peer = timings["rnncore"].median, timings.get("PyTorch")
-                over_own = own["float32"].median / own["bfloat16"].median
-                ratio = None if peer is None else peer.median / median
+                over_own = own["float32"].over(own["bfloat16"])
+                ratio = None if peer is None else peer.over(timings["rnncore"])
                 ratios.append(ratio)
                 gflop = case.training_gflop if name == "Training" else case.forward_gflop
                 checks = [Check("PyTorch", ratio, PYTORCH_TARGET)]

@@ -5,6 +5,7 @@ time slice to end lose far more.
 """
 
 import contextlib
+import operator
 import os
 import statistics
 import subprocess
@@ -16,7 +17,7 @@ from typing import Any
 import pytest
 
 from measure import Plan, run_alone
-from rnncore._bench.apart import Sides
+from rnncore._bench.apart import Side, Sides
 from rnncore._bench.layers import Case, inference_steps, training_steps
 from rnncore._bench.machine import threads
 from rnncore._bench.tables import Check, Column, Row, Table, verdict
@@ -56,8 +57,8 @@ def neighbours() -> Iterator[None]:
             process.wait()
 
 
-def rates(sides: dict[str, Any], plan: Plan) -> dict[str, tuple[float, float]]:
-    """Median rates of each library, quiet and beside neighbours, in turn."""
+def rates(sides: dict[str, Side], plan: Plan) -> dict[str, tuple[list[float], list[float]]]:
+    """Rates of each library, quiet and beside neighbours, in turn."""
     turns, duration = (3, 0.3) if plan.quick else (5, 0.7)
     samples: dict[str, tuple[list[float], list[float]]] = {name: ([], []) for name in sides}
     for _ in range(turns):
@@ -66,7 +67,7 @@ def rates(sides: dict[str, Any], plan: Plan) -> dict[str, tuple[float, float]]:
                 for name, side in sides.items():
                     time.sleep(0.06)  # the threads of the one before fall asleep
                     samples[name][busy].append(side.rate(duration))
-    return {n: (statistics.median(q), statistics.median(b)) for n, (q, b) in samples.items()}
+    return samples
 
 
 def rows(plan: Plan) -> Iterator[Row]:
@@ -76,13 +77,13 @@ def rows(plan: Plan) -> Iterator[Row]:
                 built = sides.build(PROCESSORS, STEPS[pass_], case, PROCESSORS)
                 measured = rates(built, plan)
                 for name, (quiet, beside) in measured.items():
-                    kept = 100 * beside / quiet
+                    kept = 100 * statistics.median(map(operator.truediv, beside, quiet))
                     check = [Check("kept", kept, TARGET, unit="%")] if name == "rnncore" else []
                     yield {
                         "step": f"{pass_} {case.name}",
                         "library": name,
-                        "quiet 1/s": quiet,
-                        "beside neighbours 1/s": beside,
+                        "quiet 1/s": statistics.median(quiet),
+                        "beside neighbours 1/s": statistics.median(beside),
                         "kept %": kept,
                         **verdict(*check),
                     }

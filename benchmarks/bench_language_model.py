@@ -145,7 +145,7 @@ def bfloat16_rows(plan: Plan, count: int) -> Iterator[Row]:
             timings = plan.compare(count, steps, case, count, True)
             types = {"bfloat16": rnncore_step(case, True), "float32": rnncore_step(case)}
             own_timings = interleaved(types, plan.effort(count))
-            own = own_timings["float32"].median / own_timings["bfloat16"].median
+            own = own_timings["float32"].over(own_timings["bfloat16"])
             large = case.hidden_size >= 256 and case.batch >= 32
             more = [Check("own float32", own, OWN_BFLOAT16_TARGET)] if large else []
             yield {**compared(wanted, timings, *more), "over float32": own}
@@ -153,7 +153,7 @@ def bfloat16_rows(plan: Plan, count: int) -> Iterator[Row]:
 
 def compared(case: Model, timings: Any, *more: Check) -> dict[str, Any]:
     ours, peer = timings["rnncore"], timings.get("PyTorch")
-    ratio = None if peer is None else peer.median / ours.median
+    ratio = None if peer is None else peer.over(ours)
     return {
         "model": f"{case.cell.upper()} {case.name}",
         "rnncore ms": 1e3 * ours.median,

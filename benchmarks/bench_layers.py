@@ -73,7 +73,7 @@ def training_rows(plan: Plan, count: int) -> Iterator[Row]:
                 case = Case(cell, *shape)
                 timings = plan.compare(count, training_steps, case, count)
                 ours, peer = timings["rnncore"], timings.get("PyTorch")
-                ratio = None if peer is None else peer.median / ours.median
+                ratio = None if peer is None else peer.over(ours)
                 ratios[case.batch == 1].append(ratio)
                 speed = case.training_gflop / ours.median
                 percent = 100 * speed / peak
@@ -96,8 +96,7 @@ def training_rows(plan: Plan, count: int) -> Iterator[Row]:
 def inference_row(plan: Plan, count: int, case: Case, peak: float) -> Row:
     timings = plan.compare(count, inference_steps, case, count)
     ours = timings.pop("rnncore")
-    best = min((t.median for t in timings.values()), default=None)
-    ratio = None if best is None else best / ours.median
+    ratio = min((peer.over(ours) for peer in timings.values()), default=None)
     speed = case.forward_gflop / ours.median
     return {
         "T,B,I,H": case.name,

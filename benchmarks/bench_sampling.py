@@ -32,17 +32,18 @@ def rows(plan: Plan) -> Iterator[Row]:
         for case in CASES:
             ours = {weights: case.step(OURS, weights) for weights in WEIGHTS}
             timings = interleaved(ours | case.peer_steps(THEIRS), plan.effort(budget=3))
-            peers = {n: THEIRS / t.median for n, t in timings.items() if n not in WEIGHTS}
-            best = max(peers.values(), default=None)
+            peers = {name: t for name, t in timings.items() if name not in WEIGHTS}
             for weights in WEIGHTS:
-                rate = OURS / timings[weights].median
+                own = timings[weights]
+                rate = OURS / own.median
+                ratios = (OURS / THEIRS * peer.over(own) for peer in peers.values())
                 target = TARGETS.get((case.num_layers, case.hidden_size, weights))
                 check = [] if target is None else [Check("rate", rate, target, unit="")]
                 yield {
                     "model": f"{case.name} {weights}",
                     "characters/s": rate,
-                    **peers,
-                    "ratio": None if best is None else rate / best,
+                    **{name: THEIRS / peer.median for name, peer in peers.items()},
+                    "ratio": min(ratios, default=None),
                     **verdict(*check),
                 }
 

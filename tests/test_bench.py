@@ -221,8 +221,15 @@ def test_the_budget_ends_the_rounds_but_not_the_least_of_them() -> None:
 
 
 def test_median_and_spread() -> None:
-    assert Timing.of([4.0, 1.0, 2.0, 3.0, 100.0]) == Timing(3.0, 1.0)
-    assert Timing.of([2.0]) == Timing(2.0, 0.0)
+    timing = Timing((4.0, 1.0, 2.0, 3.0, 100.0))
+    assert (timing.median, timing.spread) == (3.0, 1.0)
+    once = Timing((2.0,))
+    assert (once.median, once.spread) == (2.0, 0.0)
+
+
+def test_ratios_are_of_samples_of_one_round() -> None:
+    """The machine is slow in most rounds of one side, and in those of the other as well."""
+    assert Timing((3.0, 30.0, 33.0)).over(Timing((2.0, 20.0, 11.0))) == 1.5
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="processors cannot be chosen")

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import traceback
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
@@ -20,7 +21,7 @@ import rnncore
 from rnncore._bench import peers
 from rnncore._bench.timing import Effort, Step, Timing, interleaved, rate, sampled, seconds
 
-__all__ = ["Build", "Sides", "compared", "serve"]
+__all__ = ["Build", "Side", "Sides", "compared", "serve"]
 
 #: What builds the steps of all libraries: a function at the top of a module that can be imported.
 Build = Callable[..., Mapping[str, Step]]
@@ -50,15 +51,15 @@ class Sides:
         """Numbers of the processes."""
         return [process.pid for process in self._processes.values()]
 
-    def build(self, num_threads: int, build: Build, *arguments: Any) -> dict[str, _Process]:
-        """Let each library build its step; return the processes of those that have one.
+    def build(self, num_threads: int, build: Build, *arguments: Any) -> dict[str, Side]:
+        """Let each library build its steps in its process; return them by name.
 
         Parameters
         ----------
         num_threads : int
             Threads of rnncore; the function sets those of the others.
         build : function
-            Returns the steps by library.
+            Returns the steps by name: that of the library, and a word more where it has several.
         *arguments
             Of the function.
         """
@@ -69,8 +70,8 @@ class Sides:
                     continue
                 self._processes[library] = _Process(module)
             process = self._processes[library]
-            if process.ask("build", library, num_threads, build, arguments):
-                built[library] = process
+            for name in process.ask("build", library, num_threads, build, arguments):
+                built[name] = Side(process, name)
         return built
 
 
@@ -81,16 +82,32 @@ def compared(
 
     Returns
     -------
-    timings : dict of library -> Timing
+    timings : dict of name -> Timing
     """
     if num_threads == 1:
         return interleaved(build(*arguments), effort)
-    processes = sides.build(num_threads, build, *arguments)
-    return sampled({library: process.seconds for library, process in processes.items()}, effort)
+    built = sides.build(num_threads, build, *arguments)
+    return sampled({name: side.seconds for name, side in built.items()}, effort)
+
+
+@dataclass(frozen=True)
+class Side:
+    """A step in the process of its library."""
+
+    process: _Process
+    name: str
+
+    def seconds(self, repeats: int, settle: float) -> float:
+        """Return the mean seconds of `repeats` calls, as `timing.seconds`."""
+        return float(self.process.ask("seconds", self.name, repeats, settle))
+
+    def rate(self, duration: float) -> float:
+        """Return calls per second over a time, as `timing.rate`."""
+        return float(self.process.ask("rate", self.name, duration))
 
 
 class _Process:
-    """A process that builds a step and runs it when asked."""
+    """A process that builds steps and runs them when asked."""
 
     def __init__(self, module: str) -> None:
         # The library first: threads wait as whoever is imported first has asked for.
@@ -123,14 +140,6 @@ class _Process:
             raise RuntimeError(answer)
         return answer
 
-    def seconds(self, repeats: int, settle: float) -> float:
-        """Return the mean seconds of `repeats` calls, as `timing.seconds`."""
-        return float(self.ask("seconds", repeats, settle))
-
-    def rate(self, duration: float) -> float:
-        """Return calls per second over a time, as `timing.rate`."""
-        return float(self.ask("rate", duration))
-
     def end(self) -> None:
         """End the process."""
         self._process.kill()
@@ -147,23 +156,26 @@ def serve(module: str) -> None:
     # What a library prints must not get between the answers.
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    step: Step | None = None
+    steps: dict[str, Step] = {}
     while True:
         try:
-            name, *arguments = pickle.load(requests)
+            request, *arguments = pickle.load(requests)
         except EOFError:
             return
         failed = False
         answer: Any = None
         try:
-            if name == "build":
+            if request == "build":
                 library, num_threads, build, given = arguments
                 rnncore.set_num_threads(num_threads)
-                step = None  # frees what the last one held
-                step = build(*given).get(library)
-                answer = step is not None
-            elif step is not None:
-                answer = _MEASURES[name](step, *arguments)
+                steps = {}  # frees what the last ones held
+                steps = {
+                    n: s for n, s in build(*given).items() if f"{n} ".startswith(f"{library} ")
+                }
+                answer = list(steps)
+            else:
+                name, *rest = arguments
+                answer = _MEASURES[request](steps[name], *rest)
         except Exception:
             failed, answer = True, traceback.format_exc()
         pickle.dump((failed, answer), answers)

@@ -64,18 +64,30 @@ class Effort:
 
 @dataclass(frozen=True)
 class Timing:
-    """Seconds of one call: the median of the samples, and half of their interquartile range."""
+    """Seconds of one call, a sample for each round."""
 
-    median: float
-    spread: float
+    samples: tuple[float, ...]
 
-    @classmethod
-    def of(cls, samples: list[float]) -> Timing:
-        """Return median and spread of some samples."""
-        if len(samples) < 2:
-            return cls(samples[0], 0.0)
-        low, median, high = statistics.quantiles(samples, n=4, method="inclusive")
-        return cls(median, (high - low) / 2)
+    @property
+    def median(self) -> float:
+        """Median of the samples."""
+        return statistics.median(self.samples)
+
+    @property
+    def spread(self) -> float:
+        """Half of their interquartile range."""
+        if len(self.samples) < 2:
+            return 0.0
+        low, _, high = statistics.quantiles(self.samples, n=4, method="inclusive")
+        return (high - low) / 2
+
+    def over(self, other: Timing) -> float:
+        """Return the median of the ratios of this step's samples to another's, round by round.
+
+        A machine that is slow for some seconds is slow for both samples of a round; a ratio of
+        medians would set a slow sample of one side against a quick one of the other.
+        """
+        return statistics.median(a / b for a, b in zip(self.samples, other.samples, strict=True))
 
 
 def seconds(step: Step, repeats: int = 1, settle: float = 0.0) -> float:
@@ -151,4 +163,4 @@ def sampled(samplers: Mapping[str, Sampler], effort: Effort | None = None) -> di
     finally:
         if enabled:
             gc.enable()
-    return {name: Timing.of(values) for name, values in samples.items()}
+    return {name: Timing(tuple(values)) for name, values in samples.items()}

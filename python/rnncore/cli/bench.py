@@ -85,15 +85,14 @@ def _layer_rows(count: int, sides: Sides, effort: Effort, peak: float) -> Iterat
                 case = Case(cell, *shape)
                 gflop = case.training_gflop if pass_ == "training" else case.forward_gflop
                 timings = compared(sides, count, effort, _PASSES[pass_], case, count)
-                ours = timings.pop("rnncore").median
-                peers = {f"{name} ms": 1e3 * t.median for name, t in timings.items()}
+                ours = timings.pop("rnncore")
                 yield {
                     "T,B,I,H": f"{case.name} {pass_}",
-                    "rnncore ms": 1e3 * ours,
-                    **peers,
-                    "ratio": min(peers.values()) / (1e3 * ours) if peers else None,
-                    "GFLOP/s": gflop / ours,
-                    "% of peak": 100 * gflop / ours / peak,
+                    "rnncore ms": 1e3 * ours.median,
+                    **{f"{name} ms": 1e3 * peer.median for name, peer in timings.items()},
+                    "ratio": min((peer.over(ours) for peer in timings.values()), default=None),
+                    "GFLOP/s": gflop / ours.median,
+                    "% of peak": 100 * gflop / ours.median / peak,
                 }
 
 
@@ -111,11 +110,12 @@ def _sampling(effort: Effort) -> Table:
 def _sampling_rows(effort: Effort) -> Iterator[Row]:
     for case in _SAMPLING:
         timings = interleaved({"": case.step(_OURS), **case.peer_steps(_THEIRS)}, effort)
-        rate = _OURS / timings.pop("").median
-        peer = max((_THEIRS / timing.median for timing in timings.values()), default=None)
+        own = timings.pop("")
+        rates = (_THEIRS / peer.median for peer in timings.values())
+        ratios = (_OURS / _THEIRS * peer.over(own) for peer in timings.values())
         yield {
             "model": case.name,
-            "characters/s": rate,
-            "PyTorch": peer,
-            "ratio": None if peer is None else rate / peer,
+            "characters/s": _OURS / own.median,
+            "PyTorch": max(rates, default=None),
+            "ratio": min(ratios, default=None),
         }
