@@ -116,7 +116,7 @@ private:
         Memory memory;
         Use use;
     };
-    static constexpr std::size_t kMostBlocks = 8;
+    static constexpr std::size_t kMostBlocks = 16;
     static constexpr std::size_t kMostBytes = std::size_t{512} << 20;
     std::mutex mutex_;
     std::vector<Kept> kept_;
