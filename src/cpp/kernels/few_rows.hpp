@@ -25,28 +25,38 @@ Index packed_bytes(Index k, Index n) {
     return (n + kUnit - 1) / kUnit * kUnit * (S::head_bytes + slices_of<S>(k) * S::slice_bytes);
 }
 
+// Calls body(first column, halvings of the width, where the panel begins) for each panel; those of full width from the
+// last to the first if so asked.
+template <class S, class Packed, class Body>
+[[gnu::always_inline]] inline void for_panels(Packed* packed, Index k, Index n, bool from_end, const Body& body) {
+    constexpr Index kUnit = S::unit * kColumns<S>, kWide = kPanelWidth * kColumns<S>;
+    const Index bytes = S::head_bytes + slices_of<S>(k) * S::slice_bytes;
+    const Index padded = (n + kUnit - 1) / kUnit * kUnit, last_wide = padded / kWide * kWide - kWide;
+    int halvings = 0;
+    for (Index taken = 0; taken < padded;) {
+        const Index columns = kWide >> halvings;
+        if (taken + columns > padded) {
+            ++halvings;
+            continue;
+        }
+        const Index first = from_end && halvings == 0 ? last_wide - taken : taken;
+        body(first, halvings, packed + first * bytes);
+        taken += columns;
+    }
+}
+
 template <int N>
 struct Width {
     static constexpr int vectors = N;
 };
 
-// Calls body(first column, Width, where the panel begins) for each panel.
-template <class S, class Packed, class Body>
-[[gnu::always_inline]] inline void for_panels(Packed* packed, Index k, Index n, const Body& body) {
-    constexpr Index kUnit = S::unit * kColumns<S>;
-    const Index bytes = S::head_bytes + slices_of<S>(k) * S::slice_bytes;
-    const Index padded = (n + kUnit - 1) / kUnit * kUnit;
-    Index first = 0;
-    for (; first + kPanelWidth * kColumns<S> <= padded; first += kPanelWidth * kColumns<S>)
-        body(first, Width<kPanelWidth>{}, packed + first * bytes);
-    const auto rest = [&](auto width) {
-        if (first + width.vectors * kColumns<S> > padded) return;
-        body(first, width, packed + first * bytes);
-        first += width.vectors * kColumns<S>;
-    };
-    rest(Width<4>{});
-    rest(Width<2>{});
-    if constexpr (S::unit == 1) rest(Width<1>{});
+// Calls body with the width of a panel as a constant.
+template <class S, class Body>
+[[gnu::always_inline]] inline void with_width(int halvings, const Body& body) {
+    if (halvings == 0) return body(Width<kPanelWidth>{});
+    if (halvings == 1) return body(Width<kPanelWidth / 2>{});
+    if (halvings == 2) return body(Width<kPanelWidth / 4>{});
+    if constexpr (S::unit == 1) body(Width<kPanelWidth / 8>{});
 }
 
 // Calls body(lanes) for a vector of which `rest` elements are there; not at all where none is.
@@ -58,19 +68,16 @@ template <class T, class Body>
         body(SomeLanes{static_cast<int>(rest)});
 }
 
-// Up to kFewRows rows by one panel, all of its columns.
-template <class S>
-struct FewRowsTile {
-    using Value = typename S::Value;
-    const char* panel;
-    const typename S::Operand* a;  // [rows, slices]
-    Index lda, slices;
-    const Value* start;  // [rows, columns]
-    Index ld_start;
-    Value* c;  // [rows, columns]
-    Index ldc;
-    const QuantizedRow* quantized;  // [rows], int8
+// Rows that meet a panel together: their number, how far it is to the next one, their scales (int8).
+struct TileRows {
+    Index count, lda, ld_start, ldc;
+    const QuantizedRow* quantized;  // [count]
 };
+
+// All columns of a panel: c [rows, columns] = start + a W^T. What one row needs comes in registers.
+template <class S>
+using Tile = void (*)(const char* panel, const typename S::Operand* a, Index slices, const typename S::Value* start,
+                      typename S::Value* c, const TileRows& rows);
 
 // The sums of the first chain += those of the first `count`.
 template <int count, class Sum, int C, int R, int V>
@@ -88,7 +95,8 @@ template <int count, class Sum, int C, int R, int V>
 // A panel of fewer vectors sums every second, fourth or eighth slice by itself: eight chains of products are under way
 // in any case, as many as hide the latency of one.
 template <class S, int R, int V, bool fetch>
-[[gnu::noinline]] void few_rows_tile(const FewRowsTile<S>& t) {
+[[gnu::noinline]] void few_rows_tile(const char* panel, const typename S::Operand* a, Index slices,
+                                     const typename S::Value* start, typename S::Value* c, const TileRows& rows) {
     constexpr bool kInteger = S::steps > 1;
     constexpr int kChains = kPanelWidth / V;
     typename S::Sum sums[kChains][R][V] = {};
@@ -97,64 +105,67 @@ template <class S, int R, int V, bool fetch>
 #pragma GCC unroll 8
         for (int v = 0; v < V; ++v) {
             if constexpr (kInteger)
-                sums[0][r][v] = load_words(t.panel + v * kVectorBytes) + splat_word(t.quantized[r].sum);
+                sums[0][r][v] = load_words(panel + v * kVectorBytes) + splat_word(rows.quantized[r].sum);
             else
-                sums[0][r][v] = load(t.start + r * t.ld_start + v * kColumns<S>);
+                sums[0][r][v] = load(start + r * rows.ld_start + v * kColumns<S>);
         }
     }
-    const char* slice = t.panel + V * kColumns<S> * S::head_bytes;
+    const char* slice = panel + V * kColumns<S> * S::head_bytes;
     const auto step = [&](Index i, int chain) {
-        typename S::Operand a[R];
+        typename S::Operand operands[R];
 #pragma GCC unroll 3
-        for (int r = 0; r < R; ++r) a[r] = t.a[r * t.lda + i];
-        S::template multiply_add<fetch, R, V>(slice, a, sums[chain]);
+        for (int r = 0; r < R; ++r) operands[r] = a[r * rows.lda + i];
+        S::template multiply_add<fetch, R, V>(slice, operands, sums[chain]);
         slice += V * kColumns<S> * S::slice_bytes;
     };
     Index i = 0;
     constexpr int kRound = kChains > S::round ? kChains : S::round;
-    for (; i + kRound <= t.slices; i += kRound) {
+    for (; i + kRound <= slices; i += kRound) {
 #pragma GCC unroll 8
         for (int u = 0; u < kRound; ++u) step(i + u, u % kChains);
     }
-    for (; i < t.slices; ++i) step(i, 0);
+    for (; i < slices; ++i) step(i, 0);
     add_chains<kChains>(sums);
 #pragma GCC unroll 3
     for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 8
         for (int v = 0; v < V; ++v) {
-            auto* const c = t.c + r * t.ldc + v * kColumns<S>;
+            auto* const to = c + r * rows.ldc + v * kColumns<S>;
             if constexpr (kInteger)
-                store(c, load(t.start + r * t.ld_start + v * kColumns<S>) +
-                             __builtin_convertvector(sums[0][r][v], Vec<float>) *
-                                 (S::template scales<V>(t.panel, v) * t.quantized[r].scale));
+                store(to, load(start + r * rows.ld_start + v * kColumns<S>) +
+                              __builtin_convertvector(sums[0][r][v], Vec<float>) *
+                                  (S::template scales<V>(panel, v) * rows.quantized[r].scale));
             else
-                store(c, sums[0][r][v]);
+                store(to, sums[0][r][v]);
         }
     }
 }
 
 // The last panel where it has more columns than the matrix: computed beside and copied.
 template <class S>
-[[gnu::noinline]] void edge_tile(void (*run)(const FewRowsTile<S>&), FewRowsTile<S> t, Index rows, Index columns) {
+[[gnu::noinline]] void edge_tile(Tile<S> run, const char* panel, const typename S::Operand* a, Index slices,
+                                 const typename S::Value* start, typename S::Value* c, TileRows rows, Index columns) {
     using Value = typename S::Value;
-    constexpr Index kWidth = kPanelWidth * kColumns<S>;
+    constexpr Index kWidth = kPanelWidth * kColumns<S>, kUnit = S::unit * kColumns<S>;
     Value tile[kFewRows * kWidth];
-    const auto copy = [&](const Value* from, Index ld_from, Value* to, Index ld_to) {
-        for (Index r = 0; r < rows; ++r) {
-            for (Index j = 0; j < columns; ++j) to[r * ld_to + j] = from[r * ld_from + j];
+    for (Index r = 0; r < rows.count; ++r) {
+        for (Index j = 0; j < (columns + kUnit - 1) / kUnit * kUnit; j += kColumns<S>) {
+            Vec<Value> x{};
+            with_lanes<Value>(columns - j, [&](auto lanes) { x = lanes.load(start + r * rows.ld_start + j); });
+            store(tile + r * kWidth + j, x);
         }
-    };
-    copy(t.start, t.ld_start, tile, kWidth);
-    Value* const c = t.c;
-    const Index ldc = t.ldc;
-    t.start = t.c = tile;
-    t.ld_start = t.ldc = kWidth;
-    run(t);
-    copy(tile, kWidth, c, ldc);
+    }
+    const Index ldc = rows.ldc;
+    rows.ld_start = rows.ldc = kWidth;
+    run(panel, a, slices, tile, tile, rows);
+    for (Index r = 0; r < rows.count; ++r) {
+        for_lanes<Value>(columns,
+                         [&](Index j, auto lanes) { lanes.store(c + r * ldc + j, load(tile + r * kWidth + j)); });
+    }
 }
 
 template <class S, int V>
-[[gnu::always_inline]] inline auto tile_for(Index rows, bool fetch) {
+[[gnu::always_inline]] inline Tile<S> tile_for(Index rows, bool fetch) {
     if constexpr (kFewRows > 1) {
         if (rows == 2) return few_rows_tile<S, 2, V, false>;
         if (rows == 3) return few_rows_tile<S, 3, V, false>;
@@ -202,37 +213,35 @@ Index few_rows_scratch(Index k) {
 // Inline, for a step of a small layer calls it two or three times.
 template <class S>
 [[gnu::always_inline]] inline void few_rows(const FewRows<typename S::Value>& p) {
+    using Value = typename S::Value;
     const bool fetch = packed_bytes<S>(p.k, p.n) > kFetchedBytes && !fetches_by_itself();
     for (Index row = 0; row < p.rows; row += kFewRows) {
-        const Index rows = p.rows - row < kFewRows ? p.rows - row : kFewRows;
+        const Index count = p.rows - row < kFewRows ? p.rows - row : kFewRows;
         QuantizedRow quantized[kFewRows];
-        const auto* const a = operands<S>(p, row, rows, quantized);
-        for_panels<S>(static_cast<const char*>(p.packed), p.k, p.n, [&](Index first, auto width, const char* panel) {
-            constexpr int V = decltype(width)::vectors;
-            FewRowsTile<S> t{panel,
-                             a,
-                             operand_stride<S>(p),
-                             slices_of<S>(p.k),
-                             kZeros<typename S::Value>,
-                             0,
-                             p.c + row * p.ldc + first,
-                             p.ldc,
-                             quantized};
-            if (p.init == Init::bias) t.start = p.bias + first;
-            if (p.init == Init::keep) t.start = t.c, t.ld_start = p.ldc;
-            const auto run = tile_for<S, V>(rows, fetch);
-            if (p.n - first < V * kColumns<S>)
-                edge_tile<S>(run, t, rows, p.n - first);
+        const auto* const a = operands<S>(p, row, count, quantized);
+        TileRows rows{count, operand_stride<S>(p), 0, p.ldc, quantized};
+        Value* const c = p.c + row * p.ldc;
+        const Value* start = kZeros<Value>;
+        if (p.init == Init::bias) start = p.bias;
+        if (p.init == Init::keep) start = c, rows.ld_start = p.ldc;
+        const auto multiply = [&](Index first, int halvings, const char* panel) {
+            const Value* const from = p.init == Init::zero ? start : start + first;
+            Tile<S> run = nullptr;
+            with_width<S>(halvings, [&](auto width) { run = tile_for<S, decltype(width)::vectors>(count, fetch); });
+            const Index columns = p.n - first;
+            if (columns < kPanelWidth * kColumns<S> >> halvings)
+                edge_tile<S>(run, panel, a, slices_of<S>(p.k), from, c + first, rows, columns);
             else
-                run(t);
-        });
+                run(panel, a, slices_of<S>(p.k), from, c + first, rows);
+        };
+        for_panels<S>(static_cast<const char*>(p.packed), p.k, p.n, p.from_end, multiply);
     }
 }
 
 // c = bias + W[:, index]
 template <class S>
 void look_up(const FewRows<typename S::Value>& p, Index index) {
-    for_panels<S>(static_cast<const char*>(p.packed), p.k, p.n, [&](Index first, auto width, const char* panel) {
+    const auto add = [&](Index first, const char* panel, auto width) {
         constexpr int V = decltype(width)::vectors;
 #pragma GCC unroll 8
         for (int v = 0; v < V; ++v) {
@@ -241,12 +250,16 @@ void look_up(const FewRows<typename S::Value>& p, Index index) {
                 lanes.store(p.c + column, lanes.load(p.bias + column) + S::template element<V>(panel, index, v));
             });
         }
-    });
+    };
+    for_panels<S>(static_cast<const char*>(p.packed), p.k, p.n, false,
+                  [&](Index first, int halvings, const char* panel) {
+                      with_width<S>(halvings, [&](auto width) { add(first, panel, width); });
+                  });
 }
 
 template <class S>
 void pack_storage(const StoragePacking<typename S::Value>& p) {
-    for_panels<S>(static_cast<char*>(p.packed), p.k, p.n, [&](Index first, auto width, char* panel) {
+    const auto pack = [&](Index first, char* panel, auto width) {
         for (int v = 0; v < width.vectors; ++v) {
             const Index column = first + v * kColumns<S>, rest = p.n - column;
             const int used = rest <= 0            ? 0
@@ -255,6 +268,9 @@ void pack_storage(const StoragePacking<typename S::Value>& p) {
             const Columns<typename S::Value> columns{p.weight + column * p.stride, p.stride, used, p.k};
             S::template pack<width.vectors>(columns, v, panel);
         }
+    };
+    for_panels<S>(static_cast<char*>(p.packed), p.k, p.n, false, [&](Index first, int halvings, char* panel) {
+        with_width<S>(halvings, [&](auto width) { pack(first, panel, width); });
     });
 }
 

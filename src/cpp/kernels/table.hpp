@@ -92,6 +92,8 @@ struct FewRows {
     const T* bias;  // [n] for Init::bias
     Init init;
     void* scratch;  // [scratch_bytes(k)]
+    // Panels of weights from the last to the first: those that the caches have kept of the product before come first.
+    bool from_end = false;
 };
 
 // The steps of one layer one after the other, the input's part of the sums being there for all of them.
