@@ -61,11 +61,12 @@ template <int n, class T>
     }
 }
 
-// exp(f x) = 2^n exp(f r), for x = n ln 2 / f + r.
+// exp(f x) = 2^n (1 + r q), for x = n ln 2 / f + r. 2^n r is exact, and there before q is; where it might underflow, r
+// q comes first.
 template <class T>
 struct Exponential {
-    Vec<T> power;    // 2^n
-    Vec<T> residue;  // exp(f r) - 1
+    Vec<T> power;  // 2^n
+    Vec<T> r, q;
 };
 
 // f x within [lowest, highest], or NaN. The factor f is in the constants. n ln 2 / f is subtracted in one part, whose
@@ -88,14 +89,14 @@ template <int f, int parts, class T>
     Bits one_bits;
     __builtin_memcpy(&one_bits, &one, sizeof one);
     const BitVec<T> power = (reinterpret_cast<BitVec<T>>(shifted) << C::mantissa_bits) + one_bits;
-    return {reinterpret_cast<Vec<T>>(power), q * r};
+    return {reinterpret_cast<Vec<T>>(power), r, q};
 }
 
 template <class T>
 [[gnu::always_inline]] inline Vec<T> exp(Vec<T> x) {
     using C = ExpConstants<T>;
     const Exponential<T> e = split_exp<1, 2, T>(clamp<T>(x, C::lowest, C::highest));
-    Vec<T> y = e.power * e.residue + e.power;
+    Vec<T> y = e.power * (e.r * e.q) + e.power;
     y = x < C::lowest ? Vec<T>{} : y;
     return x > C::highest ? splat(static_cast<T>(__builtin_inf())) : y;
 }
@@ -105,7 +106,7 @@ template <class T>
 [[gnu::always_inline]] inline Vec<T> sigmoid(Vec<T> x) {
     using C = ExpConstants<T>;
     const Exponential<T> e = split_exp<-1, 2, T>(clamp<T>(x, -C::highest, -C::lowest));
-    return T(1) / (e.power * e.residue + (e.power + T(1)));
+    return T(1) / (e.power * e.r * e.q + (e.power + T(1)));
 }
 
 // (exp(2x) - 1) / (exp(2x) + 1), with exp(2x) - 1 = 2^n (exp(2r) - 1) + (2^n - 1): no digits are lost near zero. Of ln
@@ -114,7 +115,7 @@ template <class T>
 [[gnu::always_inline]] inline Vec<T> tanh(Vec<T> x) {
     using C = ExpConstants<T>;
     const Exponential<T> e = split_exp<2, 1, T>(clamp<T>(x, -C::saturated_tanh, C::saturated_tanh));
-    const Vec<T> minus_one = e.power * e.residue + (e.power - T(1));
+    const Vec<T> minus_one = e.power * e.r * e.q + (e.power - T(1));
     return minus_one / (minus_one + T(2));
 }
 
