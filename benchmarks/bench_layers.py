@@ -1,7 +1,9 @@
 """Recurrent layers beside PyTorch and ONNX Runtime: training and inference.
 
 Training is the forward pass, then the gradients of every parameter and of the input from a given
-gradient of the outputs; loss and optimiser are left out. Inference is the forward pass alone.
+gradient of the outputs; loss and optimiser are left out. Inference is the forward pass alone: of a
+layer whose parameters may change between two calls, as PyTorch's may, and of a frozen one, whose
+weights are packed once, as those of a session of ONNX Runtime are.
 """
 
 from collections.abc import Iterator
@@ -12,10 +14,10 @@ import pytest
 
 from measure import Plan, beside, run_alone, threads_text
 from rnncore._bench.ceilings import peak_gflops, read_gigabytes
-from rnncore._bench.layers import GATES, Case, inference_steps, training_steps
+from rnncore._bench.layers import GATES, Case, frozen_step, inference_steps, training_steps
 from rnncore._bench.machine import threads
 from rnncore._bench.tables import Check, Column, Row, Table, geometric_mean, verdict
-from rnncore._bench.timing import interleaved
+from rnncore._bench.timing import Step, interleaved
 
 # (T, B, I, H): the language models of Zaremba et al. 2014, then longer and wider ones.
 BATCHED = (
@@ -49,92 +51,110 @@ def shapes(plan: Plan) -> tuple[tuple[int, int, int, int], ...]:
     return QUICK if plan.quick else BATCHED + SINGLE
 
 
-def mean_row(what: str, ratios: list[float | None], target: float | None = None) -> Row:
-    """The geometric mean of some rows' ratios."""
-    mean = geometric_mean(ratios)
-    checks = [] if target is None else [Check("geometric mean", mean, target)]
-    return {"T,B,I,H": f"{what} geometric mean", "ratio": mean, **verdict(*checks)}
+def numbers(rows: list[Row], column: str) -> list[float]:
+    return [value for row in rows if isinstance(value := row.get(column), float)]
+
+
+def mean_row(what: str, rows: list[Row], judged: str, target: float | None = None) -> Row:
+    """The geometric means of some rows' ratios; the target is of one of them."""
+    means = {column: geometric_mean(numbers(rows, column)) for column in ("ratio", "frozen")}
+    checks = [] if target is None else [Check("geometric mean", means[judged], target)]
+    return {"T,B,I,H": f"{what} geometric mean", **means, **verdict(*checks)}
 
 
 def means(
-    cell: str, ratios: dict[bool, list[float | None]], targets: tuple[float | None, float | None]
+    cell: str,
+    rows: dict[bool, list[Row]],
+    judged: str,
+    targets: tuple[float | None, float | None] = (None, None),
 ) -> Iterator[Row]:
     """The geometric means of the batched shapes and of those of batch 1."""
     for single, label in ((False, "B >= 20"), (True, "B = 1")):
-        yield mean_row(f"{cell} {label},", ratios[single], targets[single])
+        yield mean_row(f"{cell} {label},", rows[single], judged, targets[single])
 
 
 def training_rows(plan: Plan, count: int) -> Iterator[Row]:
     with threads(count):
         peak = peak_gflops()
         for cell in GATES:
-            ratios: dict[bool, list[float | None]] = {False: [], True: []}
+            rows: dict[bool, list[Row]] = {False: [], True: []}
             for shape in shapes(plan):
-                case = Case(cell, *shape)
-                timings = plan.compare(count, training_steps, case, count)
-                ours, peer = timings["rnncore"], timings.get("PyTorch")
-                ratio = None if peer is None else peer.over(ours)
-                ratios[case.batch == 1].append(ratio)
-                speed = case.training_gflop / ours.median
-                percent = 100 * speed / peak
-                checks = [Check("slower", ratio, 1)]
-                if case.batch >= 20:
-                    checks.append(Check("peak", percent, PEAK_TARGET[count == 1], unit="%"))
-                yield {
-                    "T,B,I,H": case.name,
-                    "rnncore ms": 1e3 * ours.median,
-                    "+-": 1e3 * ours.spread,
-                    "PyTorch ms": None if peer is None else 1e3 * peer.median,
-                    "ratio": ratio,
-                    "GFLOP/s": speed,
-                    "% of peak": percent,
-                    **verdict(*checks),
-                }
-            yield from means(cell, ratios, TRAINING_TARGETS[cell])
+                row = training_row(plan, count, Case(cell, *shape), peak)
+                rows[shape[1] == 1].append(row)
+                yield row
+            yield from means(cell, rows, "ratio", TRAINING_TARGETS[cell])
+
+
+def training_row(plan: Plan, count: int, case: Case, peak: float) -> Row:
+    timings = plan.compare(count, training_steps, case, count)
+    ours, peer = timings["rnncore"], timings.get("PyTorch")
+    ratio = None if peer is None else peer.over(ours)
+    speed = case.training_gflop / ours.median
+    percent = 100 * speed / peak
+    checks = [Check("slower", ratio, 1)]
+    if case.batch >= 20:
+        checks.append(Check("peak", percent, PEAK_TARGET[count == 1], unit="%"))
+    return {
+        "T,B,I,H": case.name,
+        "rnncore ms": 1e3 * ours.median,
+        "+-": 1e3 * ours.spread,
+        "PyTorch ms": None if peer is None else 1e3 * peer.median,
+        "ratio": ratio,
+        "GFLOP/s": speed,
+        "% of peak": percent,
+        **verdict(*checks),
+    }
+
+
+def inference_sides(case: Case, num_threads: int) -> dict[str, Step]:
+    return inference_steps(case, num_threads) | frozen_step(case)
 
 
 def inference_row(plan: Plan, count: int, case: Case, peak: float) -> Row:
-    timings = plan.compare(count, inference_steps, case, count)
-    ours = timings.pop("rnncore")
-    ratio = min((peer.over(ours) for peer in timings.values()), default=None)
+    timings = plan.compare(count, inference_sides, case, count)
+    ours, frozen = timings.pop("rnncore"), timings.pop("rnncore frozen")
+    ratio, frozen_ratio = (
+        min((peer.over(side) for peer in timings.values()), default=None) for side in (ours, frozen)
+    )
     speed = case.forward_gflop / ours.median
     return {
         "T,B,I,H": case.name,
         "rnncore ms": 1e3 * ours.median,
         "+-": 1e3 * ours.spread,
+        "frozen ms": 1e3 * frozen.median,
         **{f"{name} ms": 1e3 * t.median for name, t in timings.items()},
         "ratio": ratio,
+        "frozen": frozen_ratio,
         "GFLOP/s": speed,
         "% of peak": 100 * speed / peak,
-        **verdict(Check("slower", ratio, 1)),
+        **verdict(Check("slower", frozen_ratio, 1)),
     }
 
 
 def inference_rows(plan: Plan, count: int) -> Iterator[Row]:
     with threads(count):
         peak = peak_gflops()
-        of_all: list[float | None] = []
+        of_all: list[Row] = []
         for cell in GATES:
-            ratios: dict[bool, list[float | None]] = {False: [], True: []}
+            rows: dict[bool, list[Row]] = {False: [], True: []}
             for shape in shapes(plan):
                 row = inference_row(plan, count, Case(cell, *shape), peak)
-                ratios[shape[1] == 1].append(row["ratio"])
+                rows[shape[1] == 1].append(row)
                 yield row
-            of_all += ratios[False] + ratios[True]
-            yield from means(cell, ratios, (None, None))
-        yield mean_row("all cells,", of_all, INFERENCE_TARGET)
+            of_all += rows[False] + rows[True]
+            yield from means(cell, rows, "frozen")
+        yield mean_row("all cells,", of_all, "frozen", INFERENCE_TARGET)
 
 
 def deep_rows(plan: Plan, count: int) -> Iterator[Row]:
     with threads(count):
         peak = peak_gflops()
-        ratios: list[float | None] = []
+        rows: list[Row] = []
         for cell in GATES:
             for shape in DEEP[1:2] if plan.quick else DEEP:
-                row = inference_row(plan, count, Case(cell, *shape), peak)
-                ratios.append(row["ratio"])
-                yield row
-        yield mean_row("all cells,", ratios)
+                rows.append(inference_row(plan, count, Case(cell, *shape), peak))
+                yield rows[-1]
+        yield mean_row("all cells,", rows, "frozen")
 
 
 def reading_rows(plan: Plan) -> Iterator[Row]:
@@ -160,8 +180,9 @@ def reading_rows(plan: Plan) -> Iterator[Row]:
 
 
 SIDES = (Column("T,B,I,H"), Column("rnncore ms", ".3f"), Column("+-", ".3f"))
-PYTORCH, ONNX = Column("PyTorch ms", ".3f"), Column("ONNX Runtime ms", ".3f")
-RESULTS = (Column("ratio", ".2f"), Column("GFLOP/s", ".0f"), Column("% of peak", ".0f"))
+FROZEN, PYTORCH = Column("frozen ms", ".3f"), Column("PyTorch ms", ".3f")
+ONNX, RATIO = Column("ONNX Runtime ms", ".3f"), Column("ratio", ".2f")
+RESULTS = (Column("GFLOP/s", ".0f"), Column("% of peak", ".0f"))
 VERDICT = (Column("target"), Column("met"))
 
 
@@ -170,7 +191,7 @@ def tables(plan: Plan) -> Iterator[Table]:
         yield Table(
             f"training-{count}",
             f"Training of a layer, {threads_text(count)}",
-            (*SIDES, PYTORCH, *RESULTS, *VERDICT),
+            (*SIDES, PYTORCH, RATIO, *RESULTS, *VERDICT),
             training_rows(plan, count),
         )
     for name, title, rows in (
@@ -181,9 +202,11 @@ def tables(plan: Plan) -> Iterator[Table]:
             yield Table(
                 f"{name}-{count}",
                 f"{title}, {threads_text(count)}",
-                (*SIDES, PYTORCH, ONNX, *RESULTS, *VERDICT),
+                (*SIDES, FROZEN, PYTORCH, ONNX, RATIO, Column("frozen", ".2f"), *RESULTS, *VERDICT),
                 rows(plan, count),
-                "The ratio is to the faster of the two.",
+                "Ratios are to the faster of the two: of a layer whose weights may change before the "
+                "next call, and of a frozen one, whose weights are fixed as those of ONNX Runtime are. "
+                "Targets are of the frozen one.",
             )
     yield Table(
         "reading",

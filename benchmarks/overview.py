@@ -56,6 +56,8 @@ def lines() -> Iterator[Line]:
             for single, batch in ((False, "batch 20 and more"), (True, "batch 1")):
                 rows = shape(cell, single)
                 yield Line(f"{cell} {table}, {batch}, over {peer}", table, "ratio", rows)
+                if table == "inference":
+                    yield Line(f"the same, frozen ({cell}, {batch})", table, "frozen", rows)
                 if not single:
                     what = f"{cell} {table}, {batch}, of the peak"
                     yield Line(what, table, "% of peak", rows, ".0f", "%")

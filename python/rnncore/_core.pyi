@@ -126,6 +126,15 @@ class Network:
     ]:  # losses [N] float64 in the order of the packed rows, dx, gradient of the initial state
         ...
 
+class Frozen:
+    """A network with a copy of its parameters, whose weights are packed once."""
+
+    def __init__(self, network: Network, params: Array) -> None: ...
+    def infer(
+        self, x: Array | Ids, state: Sequence[Array] | None, lengths: Ids | None
+    ) -> tuple[Array, tuple[Array, ...]]:
+        """As that of the network."""
+
 class Stream:
     """A network that goes on where it stopped, with weights packed once; unidirectional networks.
 

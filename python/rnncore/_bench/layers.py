@@ -12,7 +12,7 @@ from rnncore._bench import onnx, pytorch
 from rnncore._bench.timing import Step
 from rnncore.layers import GRU, LSTM, RNN
 
-__all__ = ["GATES", "Case", "inference_steps", "training_steps"]
+__all__ = ["GATES", "Case", "frozen_step", "inference_steps", "training_steps"]
 
 LAYERS: dict[str, type[LSTM] | type[GRU] | type[RNN]] = {"LSTM": LSTM, "GRU": GRU, "RNN": RNN}
 GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
@@ -94,3 +94,10 @@ def inference_steps(
     if with_onnx:
         peers |= onnx.inference_step(case.cell, layer, x, num_threads)
     return {"rnncore": lambda: layer(x)[0], **peers}
+
+
+def frozen_step(case: Case) -> dict[str, Step]:
+    """Return the forward pass with weights packed once, as a session of ONNX Runtime has."""
+    frozen = case.layer().frozen()
+    x, _ = case.arrays()
+    return {"rnncore frozen": lambda: frozen(x)[0]}

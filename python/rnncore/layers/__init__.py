@@ -4,6 +4,7 @@ from rnncore.layers.cache import Cache
 from rnncore.layers.cells import GRU, LSTM, RNN
 from rnncore.layers.dropout import Dropout
 from rnncore.layers.embedding import Embedding
+from rnncore.layers.frozen import Frozen
 from rnncore.layers.linear import Linear
 from rnncore.layers.module import Module
 from rnncore.layers.recurrent import Recurrent
@@ -16,6 +17,7 @@ __all__ = [
     "Cache",
     "Dropout",
     "Embedding",
+    "Frozen",
     "Linear",
     "Module",
     "Recurrent",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any, ClassVar, Generic, NamedTuple
 
 import numpy as np
@@ -29,6 +31,7 @@ from rnncore._check import (
 )
 from rnncore.layers.cache import Cache, open_cache
 from rnncore.layers.dropout import Dropout
+from rnncore.layers.frozen import Frozen
 from rnncore.layers.linear import Linear
 from rnncore.layers.module import Module
 from rnncore.layers.parameters import fill_uniform
@@ -170,14 +173,30 @@ class Recurrent(Module, Generic[State]):
         MemoryError
             If the result does not fit in memory.
         """
+        infer = functools.partial(self._network.infer, self._flat_params)
+        return self._infer(infer, x, state, lengths)
+
+    def _infer(
+        self,
+        infer: Callable[..., tuple[Array, tuple[Array, ...]]],
+        x: ArrayLike,
+        state: State | None,
+        lengths: ArrayLike | None,
+    ) -> tuple[Array, State]:
+        """Call the kernel's `infer` with what a caller has given; return what the caller gets."""
         steps, ends, batched = self._time_major(x, lengths)
-        y, final = self._network.infer(
-            self._flat_params,
-            steps,
-            self._unpack("state", state, steps.shape[1], batched),
-            ends,
-        )
+        y, final = infer(steps, self._unpack("state", state, steps.shape[1], batched), ends)
         return self._as_given(y, batched), self._pack(final, batched)
+
+    def frozen(self) -> Frozen[State]:
+        """Return a `Frozen`: this layer as it is now, for many calls with the same parameters.
+
+        Raises
+        ------
+        MemoryError
+            If a copy of the parameters does not fit in memory.
+        """
+        return Frozen(self)
 
     def forward(
         self,

@@ -68,11 +68,30 @@ struct Inputs {
     Block copy;
 };
 
+template <class T>
+using FrozenPointer = std::unique_ptr<FrozenWeights<T>>;
+
+// A network with parameters that do not change.
+struct PyFrozen {
+    PyFrozen(const PyNetwork& of, py::object params) : network(of) {
+        network.by_dtype([&]<class T>() {
+            const View<T> values = parameter_view<T>(network, params);
+            const T* const from = parameters(network, values);
+            const auto copy = [&] { return std::make_unique<FrozenWeights<T>>(network.network, from); };
+            weights = naming([] { return std::string("a copy of the parameters"); }, [&] { return without_gil(copy); });
+        });
+    }
+
+    PyNetwork network;
+    std::variant<FrozenPointer<float>, FrozenPointer<double>> weights;
+};
+
 struct ForwardCall {
     py::object params, x, state, lengths;
     std::optional<std::uint64_t> seed;        // given: training
     std::optional<std::size_t> memory_limit;  // of training, bytes
     bool needs_output = true;
+    const PyFrozen* frozen = nullptr;  // instead of params
 };
 
 // y as the caller sees it: the tape's own rows where they stand in that order, otherwise spread out.
@@ -94,8 +113,10 @@ py::object output_array(const TapePointer<T>& tape, std::optional<py::array_t<T>
 template <class T>
 py::tuple run(const PyNetwork& self, const ForwardCall& call) {
     const Network& network = self.network;
-    const View<T> params_view = parameter_view<T>(self, call.params);
-    const T* params = parameters(self, params_view);
+    const FrozenWeights<T>* const frozen =
+        call.frozen ? std::get<FrozenPointer<T>>(call.frozen->weights).get() : nullptr;
+    const View<T> params_view = frozen ? View<T>{} : parameter_view<T>(self, call.params);
+    const T* params = frozen ? frozen->params() : parameters(self, params_view);
     Inputs<T> inputs(network, call.x);
     const States<T> states(network, inputs.batch, call.state, "state");
     const auto tape = std::make_shared<Tape<T>>(network, make_sequence(inputs.steps, inputs.batch, call.lengths));
@@ -124,7 +145,10 @@ py::tuple run(const PyNetwork& self, const ForwardCall& call) {
             tape->checkpoints->run_forward(params, in.state, to, final_states.pointers);
         } else {
             prepare_tape(*tape, in, to);
-            run_forward(*tape, params, final_states.pointers);
+            if (frozen)
+                run_forward(*tape, *frozen, final_states.pointers);
+            else
+                run_forward(*tape, params, final_states.pointers);
         }
     });
     const py::tuple final_state(final_states.arrays);
@@ -212,6 +236,17 @@ void register_network(py::module_& module) {
              py::arg("dstate"))
         .def("backward_cross_entropy", backward_cross_entropy, py::arg("params"), py::arg("grads"), py::arg("cache"),
              py::arg("head"), py::arg("targets"), py::arg("scale"));
+
+    py::class_<PyFrozen>(module, "Frozen")
+        .def(py::init<const PyNetwork&, py::object>(), py::arg("network"), py::arg("params"))
+        .def(
+            "infer",
+            [](const PyFrozen& self, py::object x, py::object state, py::object lengths) {
+                ForwardCall call{py::none(), x, state, lengths, std::nullopt, std::nullopt};
+                call.frozen = &self;
+                return pass_forward(self.network, call);
+            },
+            py::arg("x"), py::arg("state") = py::none(), py::arg("lengths") = py::none());
 }
 
 }  // namespace rnncore::bindings

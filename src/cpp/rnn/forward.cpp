@@ -22,12 +22,14 @@ struct TaskScratch {
 template <class T>
 class Forward {
 public:
-    Forward(Tape<T>& tape, const T* params, const std::vector<T*>& final_state)
+    // `frozen`: null, or the parameters with weights that need not be packed.
+    Forward(Tape<T>& tape, const T* params, const FrozenWeights<T>* frozen, const std::vector<T*>& final_state)
         : tape_(tape),
           net_(tape.network),
           kernels_(pass_kernels<T>(net_, tape.sequence.batch(), tape.all_rows)),
           seq_(tape.sequence),
           params_(params),
+          frozen_(frozen),
           final_state_(final_state),
           threads_(threads_for(flops())),
           staggered_(divides_layers(net_, seq_, one_hot(0) ? 0 : net_.input(0), threads_) && !drops_in_place()),
@@ -37,11 +39,12 @@ public:
         // A second thread without steps of its own costs more, awake beside the first, than its help in packing saves.
         if (!by_units_ && task_count() * layers_at_once() == 1) threads_ = 1;
         const std::size_t mark = arena_.mark();
+        const GateColumns gates = by_units_ ? GateColumns::apart : GateColumns::together;
         for (Index layer = 0; layer < net_.layers(); ++layer) {
             if (!staggered_) arena_.rewind(mark);  // the layers run one after the other
             for (Index d = 0; d < net_.directions(); ++d) {
-                packed_.emplace_back(arena_, kernels_, net_, layer, !one_hot(layer) && !takes_pieces(layer),
-                                     by_units_ ? GateColumns::apart : GateColumns::together);
+                if (!frozen_)
+                    packed_.emplace_back(arena_, kernels_, net_, layer, !one_hot(layer) && !takes_pieces(layer), gates);
                 if (one_hot(layer))
                     tables_[d] = arena_.reserve<T>(
                         checked_product(static_cast<std::size_t>(tape.one_hot->used()), as_size(net_.gate_columns())));
@@ -62,6 +65,7 @@ public:
             scratch_.push_back(s);
         }
         arena_.take();
+        if (frozen_) weights_ = frozen_->packed({kernels_, gates, !one_hot(0)});
         for (const PackedForward<T>& p : packed_) weights_.push_back(p.in(arena_));
     }
 
@@ -109,7 +113,7 @@ private:
         const Index chunks = chunk_count(seq_.steps(), chunk_steps(seq_.steps(), seq_.batch()));
         const bool all_work = by_units_ || threads_ <= task_count();
         const bool all_rows = task_count() == net_.directions();
-        return !one_hot(layer) && !kernels_.whole.makes_squares && !staggered_ && all_work && all_rows &&
+        return !one_hot(layer) && !frozen_ && !kernels_.whole.makes_squares && !staggered_ && all_work && all_rows &&
                chunks <= (bytes > kFarWeightBytes ? 2 : 1);
     }
 
@@ -131,7 +135,7 @@ private:
 
     // Packs the weights of a layer; a barrier later they may be read.
     void begin_layer(Index layer, const Worker& w) {
-        for (Index d = 0; d < net_.directions(); ++d) packed_[index(layer, d)].fill(arena_, params_, d, w);
+        for (Index d = 0; d < net_.directions() && !frozen_; ++d) packed_[index(layer, d)].fill(arena_, params_, d, w);
         if (!one_hot(layer)) return;
         w.barrier();
         for (Index d = 0; d < net_.directions(); ++d) {
@@ -374,13 +378,14 @@ private:
     const PassKernels<T> kernels_;
     const Sequence& seq_;
     const T* params_;
+    const FrozenWeights<T>* frozen_;
     const std::vector<T*>& final_state_;
     int threads_;
     bool staggered_, by_units_;
     std::vector<RowTask> tasks_;
     Arena arena_;
-    std::vector<PackedForward<T>> packed_;
-    std::vector<ForwardWeights<T>> weights_;  // as packed_, by layer and direction
+    std::vector<PackedForward<T>> packed_;    // by layer and direction; of frozen weights none
+    std::vector<ForwardWeights<T>> weights_;  // the same
     Arena::Slot<T> tables_[2];
     std::vector<TaskScratch<T>> scratch_;  // by task; of staggered layers by layer and task
 };
@@ -389,10 +394,17 @@ private:
 
 template <class T>
 void run_forward(Tape<T>& tape, const T* params, const std::vector<T*>& final_state) {
-    Forward<T>(tape, params, final_state).run();
+    Forward<T>(tape, params, nullptr, final_state).run();
+}
+
+template <class T>
+void run_forward(Tape<T>& tape, const FrozenWeights<T>& frozen, const std::vector<T*>& final_state) {
+    Forward<T>(tape, frozen.params(), &frozen, final_state).run();
 }
 
 template void run_forward<float>(Tape<float>&, const float*, const std::vector<float*>&);
 template void run_forward<double>(Tape<double>&, const double*, const std::vector<double*>&);
+template void run_forward<float>(Tape<float>&, const FrozenWeights<float>&, const std::vector<float*>&);
+template void run_forward<double>(Tape<double>&, const FrozenWeights<double>&, const std::vector<double*>&);
 
 }  // namespace rnncore

@@ -1,6 +1,7 @@
 // The pass forward: for every layer the input product over a chunk of steps, then the recurrent steps of that chunk.
 #pragma once
 
+#include "rnn/frozen.hpp"
 #include "rnn/tape.hpp"
 
 namespace rnncore {
@@ -9,5 +10,9 @@ namespace rnncore {
 // state [L*D, B, H] in the caller's order, its value at every sequence's last step.
 template <class T>
 void run_forward(Tape<T>& tape, const T* params, const std::vector<T*>& final_state);
+
+// The same with weights that are packed already, of the same network: the same bits.
+template <class T>
+void run_forward(Tape<T>& tape, const FrozenWeights<T>& frozen, const std::vector<T*>& final_state);
 
 }  // namespace rnncore
