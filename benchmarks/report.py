@@ -47,9 +47,10 @@ INTRODUCTION = """\
 
 Written by `python benchmarks/report.py`; the method is in
 [benchmarks/README.md](benchmarks/README.md). Times are medians, +- half of the interquartile range;
-ratios are the peer's time divided by rnncore's: above 1, rnncore is faster. They are measured in
-turn, with several threads each library in a process of its own. The peak is that of multiply-adds
-in registers in the same run. A target that is missed stays in its table.
+ratios are medians of the peer's time divided by rnncore's of the same round: above 1, rnncore is
+faster. They are measured in turn, with several threads each library in a process of its own. The
+peak is that of multiply-adds in registers in the same run. A target that is missed stays in its
+table.
 """
 
 

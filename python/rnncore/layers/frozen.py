@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike
 
 from rnncore import _core
 from rnncore._check import Array
+from rnncore.layers.call import Call
 from rnncore.layers.state import State
 
 if TYPE_CHECKING:
@@ -42,7 +43,9 @@ class Frozen(Generic[State]):
         self, x: ArrayLike, state: State | None = None, lengths: ArrayLike | None = None
     ) -> tuple[Array, State]:
         """Run the network as calling the layer does: the same arguments, results and errors."""
-        return self._layer._infer(self._core.infer, x, state, lengths)
+        call, steps, ends = Call.of(self._layer, x, lengths)
+        y, final = self._core.infer(steps, call.states("state", state), ends)
+        return call.as_given(y), call.state_as_given(final)
 
     def __repr__(self) -> str:
         return f"{self._layer!r}.frozen()"

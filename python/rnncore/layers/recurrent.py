@@ -1,9 +1,7 @@
-"""What RNN, GRU and LSTM share: layout of inputs and states, forward, backward, streaming."""
+"""What RNN, GRU and LSTM share: parameters, forward, backward, streaming."""
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
 from typing import Any, ClassVar, Generic, NamedTuple
 
 import numpy as np
@@ -12,7 +10,6 @@ from numpy.typing import ArrayLike, DTypeLike
 from rnncore import _core, _memory
 from rnncore._check import (
     Array,
-    Ids,
     check_below,
     check_shape,
     compute_type,
@@ -20,22 +17,19 @@ from rnncore._check import (
     float_dtype,
     floats,
     ids_array,
-    ids_or_floats,
     instance,
     integer,
-    is_ids,
-    lengths_array,
     real,
     size,
-    within,
 )
 from rnncore.layers.cache import Cache, open_cache
+from rnncore.layers.call import Call
 from rnncore.layers.dropout import Dropout
 from rnncore.layers.frozen import Frozen
 from rnncore.layers.linear import Linear
 from rnncore.layers.module import Module
 from rnncore.layers.parameters import fill_uniform
-from rnncore.layers.state import State, pack_state, state_parts
+from rnncore.layers.state import State
 from rnncore.layers.stream import Stream
 
 
@@ -43,9 +37,8 @@ class Saved(NamedTuple):
     """What a recurrent layer keeps for its backward pass."""
 
     core: _core.Cache
+    call: Call
     y_shape: tuple[int, ...]  # as the caller saw it
-    batch_size: int
-    batched: bool
 
 
 class Recurrent(Module, Generic[State]):
@@ -173,20 +166,9 @@ class Recurrent(Module, Generic[State]):
         MemoryError
             If the result does not fit in memory.
         """
-        infer = functools.partial(self._network.infer, self._flat_params)
-        return self._infer(infer, x, state, lengths)
-
-    def _infer(
-        self,
-        infer: Callable[..., tuple[Array, tuple[Array, ...]]],
-        x: ArrayLike,
-        state: State | None,
-        lengths: ArrayLike | None,
-    ) -> tuple[Array, State]:
-        """Call the kernel's `infer` with what a caller has given; return what the caller gets."""
-        steps, ends, batched = self._time_major(x, lengths)
-        y, final = infer(steps, self._unpack("state", state, steps.shape[1], batched), ends)
-        return self._as_given(y, batched), self._pack(final, batched)
+        call, steps, ends = Call.of(self, x, lengths)
+        y, final = self._network.infer(self._flat_params, steps, call.states("state", state), ends)
+        return call.as_given(y), call.state_as_given(final)
 
     def frozen(self) -> Frozen[State]:
         """Return a `Frozen`: this layer as it is now, for many calls with the same parameters.
@@ -241,22 +223,21 @@ class Recurrent(Module, Generic[State]):
         if memory_limit is not None:
             memory_limit = min(integer("memory_limit", memory_limit, 1), 2**63 - 1)
         needs_output = flag("needs_output", needs_output)
-        steps, ends, batched = self._time_major(x, lengths)
+        call, steps, ends = Call.of(self, x, lengths)
         y, final, core = self._network.forward(
             self._flat_params,
             steps,
-            self._unpack("state", state, steps.shape[1], batched),
+            call.states("state", state),
             ends,
             int(self.rng.integers(2**63)) if self.dropout > 0 else 0,
             memory_limit,
             needs_output,
         )
-        shape = (*steps.shape[:2], self.num_directions * self.hidden_size)
         if y is not None:
             y.flags.writeable = False
-            y = self._as_given(y, batched)
-        saved = Saved(core, self._shape_as_given(shape, batched), steps.shape[1], batched)
-        return y, self._pack(final, batched), Cache(self, self.version, saved)
+            y = call.as_given(y)
+        saved = Saved(core, call, call.output_shape(len(steps)))
+        return y, call.state_as_given(final), Cache(self, self.version, saved)
 
     def backward(
         self, dy: ArrayLike | None, cache: Cache[Saved], dstate: State | None = None
@@ -290,17 +271,15 @@ class Recurrent(Module, Generic[State]):
         saved = open_cache(cache, self)
         steps = None
         if dy is not None:
-            steps = self._with_batch(floats("dy", dy, self.dtype, saved.y_shape), saved.batched)
+            steps = saved.call.steps(floats("dy", dy, self.dtype, saved.y_shape))
         dx, dinitial = self._network.backward(
             self._flat_params,
             self._flat_grads,
             steps,
             saved.core,
-            self._unpack("dstate", dstate, saved.batch_size, saved.batched),
+            saved.call.states("dstate", dstate),
         )
-        if dx is not None:
-            dx = self._as_given(dx, saved.batched)
-        return dx, self._pack(dinitial, saved.batched)
+        return None if dx is None else saved.call.as_given(dx), saved.call.state_as_given(dinitial)
 
     def backward_cross_entropy(
         self,
@@ -377,10 +356,10 @@ class Recurrent(Module, Generic[State]):
             self._flat_grads,
             saved.core,
             head,
-            self._with_batch(wanted, saved.batched),
+            saved.call.steps(wanted),
             scale,
         )
-        return float(losses.sum()), None if dx is None else self._as_given(dx, saved.batched)
+        return float(losses.sum()), None if dx is None else saved.call.as_given(dx)
 
     def stream(self, batch_size: int = 1, weights: str | None = None) -> Stream[State]:
         """Return a `Stream`, which runs this network step by step or in pieces.
@@ -401,59 +380,3 @@ class Recurrent(Module, Generic[State]):
             If the packed weights and states do not fit in memory.
         """
         return Stream(self, batch_size, weights)
-
-    # --- layouts: the kernel sees time first and a batch, [T,B,...] and [L*D,B,H] ----------------
-    def _time_major(
-        self, x: ArrayLike, lengths: ArrayLike | None
-    ) -> tuple[Array, Ids | None, bool]:
-        """Return x [T,B,I] (ids [T,B], 0 past their ends), lengths [B], and whether x has a B."""
-        array = ids_or_floats("x", x)
-        width: tuple[int, ...] = ()
-        if not is_ids(array):
-            floats("x", x, self.dtype)
-            width = (self.input_size,)
-        batched = array.ndim != 1 + len(width)
-        outer = ("B", "T") if self.batch_first else ("T", "B")
-        check_shape("x", array, (*outer, *width) if batched else ("T", *width))
-        steps = self._with_batch(array, batched)
-        if lengths is None:
-            return steps, None, batched
-        ends = lengths_array(lengths, steps.shape[:2] if batched else steps.shape[:1])
-        if not width:
-            steps = np.where(within(ends, steps.shape), steps, 0)
-        return steps, ends, batched
-
-    def _with_batch(self, array: Array, batched: bool) -> Array:
-        """Turn an outer [T,B], [B,T] or [T] into a view [T,B]."""
-        if not batched:
-            return array[:, np.newaxis]
-        return array.swapaxes(0, 1) if self.batch_first else array
-
-    def _as_given(self, array: Array, batched: bool) -> Array:
-        """Undo `_with_batch`."""
-        if not batched:
-            return array[:, 0]
-        return array.swapaxes(0, 1) if self.batch_first else array
-
-    def _shape_as_given(self, shape: tuple[int, ...], batched: bool) -> tuple[int, ...]:
-        """`_as_given` of a shape [T,B,...]."""
-        steps, batch, *rest = shape
-        if not batched:
-            return (steps, *rest)
-        return (batch, steps, *rest) if self.batch_first else shape
-
-    def _unpack(
-        self, name: str, state: State | None, batch_size: int, batched: bool
-    ) -> tuple[Array, ...] | None:
-        """Return the arrays [L*D,B,H] of a state, checked."""
-        if state is None:
-            return None
-        parts = state_parts(name, state, self.state_names)
-        rows = self.num_layers * self.num_directions
-        shape = (rows, batch_size, self.hidden_size) if batched else (rows, self.hidden_size)
-        arrays = (floats(part, array, self.dtype, shape) for part, array in parts.items())
-        return tuple(array if batched else array[:, np.newaxis] for array in arrays)
-
-    def _pack(self, arrays: tuple[Array, ...], batched: bool) -> State:
-        state: State = pack_state(tuple(a if batched else a[:, 0] for a in arrays))
-        return state
