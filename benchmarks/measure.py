@@ -3,7 +3,6 @@
 import argparse
 import importlib
 import os
-import statistics
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -88,9 +87,9 @@ def beside(benchmark: Any, steps: Mapping[str, Step], rounds: int = 7) -> None:
 
     warmup = 2
     benchmark.pedantic(steps["rnncore"], setup=run_peers, rounds=rounds, warmup_rounds=warmup)
-    medians = {name: statistics.median(values[warmup:]) for name, values in samples.items()}
-    for name, median in medians.items():
-        benchmark.extra_info[f"{name} [ms]"] = round(1e3 * median, 4)
-    if medians:
-        speed_up = min(medians.values()) / benchmark.stats.stats.median
-        benchmark.extra_info["speed-up"] = round(speed_up, 3)
+    ours = Timing(tuple(benchmark.stats.stats.data))
+    timings = [Timing(tuple(values[warmup:])) for values in samples.values()]
+    for name, timing in zip(samples, timings, strict=True):
+        benchmark.extra_info[f"{name} [ms]"] = round(1e3 * timing.median, 4)
+    if timings:
+        benchmark.extra_info["speed-up"] = round(min(t.over(ours) for t in timings), 3)

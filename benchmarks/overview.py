@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from rnncore._bench.tables import Column, Row, Table, geometric_mean
+from rnncore._bench.tables import Column, Row, Table, geometric_mean, numbers
 
 LIBRARIES = ("rnncore", "PyTorch", "ONNX Runtime")
 
@@ -24,11 +24,7 @@ class Line:
 
     def text(self, table: Table) -> str:
         """Geometric mean (least to greatest)."""
-        values = [
-            value
-            for row in table.rows
-            if self.chosen(row) and isinstance(value := row.get(self.value), float)
-        ]
+        values = numbers(filter(self.chosen, table.rows), self.value)
         mean = geometric_mean(values)
         if mean is None:
             return ""
@@ -57,7 +53,8 @@ def lines() -> Iterator[Line]:
                 rows = shape(cell, single)
                 yield Line(f"{cell} {table}, {batch}, over {peer}", table, "ratio", rows)
                 if table == "inference":
-                    yield Line(f"the same, frozen ({cell}, {batch})", table, "frozen", rows)
+                    what = f"{cell} frozen, {table}, {batch}, over {peer}"
+                    yield Line(what, table, "frozen", rows)
                 if not single:
                     what = f"{cell} {table}, {batch}, of the peak"
                     yield Line(what, table, "% of peak", rows, ".0f", "%")

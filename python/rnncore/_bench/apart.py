@@ -146,6 +146,14 @@ class _Process:
         self._process.communicate()
 
 
+def _is_of(name: str, library: str) -> bool:
+    return name == library or name.startswith(f"{library} ")
+
+
+def _is_of(name: str, library: str) -> bool:
+    return name == library or name.startswith(f"{library} ")
+
+
 _MEASURES: dict[str, Callable[..., float]] = {"seconds": seconds, "rate": rate}
 
 
@@ -169,9 +177,7 @@ def serve(module: str) -> None:
                 library, num_threads, build, given = arguments
                 rnncore.set_num_threads(num_threads)
                 steps = {}  # frees what the last ones held
-                steps = {
-                    n: s for n, s in build(*given).items() if f"{n} ".startswith(f"{library} ")
-                }
+                steps = {n: s for n, s in build(*given).items() if _is_of(n, library)}
                 answer = list(steps)
             else:
                 name, *rest = arguments

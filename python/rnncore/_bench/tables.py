@@ -6,7 +6,17 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-__all__ = ["Check", "Column", "Row", "Table", "geometric_mean", "markdown", "show", "verdict"]
+__all__ = [
+    "Check",
+    "Column",
+    "Row",
+    "Table",
+    "geometric_mean",
+    "markdown",
+    "numbers",
+    "show",
+    "verdict",
+]
 
 Cell = float | str | None
 #: Heading -> value; what is missing stays empty.
@@ -65,6 +75,11 @@ def verdict(*checks: Check) -> dict[str, str]:
     known = [c for c in checks if c.met is not None]
     met = f"no: {', '.join(missed)}" if missed else "yes" if known else ""
     return {"target": targets, "met": met}
+
+
+def numbers(rows: Iterable[Row], column: str) -> list[float]:
+    """Return what was measured of a column."""
+    return [value for row in rows if isinstance(value := row.get(column), float)]
 
 
 def geometric_mean(values: Iterable[float | None]) -> float | None:
