@@ -125,6 +125,7 @@ def test_results_that_fit_in_no_memory(make: Callable[..., Any]) -> None:
     for given, shape in ((x, "[T=10000000, B=1000000, I=4]"), (ids, "[T=10000000, B=1000000]")):
         words = [f"x of {shape}: ", "are available"]
         refuses(layer, lambda g=given: layer(g), MemoryError, *words)
+        refuses(layer, lambda g=given: layer.frozen()(g), MemoryError, *words)
         refuses(layer, lambda g=given: layer.forward(g), MemoryError, *words)
     steps = np.broadcast_to(np.float32(1), (10**11, 1, INPUT))
     stream = layer.stream()

@@ -14,11 +14,11 @@ import rnncore as rc
 from rnncore._bench import peers, pytorch
 from rnncore._bench.apart import Sides, compared
 from rnncore._bench.ceilings import peak_gflops, read_gigabytes
-from rnncore._bench.layers import GATES, Case, inference_steps, training_steps
+from rnncore._bench.layers import GATES, Case, frozen_step, inference_steps, training_steps
 from rnncore._bench.machine import processor_seconds, threads
 from rnncore._bench.sampling import Sampling
 from rnncore._bench.tables import Check, Column, Table, geometric_mean, markdown, show, verdict
-from rnncore._bench.timing import Effort, Timing, interleaved
+from rnncore._bench.timing import Effort, Step, Timing, interleaved
 from rnncore.cli import bench, main
 
 ONCE = Effort(rounds=1, least_rounds=1, budget=0, sample=0)
@@ -83,7 +83,8 @@ def test_bench_refuses_a_negative_time(capsys: pytest.CaptureFixture[str]) -> No
 @pytest.mark.parametrize("batch", [1, 3])
 @pytest.mark.parametrize("cell", GATES)
 def test_all_libraries_compute_the_same_outputs(cell: str, batch: int, num_layers: int) -> None:
-    steps = inference_steps(Case(cell, 7, batch, 4, 5, num_layers), num_threads=1)
+    case = Case(cell, 7, batch, 4, 5, num_layers)
+    steps = inference_steps(case, num_threads=1) | frozen_step(case)
     ours: Any = steps.pop("rnncore")()
     assert ours.shape == (7, batch, 5)
     for name, step in steps.items():
@@ -164,6 +165,19 @@ def test_several_threads_are_measured_in_a_process_for_each_library() -> None:
             os.kill(pid, 0)
 
 
+def several_steps(case: Case, num_threads: int) -> dict[str, Step]:
+    """What a benchmark gives: a library's name, and more words where it has several steps."""
+    return inference_steps(case, num_threads) | frozen_step(case) | {"no library": int}
+
+
+def test_a_library_may_have_several_steps() -> None:
+    case = Case("LSTM", 3, 2, 4, 5)
+    with Sides() as sides:
+        timings = compared(sides, 2, ONCE, several_steps, case, 2)
+        assert set(timings) == {*inference_steps(case, 2), "rnncore frozen"}
+        assert len(sides.pids) == len(timings) - 1
+
+
 @pytest.mark.usefixtures("_no_peers")
 def test_an_error_in_the_process_of_a_library_is_told() -> None:
     case = Case("LSTM", 3, 2, 4, 0)  # no units
@@ -230,6 +244,8 @@ def test_median_and_spread() -> None:
 def test_ratios_are_of_samples_of_one_round() -> None:
     """The machine is slow in most rounds of one side, and in those of the other as well."""
     assert Timing((3.0, 30.0, 33.0)).over(Timing((2.0, 20.0, 11.0))) == 1.5
+    with pytest.raises(ValueError, match="shorter"):
+        Timing((1.0, 2.0)).over(Timing((1.0,)))
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="processors cannot be chosen")

@@ -1,6 +1,7 @@
 """Frozen layers: the bits of calling the layer, for parameters that do not change."""
 
-import threading
+import copy
+import pickle
 from typing import Any
 
 import numpy as np
@@ -9,18 +10,21 @@ from numpy.typing import NDArray
 
 import rnncore as rc
 from instruction_sets import INSTRUCTION_SETS, selected
-from problems import CELL_NAMES, as_tuple, make_layer
+from problems import CELL_NAMES, Answers, as_tuple, assert_same_bits, make_layer
 from rnncore import _core
-from test_threads import threads
+from test_threads import run_at_once, threads
 from twin import Twin
 
 Array = NDArray[Any]
 
 
+def answers(result: tuple[Array, Any]) -> Answers:
+    y, state = result
+    return {"y": y, **{f"state {i}": part for i, part in enumerate(as_tuple(state))}}
+
+
 def assert_same(got: tuple[Array, Any], expected: tuple[Array, Any]) -> None:
-    arrays = ((y, *as_tuple(state)) for y, state in (got, expected))
-    for one, other in zip(*arrays, strict=True):
-        np.testing.assert_array_equal(one, other)
+    assert_same_bits(answers(got), answers(expected))
 
 
 def inputs(layer: Any, steps: int, batch: int) -> Array:
@@ -29,9 +33,9 @@ def inputs(layer: Any, steps: int, batch: int) -> Array:
 
 
 # T, B, I, H, layers: one step, one sequence, rows for several threads, threads that divide the
-# units of a step (many weights, few rows) and the layers (few weights).
-SHAPES = ((1, 1, 3, 5, 1), (9, 1, 20, 33, 2), (12, 37, 45, 83, 2), (30, 2, 40, 200, 1))
-SHAPES += ((100, 1, 16, 64, 2),)
+# units of a step (many weights, few rows) and the layers (few weights), long enough for RNN too.
+SHAPES = ((1, 1, 3, 5, 1), (9, 1, 20, 33, 2), (12, 37, 45, 83, 2), (100, 2, 40, 300, 1))
+SHAPES += ((400, 1, 16, 64, 2),)
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda s: "T{}-B{}-I{}-H{}-L{}".format(*s))
@@ -43,8 +47,11 @@ def test_same_bits(isa: str, cell: str, shape: tuple[int, ...]) -> None:
     for count in (1, 2, 3):
         with threads(count):
             expected = layer(x)
-            for _ in range(2):  # packed now, and found
-                assert_same(frozen(x), expected)
+            assert_same(frozen(x), expected)
+            packed = frozen.nbytes
+            assert packed >= sum(p.nbytes for name, p in layer.params.items() if "weight" in name)
+            assert_same(frozen(x), expected)
+            assert frozen.nbytes == packed  # found, not packed again
 
 
 @pytest.mark.parametrize("cell", CELL_NAMES)
@@ -84,26 +91,47 @@ def test_what_is_packed_later_is_of_the_same_parameters() -> None:
     assert_same(frozen(ids), expected[0])
 
 
-def test_many_threads_may_call_at_once() -> None:
+def test_rows_of_any_number_share_what_is_packed() -> None:
+    layer = rc.LSTM(8, 24, 2, rng=0)
+    frozen = layer.frozen()
+    assert frozen.nbytes == 0
+    with selected("avx2" if "avx2" in _core.available_isas() else "baseline"), threads(1):
+        frozen(inputs(layer, 3, 1))
+        packed = frozen.nbytes
+        for batch in (2, 12, 70):  # a few rows, whole tiles, tall products
+            frozen(inputs(layer, 3, batch))
+        frozen(np.zeros((3, 2), int))
+    assert frozen.nbytes == packed
+
+
+def test_eight_threads_at_once() -> None:
+    """Whoever packs first, all get it, and one copy is kept."""
     layer = rc.LSTM(8, 24, 2, rng=0)
     calls = [inputs(layer, 6, batch) for batch in (1, 2, 20, 70)]
-    expected = [layer(x) for x in calls]
-    for _ in range(20):
-        frozen, start = layer.frozen(), threading.Barrier(8)
-        got: list[Any] = [None] * 8
+    expected = [answers(layer(x)) for x in calls]
+    alone = layer.frozen()
+    for x in calls:
+        alone(x)
+    for _ in range(10):
+        frozen = layer.frozen()
+        for i, got in enumerate(run_at_once(lambda i, f=frozen: answers(f(calls[i % 4])))):  # type: ignore[misc]
+            assert_same_bits(got, expected[i % 4])
+        assert frozen.nbytes == alone.nbytes
 
-        def work(i: int, frozen: Any = frozen, start: Any = start, got: list[Any] = got) -> None:
-            start.wait()
-            got[i] = [frozen(x) for x in calls]
 
-        workers = [threading.Thread(target=work, args=(i,)) for i in range(8)]
-        for worker in workers:
-            worker.start()
-        for worker in workers:
-            worker.join()
-        for results in got:
-            for one, other in zip(results, expected, strict=True):
-                assert_same(one, other)
+def test_copies_and_pickles() -> None:
+    layer = rc.GRU(4, 6, bidirectional=True, rng=0)
+    frozen, x = layer.frozen(), inputs(layer, 5, 3)
+    expected = layer(x)
+    layer.flat_params[:] = 0
+    for other in (copy.copy(frozen), copy.deepcopy(frozen), pickle.loads(pickle.dumps(frozen))):
+        assert_same(other(x), expected)
+
+
+def test_of_a_layer_in_a_model() -> None:
+    model = rc.LanguageModel(7, "lstm", hidden_size=6, rng=0)
+    ids = np.arange(10).reshape(5, 2) % 7
+    assert_same(model.rnn.frozen()(ids), model.rnn(ids))
 
 
 def test_each_instruction_set_has_weights_of_its_own() -> None:

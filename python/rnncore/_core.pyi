@@ -127,9 +127,13 @@ class Network:
         ...
 
 class Frozen:
-    """A network with a copy of its parameters, whose weights are packed once."""
+    """A network with parameters that nobody changes any more, whose weights are packed once."""
 
     def __init__(self, network: Network, params: Array) -> None: ...
+    @property
+    def nbytes(self) -> int:
+        """Bytes of what has been packed so far."""
+
     def infer(
         self, x: Array | Ids, state: Sequence[Array] | None, lengths: Ids | None
     ) -> tuple[Array, tuple[Array, ...]]:

@@ -150,10 +150,6 @@ def _is_of(name: str, library: str) -> bool:
     return name == library or name.startswith(f"{library} ")
 
 
-def _is_of(name: str, library: str) -> bool:
-    return name == library or name.startswith(f"{library} ")
-
-
 _MEASURES: dict[str, Callable[..., float]] = {"seconds": seconds, "rate": rate}
 
 

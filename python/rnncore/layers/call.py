@@ -46,8 +46,8 @@ class Call(NamedTuple):
         batched = array.ndim != 1 + len(width)
         outer = ("B", "T") if layer.batch_first else ("T", "B")
         check_shape("x", array, (*outer, *width) if batched else ("T", *width))
-        steps = cls(layer, 1, batched).steps(array)
-        call = cls(layer, steps.shape[1], batched)
+        call = cls(layer, array.shape[outer.index("B")] if batched else 1, batched)
+        steps = call.steps(array)
         if lengths is None:
             return call, steps, None
         ends = lengths_array(lengths, steps.shape[:2] if batched else steps.shape[:1])

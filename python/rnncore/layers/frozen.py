@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Generic
+from typing import TYPE_CHECKING, Any, Generic
 
 from numpy.typing import ArrayLike
 
@@ -16,36 +16,73 @@ if TYPE_CHECKING:
 
 
 class Frozen(Generic[State]):
-    """A recurrent layer whose parameters do not change; made by ``layer.frozen()``.
+    """A copy of a recurrent layer, for inference with its present parameters.
 
-    Calling the layer packs its weights into the order in which the products read them, every time:
-    they might have changed. This packs a copy of them once, in the first call of a kind (sizes for
-    which another order is faster make another kind). For few or short sequences that is a tenth of
-    the time or more; the outputs have the same bits. Later changes of the layer's parameters are
-    not seen. Several threads may call it at the same time.
+    Calling a layer packs its weights into the order in which the products read them, in every call:
+    they might have changed. A frozen layer packs them in its first call and keeps them; where
+    sequences are few or short, packing is a tenth of the time of a call or more. Outputs have the
+    same bits. Later changes of the layer are not seen, and a frozen layer cannot be trained. It may
+    be bidirectional, be called by several threads at once, copied and pickled.
+
+    Besides the copy of the parameters it holds the packed weights, `nbytes`: as much again for
+    every way in which its calls have wanted them, which depends on the number of rows and threads.
 
     Parameters
     ----------
     layer : RNN, GRU or LSTM
-        The layer to copy the parameters of.
+        Also one that is a part of a model, as ``model.rnn``.
 
     Raises
     ------
     MemoryError
-        If the copy does not fit in memory; of a call, if packed weights or results do not.
+        If the copy does not fit in memory.
     """
 
     def __init__(self, layer: Recurrent[State]) -> None:
-        self._layer = layer
-        self._core = _core.Frozen(layer.network, layer.flat_params)
+        self._layer = type(layer).from_config(layer.config())  # has no use for gradients
+        self._layer.flat_params = layer.flat_params
+        self._core = _core.Frozen(self._layer.network, self._layer.flat_params)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the packed weights so far."""
+        return self._core.nbytes
 
     def __call__(
         self, x: ArrayLike, state: State | None = None, lengths: ArrayLike | None = None
     ) -> tuple[Array, State]:
-        """Run the network as calling the layer does: the same arguments, results and errors."""
+        """Run the network without dropout, keeping nothing but packed weights.
+
+        Parameters
+        ----------
+        x : array [T,B,I], [B,T,I] if batch_first, or [T,I]; or integer ids without I
+            Inputs, as those of the layer.
+        state : h, or (h, c) for LSTM; each array [L*D,B,H], unbatched [L*D,H]
+            Initial state; None is zero.
+        lengths : integers [B], or one for x without a batch, optional
+            Steps of each sequence, from 0 to T; None is T for all.
+
+        Returns
+        -------
+        y : array [T,B,D*H], [B,T,D*H] or [T,D*H]
+            Outputs of the last layer; zero past a sequence's end.
+        state : like the argument
+            Final state of every layer and direction; a new array.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument does not fit, as when calling the layer.
+        MemoryError
+            If the result or the packed weights do not fit in memory.
+        """
         call, steps, ends = Call.of(self._layer, x, lengths)
         y, final = self._core.infer(steps, call.states("state", state), ends)
         return call.as_given(y), call.state_as_given(final)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copy and pickle: freeze the same layer again."""
+        return Frozen, (self._layer,)
 
     def __repr__(self) -> str:
         return f"{self._layer!r}.frozen()"

@@ -12,6 +12,7 @@
 #include "bindings/register.hpp"
 #include "rnn/checkpoints.hpp"
 #include "rnn/forward.hpp"
+#include "rnn/frozen.hpp"
 
 namespace rnncore::bindings {
 namespace {
@@ -71,18 +72,22 @@ struct Inputs {
 template <class T>
 using FrozenPointer = std::unique_ptr<FrozenWeights<T>>;
 
-// A network with parameters that do not change.
+// A network with parameters that do not change: those of an array that nobody else has.
 struct PyFrozen {
     PyFrozen(const PyNetwork& of, py::object params) : network(of) {
         network.by_dtype([&]<class T>() {
             const View<T> values = parameter_view<T>(network, params);
-            const T* const from = parameters(network, values);
-            const auto copy = [&] { return std::make_unique<FrozenWeights<T>>(network.network, from); };
-            weights = naming([] { return std::string("a copy of the parameters"); }, [&] { return without_gil(copy); });
+            weights = std::make_unique<FrozenWeights<T>>(network.network, parameters(network, values));
+            array = values.owner;
         });
     }
 
+    std::size_t nbytes() const {
+        return std::visit([](const auto& w) { return w->bytes(); }, weights);
+    }
+
     PyNetwork network;
+    py::object array;
     std::variant<FrozenPointer<float>, FrozenPointer<double>> weights;
 };
 
@@ -239,6 +244,7 @@ void register_network(py::module_& module) {
 
     py::class_<PyFrozen>(module, "Frozen")
         .def(py::init<const PyNetwork&, py::object>(), py::arg("network"), py::arg("params"))
+        .def_property_readonly("nbytes", &PyFrozen::nbytes)
         .def(
             "infer",
             [](const PyFrozen& self, py::object x, py::object state, py::object lengths) {

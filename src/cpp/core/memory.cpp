@@ -116,6 +116,7 @@ private:
         Memory memory;
         Use use;
     };
+    // As many as training steps on a padded and on a ragged batch, in turn, hand back.
     static constexpr std::size_t kMostBlocks = 16;
     static constexpr std::size_t kMostBytes = std::size_t{512} << 20;
     std::mutex mutex_;

@@ -61,8 +61,8 @@ template <int n, class T>
     }
 }
 
-// exp(f x) = 2^n (1 + r q), for x = n ln 2 / f + r. 2^n r is exact, and there before q is; where it might underflow, r
-// q comes first.
+// exp(f x) = 2^n (1 + r q), for x = n ln 2 / f + r. A factor 2^n r is exact and does not wait for q; where it might
+// underflow and counts, in exp itself, r q comes first.
 template <class T>
 struct Exponential {
     Vec<T> power;  // 2^n

@@ -92,7 +92,7 @@ struct FewRows {
     const T* bias;  // [n] for Init::bias
     Init init;
     void* scratch;  // [scratch_bytes(k)]
-    // Panels of weights from the last to the first: those that the caches have kept of the product before come first.
+    // Panels of full width from the last to the first: what the caches have kept of the product before comes first.
     bool from_end = false;
 };
 

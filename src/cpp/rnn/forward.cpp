@@ -135,7 +135,9 @@ private:
 
     // Packs the weights of a layer; a barrier later they may be read.
     void begin_layer(Index layer, const Worker& w) {
-        for (Index d = 0; d < net_.directions() && !frozen_; ++d) packed_[index(layer, d)].fill(arena_, params_, d, w);
+        if (!frozen_) {
+            for (Index d = 0; d < net_.directions(); ++d) packed_[index(layer, d)].fill(arena_, params_, d, w);
+        }
         if (!one_hot(layer)) return;
         w.barrier();
         for (Index d = 0; d < net_.directions(); ++d) {

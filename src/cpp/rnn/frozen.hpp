@@ -1,7 +1,8 @@
-// Weights that stay as they are for many passes forward: a copy of a network's parameters, packed once.
+// Weights that stay as they are for many passes forward, packed once.
 #pragma once
 
 #include <atomic>
+#include <cstddef>
 #include <vector>
 
 #include "core/memory.hpp"
@@ -16,28 +17,31 @@ struct ForwardPacking {
     GateColumns gates;
     bool packs_first;  // also W_ih of the first layer: not where the inputs are one-hot
 
-    bool operator==(const ForwardPacking& other) const {
-        return &kernels.whole == &other.kernels.whole && &kernels.step == &other.kernels.step && gates == other.gates &&
-               packs_first == other.packs_first;
+    // Whether weights that are packed like this serve a pass that wants them so. Tables of one instruction set that
+    // pack with the same function multiply with the same.
+    bool serves(const ForwardPacking& wanted) const {
+        return kernels.whole.pack == wanted.kernels.whole.pack && kernels.step.pack == wanted.kernels.step.pack &&
+               gates == wanted.gates && (packs_first || !wanted.packs_first);
     }
 };
 
 template <class T>
 class FrozenWeights {
 public:
-    FrozenWeights(const Network& network, const T* params);  // [P], copied
+    // `params` [P] must outlive this, unchanged.
+    FrozenWeights(const Network& network, const T* params) : network_(network), params_(params) {}
     ~FrozenWeights();
     FrozenWeights(const FrozenWeights&) = delete;
     FrozenWeights& operator=(const FrozenWeights&) = delete;
 
-    const Network& network() const { return network_; }
-    const T* params() const { return static_cast<const T*>(params_.data()); }
+    const T* params() const { return params_; }
+    std::size_t bytes() const;  // of what has been packed so far
 
     // By layer and direction; packed when they are first asked for in this way. Any thread may ask at any time.
     const std::vector<ForwardWeights<T>>& packed(const ForwardPacking<T>& how) const;
 
 private:
-    // A list that only grows, so that nobody waits: two threads that come first together both pack, and both are kept.
+    // A list that only grows: nobody waits for a lock, which a fork could leave held for ever.
     struct Packed {
         ForwardPacking<T> how;
         Arena arena;
@@ -45,8 +49,10 @@ private:
         Packed* next;
     };
 
+    static const Packed* find(const Packed* first, const ForwardPacking<T>& how);
+
     Network network_;
-    Block params_;
+    const T* params_;
     mutable std::atomic<Packed*> packed_{nullptr};
 };
 
