@@ -114,7 +114,11 @@ def test_eight_threads_at_once() -> None:
         alone(x)
     for _ in range(10):
         frozen = layer.frozen()
-        for i, got in enumerate(run_at_once(lambda i, f=frozen: answers(f(calls[i % 4])))):  # type: ignore[misc]
+
+        def call(i: int, frozen: Any = frozen) -> Answers:
+            return answers(frozen(calls[i % 4]))
+
+        for i, got in enumerate(run_at_once(call)):
             assert_same_bits(got, expected[i % 4])
         assert frozen.nbytes == alone.nbytes
 
