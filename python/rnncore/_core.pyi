@@ -43,18 +43,25 @@ class Cache:
     @property
     def nbytes(self) -> int: ...
 
-class Head:
-    """Output layer [V,D*H] with its loss: softmax cross-entropy of W dropout(y) + b."""
+class LossHead:
+    """Output layer [V,H] with its loss: that of z = W dropout(y) + b.
+
+    loss: "softmax" with integer targets [rows], "squared_error" or "binary" with targets [rows,V].
+    """
 
     def __init__(
         self,
-        weight: Array,  # [V,D*H]
+        loss: str,
+        weight: Array,  # [V,H]
         bias: Array | None,  # [V]
-        dweight: Array,  # [V,D*H], added to
+        dweight: Array | None,  # [V,H], added to; None: only losses are asked for
         dbias: Array | None,  # [V], added to
-        ignore_index: int,
-        dropout: float,  # probability
-        seed: int,  # of its mask
+        targets: Array,
+        weights: Array | None = None,  # [rows], factor of each loss
+        ignore_index: int = -100,
+        scale: float = 1.0,  # of the gradients: 1/count for those of the mean
+        dropout: float = 0.0,  # probability
+        seed: int = 0,  # of its mask
         compute: str | None = None,
     ) -> None: ...
 
@@ -106,25 +113,14 @@ class Network:
         self,
         params: Array,  # [P]
         grads: Array,  # [P], added to
-        dy: Array | None,  # [T,B,D*H]
+        dy: Array | LossHead | None,  # [T,B,D*H], or what makes it; its rows are [T,B]
         cache: Cache,
         dstate: Sequence[Array] | None,  # gradient of the final state
-    ) -> tuple[
-        Array | None, tuple[Array, ...]
-    ]:  # dx [T,B,I] (None for ids), gradient of the initial state
-        ...
-    def backward_cross_entropy(
-        self,
-        params: Array,
-        grads: Array,
-        cache: Cache,
-        head: Head,
-        targets: Ids,  # [T,B]
-        scale: float,  # of the gradients: 1/count for those of the mean
-    ) -> tuple[
-        Array, Array | None, tuple[Array, ...]
-    ]:  # losses [N] float64 in the order of the packed rows, dx, gradient of the initial state
-        ...
+    ) -> tuple[Array | None, tuple[Array, ...], Array | None]:
+        """dx [T,B,I] (None for ids), gradient of the initial state, losses [N] of a LossHead.
+
+        The losses are float64, in the order of the packed rows.
+        """
 
 class Frozen:
     """A network with parameters that nobody changes any more, whose weights are packed once."""
@@ -218,15 +214,12 @@ def dropout(x: Array, p: float, seed: int) -> Array:
 def cross_entropy(logits: Array, targets: Ids, ignore_index: int) -> tuple[Array, Array]:
     """logits [N,V], targets [N] -> losses [N] float64, softmax - one_hot [N,V]; 0 where ignored."""
 
-def linear_cross_entropy(
-    x: Array,  # [N,H]
-    weight: Array,  # [V,H]
-    bias: Array | None,  # [V]
-    targets: Ids,  # [N]
-    ignore_index: int,
-    compute: str | None = None,
-) -> Array:  # losses [N] float64
-    ...
+def linear_losses(head: LossHead, x: Array) -> Array:
+    """x [N,H] -> losses [N] float64, for targets whose rows are [N]."""
+
+def linear_losses_backward(head: LossHead, x: Array) -> tuple[Array, Array]:
+    """x [N,H] -> losses [N] float64, dx [N,H]; adds to the gradients of the head."""
+
 def mse(prediction: Array, target: Array) -> tuple[Array, Array]:
     """[N], [N] -> squared errors [N] float64, 2*(prediction - target) [N]."""
 

@@ -7,6 +7,7 @@ from rnncore.layers.embedding import Embedding
 from rnncore.layers.frozen import Frozen
 from rnncore.layers.linear import Linear
 from rnncore.layers.module import Module
+from rnncore.layers.output_gradient import OutputGradient
 from rnncore.layers.recurrent import Recurrent
 from rnncore.layers.stream import Stream
 
@@ -20,6 +21,7 @@ __all__ = [
     "Frozen",
     "Linear",
     "Module",
+    "OutputGradient",
     "Recurrent",
     "Stream",
 ]

@@ -119,6 +119,33 @@ class Linear(Module):
         )
         return dx.reshape(x.shape)
 
+    def loss_head(
+        self,
+        loss: str,
+        targets: Array,
+        *,
+        scale: float = 1.0,
+        weights: Array | None = None,
+        ignore_index: int = -100,
+        dropout: float = 0.0,
+        seed: int = 0,
+    ) -> _core.LossHead:
+        """Return this layer with a loss, as the kernel takes it; see `rnncore.heads`."""
+        return _core.LossHead(
+            loss,
+            self.params["weight"],
+            self.params.get("bias"),
+            self.grads["weight"],
+            self.grads.get("bias"),
+            targets,
+            weights,
+            ignore_index,
+            scale,
+            dropout,
+            seed,
+            self.compute,
+        )
+
     def _checked(self, x: ArrayLike) -> Array:
         array = floats("x", x, self.dtype)
         if array.ndim == 0 or array.shape[-1] != self.input_size:

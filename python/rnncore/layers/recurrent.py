@@ -10,24 +10,19 @@ from numpy.typing import ArrayLike, DTypeLike
 from rnncore import _core, _memory
 from rnncore._check import (
     Array,
-    check_below,
-    check_shape,
     compute_type,
     flag,
     float_dtype,
     floats,
-    ids_array,
-    instance,
     integer,
     real,
     size,
 )
 from rnncore.layers.cache import Cache, open_cache
 from rnncore.layers.call import Call
-from rnncore.layers.dropout import Dropout
 from rnncore.layers.frozen import Frozen
-from rnncore.layers.linear import Linear
 from rnncore.layers.module import Module
+from rnncore.layers.output_gradient import OutputGradient
 from rnncore.layers.parameters import fill_uniform
 from rnncore.layers.state import State
 from rnncore.layers.stream import Stream
@@ -203,7 +198,7 @@ class Recurrent(Module, Generic[State]):
             512/B where that is more, for a third more work and the same bits. Not for bidirectional
             networks.
         needs_output : bool
-            False: y is None, which `backward_cross_entropy` has no need of.
+            False: y is None, which a backward pass from an `OutputGradient` does not need.
 
         Returns
         -------
@@ -240,14 +235,18 @@ class Recurrent(Module, Generic[State]):
         return y, call.state_as_given(final), Cache(self, self.version, saved)
 
     def backward(
-        self, dy: ArrayLike | None, cache: Cache[Saved], dstate: State | None = None
+        self,
+        dy: ArrayLike | OutputGradient | None,
+        cache: Cache[Saved],
+        dstate: State | None = None,
     ) -> tuple[Array | None, State]:
         """Back-propagate through time; add the gradients of the parameters to `grads`.
 
         Parameters
         ----------
-        dy : array shaped as y, or None
-            Gradient of the loss by the outputs; None is zero. Steps past `lengths` are ignored.
+        dy : array shaped as y, OutputGradient or None
+            Gradient of the loss by the outputs; None is zero. Steps past `lengths` are ignored. An
+            `OutputGradient` computes it in the same sweep, from an output layer and its loss.
         cache : Cache
             What `forward` returned; it may be used again.
         dstate : like the state, or None
@@ -269,97 +268,18 @@ class Recurrent(Module, Generic[State]):
             since.
         """
         saved = open_cache(cache, self)
-        steps = None
-        if dy is not None:
-            steps = saved.call.steps(floats("dy", dy, self.dtype, saved.y_shape))
-        dx, dinitial = self._network.backward(
-            self._flat_params,
-            self._flat_grads,
-            steps,
-            saved.core,
-            saved.call.states("dstate", dstate),
+        call = saved.call
+        source: Any = None
+        if isinstance(dy, OutputGradient):
+            source = dy.bind(self.dtype, saved.y_shape, call.steps)
+        elif dy is not None:
+            source = call.steps(floats("dy", dy, self.dtype, saved.y_shape))
+        dx, dinitial, losses = self._network.backward(
+            self._flat_params, self._flat_grads, source, saved.core, call.states("dstate", dstate)
         )
-        return None if dx is None else saved.call.as_given(dx), saved.call.state_as_given(dinitial)
-
-    def backward_cross_entropy(
-        self,
-        output: Linear,
-        targets: ArrayLike,
-        cache: Cache[Saved],
-        *,
-        scale: float = 1.0,
-        dropout: Dropout | None = None,
-        ignore_index: int = -100,
-    ) -> tuple[float, Array | None]:
-        """Back-propagate the softmax cross-entropy of every step's output.
-
-        ``loss = -sum_t ln softmax(W dropout(y[t]) + b)[targets[t]]``, as the output layer, the loss
-        and `backward` one after the other, but in one sweep from the last step: neither the
-        gradient of the outputs [T,B,D*H] nor the logits [T,B,V] are ever held whole.
-
-        Parameters
-        ----------
-        output : Linear
-            W [V,D*H] and b [V]; its gradients are added to.
-        targets : integers [T,B], [B,T] if batch_first, or [T]
-            Classes in [0, V), or `ignore_index`. Steps past `lengths` do not count.
-        cache : Cache
-            What `forward` returned; it may be used again.
-        scale : float
-            The gradients are those of ``scale * loss``: 1/count for the mean.
-        dropout : Dropout, optional
-            Between this network and `output`; its next mask is used.
-        ignore_index : int
-            Target of a step without loss.
-
-        Returns
-        -------
-        loss : float
-            The sum above.
-        dx : array shaped as x, or None if x was integer ids
-            Gradient of ``scale * loss`` by the inputs.
-
-        Raises
-        ------
-        TypeError, ValueError
-            If `output` has another dtype or input size than the outputs, a target or `scale` does
-            not fit, or the cache does not, see `backward`. Nothing is drawn from the generator of
-            `dropout` then.
-        """
-        saved = open_cache(cache, self)
-        instance("output", output, Linear)
-        if output.dtype != self.dtype:
-            raise TypeError(f"output: expected dtype {self.dtype}, got {output.dtype}")
-        if output.input_size != saved.y_shape[-1]:
-            raise ValueError(
-                f"output: expected input_size {saved.y_shape[-1]}, got {output.input_size}"
-            )
-        if dropout is not None:
-            instance("dropout", dropout, Dropout)
-        wanted = ids_array("targets", targets)
-        check_shape("targets", wanted, saved.y_shape[:-1])
-        ignored = integer("ignore_index", ignore_index, -(2**63), 2**63 - 1)
-        check_below("targets", wanted, output.output_size, ignored)
-        scale = real("scale", scale)
-        head = _core.Head(
-            output.params["weight"],
-            output.params.get("bias"),
-            output.grads["weight"],
-            output.grads.get("bias"),
-            ignored,
-            0.0 if dropout is None else dropout.p,
-            0 if dropout is None else dropout.draw_seed(),
-            output.compute,
-        )
-        losses, dx, _ = self._network.backward_cross_entropy(
-            self._flat_params,
-            self._flat_grads,
-            saved.core,
-            head,
-            saved.call.steps(wanted),
-            scale,
-        )
-        return float(losses.sum()), None if dx is None else saved.call.as_given(dx)
+        if isinstance(dy, OutputGradient) and losses is not None:
+            dy.loss = float(losses.sum())
+        return None if dx is None else call.as_given(dx), call.state_as_given(dinitial)
 
     def stream(self, batch_size: int = 1, weights: str | None = None) -> Stream[State]:
         """Return a `Stream`, which runs this network step by step or in pieces.

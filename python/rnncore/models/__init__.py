@@ -2,5 +2,7 @@
 
 from rnncore.models.initialization import Initialization
 from rnncore.models.language_model import LanguageModel
+from rnncore.models.model import Model
+from rnncore.models.passes import LossPass, Pass, TrainingPass
 
 __all__ = ["Initialization", "LanguageModel"]

@@ -3,9 +3,9 @@
 
 #include "bindings/arrays.hpp"
 #include "bindings/interpreter.hpp"
+#include "bindings/loss_head.hpp"
 #include "bindings/network.hpp"
 #include "rnn/checkpoints.hpp"
-#include "rnn/head.hpp"
 
 namespace rnncore::bindings {
 namespace {
@@ -96,12 +96,60 @@ private:
     T* to_ = nullptr;
 };
 
-// Targets [T,B] -> [N], as the packed rows.
-std::vector<std::int64_t> packed_targets(const Sequence& sequence, const Ids& targets) {
-    std::vector<std::int64_t> rows(static_cast<std::size_t>(sequence.rows()));
-    pack_rows<std::int64_t>(sequence, {targets.values.data(), sequence.batch(), 1, 1}, 1, rows.data());
-    return rows;
-}
+// What makes dy: the caller's array.
+template <class T>
+class GivenGradient {
+public:
+    GivenGradient(const Tape<T>& tape, const py::object& dy)
+        : tape_(tape),
+          view_(view_or_none<T>(
+              dy, "dy", {{"T", tape.sequence.steps()}, {"B", tape.sequence.batch()}, {"D*H", tape.network.output()}})) {
+    }
+
+    template <class Run>
+    void make(const Run& run) const {
+        const OutputGradientRows<T> rows(tape_.sequence, view_, tape_.network.output());
+        run(rows.data(), nullptr);
+    }
+    py::object losses() const { return py::none(); }
+
+private:
+    const Tape<T>& tape_;
+    View<T> view_;
+};
+
+// What makes dy: an output layer with its loss.
+template <class T>
+class LossGradient {
+public:
+    LossGradient(const Tape<T>& tape, const PyLossHead& given)
+        : tape_(tape),
+          given_(given),
+          head_(given, {"D*H", tape.network.output()}),
+          targets_(given.targets, {{"T", tape.sequence.steps()}, {"B", tape.sequence.batch()}}, head_.outputs()),
+          losses_(new_array<double>({tape.sequence.rows()})),
+          to_(losses_.mutable_data()) {
+        if (!head_.gradients().dweight) throw py::value_error("dweight: expected an array, got None");
+    }
+
+    template <class Run>
+    void make(const Run& run) {
+        head_.copy();
+        LossHead<T> source({head_.weight(), head_.bias(), targets_.packed(tape_.sequence), to_, tape_.sequence.rows(),
+                            head_.gradients(), given_.dropout, given_.seed,
+                            given_.compute ? Compute::bfloat16 : Compute::full});
+        run(nullptr, &source);
+    }
+    py::object losses() const { return losses_; }
+
+private:
+    const Tape<T>& tape_;
+    const PyLossHead& given_;
+    CheckedHead<T> head_;
+    CheckedTargets<T> targets_;
+    py::array_t<double> losses_;
+    double* to_;
+};
 
 }  // namespace
 
@@ -109,52 +157,18 @@ py::tuple backward(const PyNetwork& self, py::object params, py::object grads, p
                    py::object dstate) {
     return self.by_dtype([&]<class T>() {
         const Tape<T>& tape = tape_of<T>(self, cache);
-        const Sequence& sequence = tape.sequence;
-        const Index columns = tape.network.output();
         const Pass<T> pass(self, tape, params, grads);
-        const View<T> given =
-            view_or_none<T>(dy, "dy", {{"T", sequence.steps()}, {"B", sequence.batch()}, {"D*H", columns}});
-        const States<T> final_gradients(self.network, sequence.batch(), dstate, "dstate");
-        run_pass(sequence, [&] {
-            const OutputGradientRows<T> rows(sequence, given, columns);
-            pass.run({rows.data(), nullptr, final_gradients.pointers()});
-        });
-        return py::make_tuple(pass.dx(), pass.dstate());
-    });
-}
-
-py::tuple backward_cross_entropy(const PyNetwork& self, py::object params, py::object grads, const PyCache& cache,
-                                 const PyHead& head, py::object targets, double scale) {
-    return self.by_dtype([&]<class T>() {
-        const Tape<T>& tape = tape_of<T>(self, cache);
-        const Sequence& sequence = tape.sequence;
-        const Dimension hidden{"D*H", tape.network.output()};
-        const Pass<T> pass(self, tape, params, grads);
-        const View<T> weight = view<T>(head.weight, "weight", {{"V"}, hidden});
-        const Dimension classes{"V", weight.shape[0]};
-        const View<T> bias = view_or_none<T>(head.bias, "bias", {classes});
-        const LinearCrossEntropyGradients<T> gradients{scale, writeable<T>(head.dweight, "dweight", {classes, hidden}),
-                                                       writeable_or_none<T>(head.dbias, "dbias", {classes})};
-        const Ids given = ids(targets, "targets", {{"T", sequence.steps()}, {"B", sequence.batch()}});
-        given.require_below("targets", classes, head.ignored);
-        auto losses = new_array<double>({sequence.rows()});
-        double* const to = losses.mutable_data();
-        run_pass(sequence, [&] {
-            const Rows<T> weight_rows(weight);
-            const Contiguous<T> bias_values(bias);
-            const std::vector<std::int64_t> packed = packed_targets(sequence, given);
-            CrossEntropyHead<T> source({weight_rows.matrix(),
-                                        bias_values.data(),
-                                        {packed.data(), head.ignored},
-                                        to,
-                                        sequence.rows(),
-                                        gradients,
-                                        head.dropout,
-                                        head.seed,
-                                        head.compute});
-            pass.run({nullptr, &source, {}});
-        });
-        return py::make_tuple(losses, pass.dx(), pass.dstate());
+        const auto sweep = [&](auto&& gradient) {
+            const States<T> final_gradients(self.network, tape.sequence.batch(), dstate, "dstate");
+            run_pass(tape.sequence, [&] {
+                gradient.make([&](const T* rows, OutputGradient<T>* source) {
+                    pass.run({rows, source, final_gradients.pointers()});
+                });
+            });
+            return py::make_tuple(pass.dx(), pass.dstate(), gradient.losses());
+        };
+        if (py::isinstance<PyLossHead>(dy)) return sweep(LossGradient<T>(tape, dy.cast<const PyLossHead&>()));
+        return sweep(GivenGradient<T>(tape, dy));
     });
 }
 

@@ -2,24 +2,17 @@
 #include "rnn/losses.hpp"
 
 #include "bindings/arrays.hpp"
-#include "bindings/compute.hpp"
 #include "bindings/interpreter.hpp"
 #include "bindings/register.hpp"
-#include "rnn/linear_cross_entropy.hpp"
 
 namespace rnncore::bindings {
 namespace {
 
-Ids checked_targets(py::handle given, Index rows, Index classes, std::int64_t ignored) {
-    Ids targets = ids(given, "targets", {{"N", rows}});
-    targets.require_below("targets", {"V", classes}, ignored);
-    return targets;
-}
-
 py::tuple cross_entropy(py::object logits, py::object targets, std::int64_t ignored) {
     return by_dtype(logits, "logits", [&]<class T>() -> py::tuple {
         const auto z = view<T>(logits, "logits", {{"N"}, {"V"}});
-        const Ids classes = checked_targets(targets, z.shape[0], z.shape[1], ignored);
+        const Ids classes = ids(targets, "targets", {{"N", z.shape[0]}});
+        classes.require_below("targets", {"V", z.shape[1]}, ignored);
         auto losses = new_array<double>({z.shape[0]});
         auto gradient = new_array<T>(z.shape);
         double* const loss = losses.mutable_data();
@@ -29,26 +22,6 @@ py::tuple cross_entropy(py::object logits, py::object targets, std::int64_t igno
             rnncore::cross_entropy(rows.matrix(), {classes.values.data(), ignored}, loss, to);
         });
         return py::make_tuple(losses, gradient);
-    });
-}
-
-py::object linear_cross_entropy(py::object x, py::object weight, py::object bias, py::object targets,
-                                std::int64_t ignored, const ComputeName& compute) {
-    return by_dtype(x, "x", [&]<class T>() -> py::object {
-        const View<T> w = view<T>(weight, "weight", {{"V"}, {"H"}});
-        const View<T> rows = view<T>(x, "x", {{"N"}, {"H", w.shape[1]}});
-        const Kernels<T>& k = kernels_named<T>(compute, rows.shape[0]);
-        const View<T> b = view_or_none<T>(bias, "bias", {{"V", w.shape[0]}});
-        const Ids classes = checked_targets(targets, rows.shape[0], w.shape[0], ignored);
-        auto losses = new_array<double>({rows.shape[0]});
-        double* const to = losses.mutable_data();
-        without_gil([&] {
-            const Rows<T> x_rows(rows), w_rows(w);
-            const Contiguous<T> b_values(b);
-            rnncore::linear_cross_entropy<T>(
-                k, {x_rows.matrix(), w_rows.matrix(), b_values.data(), {classes.values.data(), ignored}, to});
-        });
-        return losses;
     });
 }
 
@@ -85,8 +58,6 @@ py::tuple binary_cross_entropy(py::object logits, py::object targets) {
 
 void register_losses(py::module_& module) {
     module.def("cross_entropy", cross_entropy, py::arg("logits"), py::arg("targets"), py::arg("ignore_index"));
-    module.def("linear_cross_entropy", linear_cross_entropy, py::arg("x"), py::arg("weight"), py::arg("bias"),
-               py::arg("targets"), py::arg("ignore_index"), py::arg("compute") = py::none());
     module.def("mse", mse, py::arg("prediction"), py::arg("target"));
     module.def("binary_cross_entropy", binary_cross_entropy, py::arg("logits"), py::arg("targets"));
 }

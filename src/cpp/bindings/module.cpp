@@ -13,6 +13,7 @@ PYBIND11_MODULE(_core, module, pybind11::mod_gil_not_used()) {
     register_sampler(module);
     register_layers(module);
     register_losses(module);
+    register_loss_head(module);
     register_optimisers(module);
     register_kernels(module);
 }

@@ -201,14 +201,6 @@ PyNetwork make_network(NetworkOptions options, const std::string& dtype, const C
 
 void register_network(py::module_& module) {
     py::class_<PyCache>(module, "Cache").def_readonly("nbytes", &PyCache::nbytes);
-    py::class_<PyHead>(module, "Head")
-        .def(py::init([](py::object weight, py::object bias, py::object dweight, py::object dbias, std::int64_t ignored,
-                         double dropout, std::uint64_t seed, const ComputeName& compute) {
-                 // the pass checks that the arrays have the network's type, which takes bfloat16 or not
-                 return PyHead{weight, bias, dweight, dbias, ignored, dropout, seed, compute_named(compute, true)};
-             }),
-             py::arg("weight"), py::arg("bias"), py::arg("dweight"), py::arg("dbias"), py::arg("ignore_index"),
-             py::arg("dropout"), py::arg("seed"), py::arg("compute") = py::none());
 
     py::class_<PyNetwork>(module, "Network")
         .def(py::init([](const std::string& cell, Index input, Index hidden, Index layers, bool bias,
@@ -238,9 +230,7 @@ void register_network(py::module_& module) {
             py::arg("params"), py::arg("x"), py::arg("state"), py::arg("lengths"), py::arg("seed"),
             py::arg("memory_limit") = py::none(), py::arg("needs_output") = true)
         .def("backward", backward, py::arg("params"), py::arg("grads"), py::arg("dy"), py::arg("cache"),
-             py::arg("dstate"))
-        .def("backward_cross_entropy", backward_cross_entropy, py::arg("params"), py::arg("grads"), py::arg("cache"),
-             py::arg("head"), py::arg("targets"), py::arg("scale"));
+             py::arg("dstate"));
 
     py::class_<PyFrozen>(module, "Frozen")
         .def(py::init<const PyNetwork&, py::object>(), py::arg("network"), py::arg("params"))

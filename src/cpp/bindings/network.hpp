@@ -32,20 +32,9 @@ struct PyCache {
     std::size_t nbytes;
 };
 
-// The output layer of a model, with its gradients; see rnn/head.hpp.
-struct PyHead {
-    py::object weight, bias, dweight, dbias;
-    std::int64_t ignored;
-    double dropout;
-    std::uint64_t seed;
-    Compute compute;
-};
-
+// dy: an array, None for zero, or a PyLossHead, whose losses are then the last of the results.
 py::tuple backward(const PyNetwork& self, py::object params, py::object grads, py::object dy, const PyCache& cache,
                    py::object dstate);
-py::tuple backward_cross_entropy(const PyNetwork& self, py::object params, py::object grads, const PyCache& cache,
-                                 const PyHead& head, py::object targets, double scale);
-
 template <class T>
 const T* parameters(const PyNetwork& self, const View<T>& params) {
     if (!params.contiguous())

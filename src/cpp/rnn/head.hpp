@@ -1,12 +1,12 @@
-// The output layer and loss of a model whose every step has a target: softmax cross-entropy of W dropout(y) + b. As the
-// source of the gradient of the outputs it lets one sweep from the end of the sequence do both the loss and
-// back-propagation through time.
+// The output layer and loss of a model whose every step has a target: the losses of W dropout(y) + b. As the source of
+// the gradient of the outputs it lets one sweep from the end of the sequence do both the loss and back-propagation
+// through time.
 #pragma once
 
 #include <optional>
 
 #include "rnn/backward.hpp"
-#include "rnn/linear_cross_entropy.hpp"
+#include "rnn/linear_loss.hpp"
 
 namespace rnncore {
 
@@ -14,19 +14,19 @@ template <class T>
 struct Head {
     Matrix<const T> weight;  // [V, D*H]
     const T* bias;           // [V], null: none
-    Targets targets;         // [N], as the tape's packed rows
+    RowTargets<T> targets;   // [N], as the tape's packed rows
     double* losses;          // [N]
     Index rows;              // N
-    LinearCrossEntropyGradients<T> gradients;
+    LinearLossGradients<T> gradients;
     double dropout;      // of y, probability
     std::uint64_t seed;  // of its mask
     Compute compute;
 };
 
 template <class T>
-class CrossEntropyHead final : public OutputGradient<T> {
+class LossHead final : public OutputGradient<T> {
 public:
-    explicit CrossEntropyHead(const Head<T>& head);
+    explicit LossHead(const Head<T>& head);
 
     double flops(Index rows) const override;
     std::size_t reserve(Arena& arena, Index rows, int threads) override;
@@ -40,7 +40,7 @@ private:
 
     const Head<T> head_;
     const Kernels<T>& kernels_;
-    std::optional<LinearCrossEntropyPass<T>> pass_;
+    std::optional<LinearLossPass<T>> pass_;
     Arena::Slot<T> dropped_;  // rows of y after dropout
 };
 

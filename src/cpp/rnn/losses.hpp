@@ -18,10 +18,27 @@ struct Targets {
 template <class T>
 void cross_entropy(const Matrix<const T>& logits, const Targets& targets, double* losses, T* dlogits);
 
-// The same for row n of logits that are overwritten by their gradient times `scale`; returns the row's loss.
+enum class LossKind { softmax, squared_error, binary };
+
+// What rows of outputs z [N,V] are compared with. A row's loss is
+//     softmax          log sum_v exp(z[v]) - z[class]
+//     squared_error    sum_v (z[v] - value[v])^2
+//     binary           -sum_v (value[v] log sigmoid(z[v]) + (1 - value[v]) log(1 - sigmoid(z[v])))
+// times the row's weight. A class of `ignored` and a value that is not a number do not count: their loss and gradient
+// are 0.
 template <class T>
-double cross_entropy_in_place(const Kernels<T>& kernels, const Matrix<T>& logits, const Targets& targets, Index n,
-                              T scale);
+struct RowTargets {
+    LossKind kind;
+    Targets classes;   // [N], softmax
+    const T* values;   // [N,V], the others
+    const T* weights;  // [N], null: all 1
+    Index width;       // V
+
+    RowTargets from(Index first) const;  // the rows from `first` on
+    double loss(const Kernels<T>& kernels, const T* z, Index n) const;
+    // Overwrites z by the gradient times `scale`; returns the loss.
+    double gradient(const Kernels<T>& kernels, T* z, Index n, T scale) const;
+};
 
 // Pairs of elements [n].
 template <class T>

@@ -1,4 +1,4 @@
-#include "rnn/linear_cross_entropy.hpp"
+#include "rnn/linear_loss.hpp"
 
 #include <algorithm>
 
@@ -24,7 +24,7 @@ Arena::Slot<T> reserve_rows(Arena& arena, Index rows, Index columns) {
 }  // namespace
 
 template <class T>
-void linear_cross_entropy(const Kernels<T>& k, const LinearCrossEntropy<T>& s) {
+void linear_losses(const Kernels<T>& k, const LinearLoss<T>& s) {
     constexpr Index kRows = 64;  // at a time and thread: enough for the product to run at full speed
     const Index classes = s.weight.rows;
     const int threads = threads_for(2.0 * static_cast<double>(s.x.rows) * static_cast<double>(classes) *
@@ -43,19 +43,15 @@ void linear_cross_entropy(const Kernels<T>& k, const LinearCrossEntropy<T>& s) {
             const Index count = std::min<Index>(kRows, rows.last - first);
             // logits = x W^T + b
             packed.multiply(arena, s.x.slice(first, count), s.bias, logits, {0, classes});
-            for (Index r = 0; r < count; ++r) {
-                const std::int64_t target = s.targets.ids[first + r];
-                const bool counts = target != s.targets.ignored;
-                s.losses[first + r] = counts ? k.cross_entropy(logits.row(r), classes, target) : 0.0;
-            }
+            for (Index r = 0; r < count; ++r) s.losses[first + r] = s.targets.loss(k, logits.row(r), first + r);
             worker.poll();
         }
     });
 }
 
 template <class T>
-LinearCrossEntropyPass<T>::LinearCrossEntropyPass(Arena& arena, const Kernels<T>& kernels,
-                                                  const Matrix<const T>& weight, Index rows, int threads)
+LinearLossPass<T>::LinearLossPass(Arena& arena, const Kernels<T>& kernels, const Matrix<const T>& weight, Index rows,
+                                  int threads)
     : kernels_(&kernels),
       block_(block_rows(weight, rows)),
       forward_(PackedMatrix<T>::transpose_of(arena, kernels, weight)),
@@ -65,39 +61,36 @@ LinearCrossEntropyPass<T>::LinearCrossEntropyPass(Arena& arena, const Kernels<T>
       logits_(reserve_rows<T>(arena, block_, weight.rows)) {}
 
 template <class T>
-void LinearCrossEntropyPass<T>::fill(const Arena& arena, const Worker& worker) const {
+void LinearLossPass<T>::fill(const Arena& arena, const Worker& worker) const {
     forward_.fill(arena, worker);
     backward_.fill(arena, worker);
 }
 
 template <class T>
-void LinearCrossEntropyPass<T>::add(const Arena& arena, const LinearCrossEntropy<T>& s,
-                                    const LinearCrossEntropyGradients<T>& out, const Matrix<T>& dx,
-                                    const Worker& worker) const {
+void LinearLossPass<T>::add(const Arena& arena, const LinearLoss<T>& s, const LinearLossGradients<T>& out,
+                            const Matrix<T>& dx, const Worker& worker) const {
     for (Index first = 0; first < s.x.rows; first += block_) {
         const Index count = std::min(block_, s.x.rows - first);
-        const Targets targets{s.targets.ids + first, s.targets.ignored};
-        add_block(arena, {s.x.slice(first, count), s.weight, s.bias, targets, s.losses + first}, out,
+        add_block(arena, {s.x.slice(first, count), s.weight, s.bias, s.targets.from(first), s.losses + first}, out,
                   dx.slice(first, count), worker);
     }
 }
 
 // Every thread passes the same barriers, also when the work has been stopped.
 template <class T>
-void LinearCrossEntropyPass<T>::add_block(const Arena& arena, const LinearCrossEntropy<T>& s,
-                                          const LinearCrossEntropyGradients<T>& out, const Matrix<T>& dx,
-                                          const Worker& worker) const {
+void LinearLossPass<T>::add_block(const Arena& arena, const LinearLoss<T>& s, const LinearLossGradients<T>& out,
+                                  const Matrix<T>& dx, const Worker& worker) const {
     const Kernels<T>& k = *kernels_;
     const Index classes = s.weight.rows, hidden = s.x.columns;
     const Matrix<T> logits{logits_.in(arena), s.x.rows, classes, classes};
     const Range rows = worker.share(s.x.rows, k.tile_rows);
     const Index mine = rows.last - rows.first;
     if (mine > 0 && !worker.stopped()) {
-        // 1. the thread's own rows: logits = x W^T + b, in their place dlogits = (softmax - one_hot) * scale
+        // 1. the thread's own rows: logits = x W^T + b, in their place dlogits = their gradient * scale
         const Matrix<T> own = logits.slice(rows.first, mine);
         forward_.multiply(arena, s.x.slice(rows.first, mine), s.bias, own, {0, classes});
         for (Index n = rows.first; n < rows.last; ++n)
-            s.losses[n] = cross_entropy_in_place(k, logits, s.targets, n, static_cast<T>(out.scale));
+            s.losses[n] = s.targets.gradient(k, logits.row(n), n, static_cast<T>(out.scale));
         // 2. dx = dlogits W
         backward_.multiply(arena, {own.data, mine, classes, classes}, nullptr, dx.slice(rows.first, mine), {0, hidden});
     }
@@ -110,9 +103,28 @@ void LinearCrossEntropyPass<T>::add_block(const Arena& arena, const LinearCrossE
     worker.barrier();
 }
 
-#define RNNCORE_INSTANTIATE(T)                                                           \
-    template void linear_cross_entropy(const Kernels<T>&, const LinearCrossEntropy<T>&); \
-    template class LinearCrossEntropyPass<T>;
+template <class T>
+void linear_losses_backward(const Kernels<T>& k, const LinearLoss<T>& s, const LinearLossGradients<T>& out,
+                            const Matrix<T>& dx) {
+    const double flops = 6.0 * static_cast<double>(s.x.rows) * static_cast<double>(s.weight.rows) *
+                         static_cast<double>(s.weight.columns);
+    const int threads = threads_for(flops);
+    Arena arena;
+    const LinearLossPass<T> pass(arena, k, s.weight, s.x.rows, threads);
+    arena.take();
+    run_parallel(threads, [&](int thread, Team& team) {
+        const Worker worker{thread, team};
+        pass.fill(arena, worker);
+        worker.barrier();
+        pass.add(arena, s, out, dx, worker);
+    });
+}
+
+#define RNNCORE_INSTANTIATE(T)                                                                                   \
+    template void linear_losses(const Kernels<T>&, const LinearLoss<T>&);                                        \
+    template void linear_losses_backward(const Kernels<T>&, const LinearLoss<T>&, const LinearLossGradients<T>&, \
+                                         const Matrix<T>&);                                                      \
+    template class LinearLossPass<T>;
 
 RNNCORE_INSTANTIATE(float)
 RNNCORE_INSTANTIATE(double)
