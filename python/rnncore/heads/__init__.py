@@ -1,7 +1,8 @@
 """Heads: an output layer together with its loss, one file each.
 
-A head maps y [...,H] to z = W y + b [...,V] and says how z is compared with targets. It gives losses,
-their gradients, what decoding needs, and an `OutputGradient` for the sweep of a recurrent layer.
+A head maps y [...,H] to z = W y + b [...,V] and says how z is compared with targets. It gives
+losses, their gradients, what decoding needs, and an `OutputGradient` for the sweep of a recurrent
+layer.
 """
 
 from rnncore.heads.binary import Binary

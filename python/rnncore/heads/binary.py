@@ -26,4 +26,5 @@ class Binary(ElementHead):
 
     def log_probabilities(self, y: ArrayLike) -> NDArray[Any]:
         """Return ln p [...,V] of "yes" for every output, for y [...,H]."""
-        return -np.logaddexp(self.dtype.type(0), -self(y))
+        log_p: NDArray[Any] = -np.logaddexp(self.dtype.type(0), -self(y))
+        return log_p

@@ -110,9 +110,7 @@ class Head(Linear):
         """Return y [N,H], its outer shape, targets [N] or [N,V] and weights [N], checked."""
         array = self._checked(y)
         outer = array.shape[:-1]
-        wanted = checked_targets(
-            self.kind, targets, outer, self.output_size, self.dtype, IGNORED
-        )
+        wanted = checked_targets(self.kind, targets, outer, self.output_size, self.dtype, IGNORED)
         weights = self._weights_of(wanted)
         flat = as_flat("targets", wanted) if wanted.ndim == len(outer) else as_rows("t", wanted)
         return (

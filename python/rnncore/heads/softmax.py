@@ -53,9 +53,7 @@ class Softmax(Head):
         compute: str | None = None,
         rng: np.random.Generator | int | None = None,
     ) -> None:
-        super().__init__(
-            input_size, output_size, bias=bias, dtype=dtype, compute=compute, rng=rng
-        )
+        super().__init__(input_size, output_size, bias=bias, dtype=dtype, compute=compute, rng=rng)
         self._class_weights: Array | None = None
         if class_weights is not None:
             weights = as_array("class_weights", class_weights).astype(self.dtype)

@@ -5,23 +5,30 @@ from rnncore.layers.cells import GRU, LSTM, RNN
 from rnncore.layers.dropout import Dropout
 from rnncore.layers.embedding import Embedding
 from rnncore.layers.frozen import Frozen
+from rnncore.layers.joining import Add, Concatenate
 from rnncore.layers.linear import Linear
 from rnncore.layers.module import Module
 from rnncore.layers.output_gradient import OutputGradient
+from rnncore.layers.pooling import Pooling
 from rnncore.layers.recurrent import Recurrent
+from rnncore.layers.reverse import Reverse
 from rnncore.layers.stream import Stream
 
 __all__ = [
     "GRU",
     "LSTM",
     "RNN",
+    "Add",
     "Cache",
+    "Concatenate",
     "Dropout",
     "Embedding",
     "Frozen",
     "Linear",
     "Module",
     "OutputGradient",
+    "Pooling",
     "Recurrent",
+    "Reverse",
     "Stream",
 ]

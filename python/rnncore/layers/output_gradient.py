@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -9,8 +10,17 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from rnncore import _core
-from rnncore._check import Array, as_array, check_below, check_shape, floats, ids_array, instance
-from rnncore._check import integer, real
+from rnncore._check import (
+    Array,
+    as_array,
+    check_below,
+    check_shape,
+    floats,
+    ids_array,
+    instance,
+    integer,
+    real,
+)
 from rnncore.layers.dropout import Dropout
 
 if TYPE_CHECKING:
@@ -45,8 +55,8 @@ class OutputGradient:
 
     Attributes
     ----------
-    loss : float or None
-        Sum of the losses, once the sweep has computed them.
+    loss : float
+        Sum of the losses, once the sweep has computed them; not a number before.
     """
 
     def __init__(
@@ -62,7 +72,7 @@ class OutputGradient:
     ) -> None:
         if dropout is not None:
             instance("dropout", dropout, Dropout)
-        self.loss: float | None = None
+        self.loss = math.nan
         self._layer = layer
         self._kind = loss
         self._targets = targets

@@ -5,4 +5,4 @@ from rnncore.models.language_model import LanguageModel
 from rnncore.models.model import Model
 from rnncore.models.passes import LossPass, Pass, TrainingPass
 
-__all__ = ["Initialization", "LanguageModel"]
+__all__ = ["Initialization", "LanguageModel", "LossPass", "Model", "Pass", "TrainingPass"]

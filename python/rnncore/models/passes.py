@@ -1,9 +1,9 @@
 """Pass: one run through a model, and the tape by which it goes back.
 
 `Model.compute` calls layers through a pass. A `Pass` as such runs them and keeps nothing: it is
-inference. `LossPass` also computes losses, and `TrainingPass` records every call of a layer, so that
-`TrainingPass.backward` can call their backward passes in the reverse order. The tape holds whole
-layer calls; it does no arithmetic but the addition of gradients where a value is used twice.
+inference. `LossPass` also computes losses, and `TrainingPass` records every call of a layer, so
+that `TrainingPass.backward` can call their backward passes in the reverse order. The tape holds
+whole layer calls; it does no arithmetic but the addition of gradients where a value is used twice.
 """
 
 from __future__ import annotations
@@ -277,10 +277,13 @@ class TrainingPass(Pass):
             if isinstance(y, Value):
                 y.add_grad(dy)
         for call in reversed(self._calls):
-            source, factor = sweeps.get(call, (None, 0.0))
+            sweep = sweeps.get(call)
+            if sweep is None:
+                call.backward()
+                continue
+            source, factor = sweep
             call.backward(source)
-            if source is not None and source.loss is not None:
-                self.total += factor * source.loss
+            self.total += factor * source.loss
         self._calls.clear()
         self._losses.clear()
         return self.total
