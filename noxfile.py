@@ -18,7 +18,7 @@ SANITIZED_TESTS = (
     "test_bfloat16_kernels.py",
     "test_stored_weights.py",
     "test_frozen.py",
-    "test_backward_cross_entropy.py",
+    "test_output_gradient.py",
     "test_memory_limit.py",
     "test_edges.py",
     "test_bad_*.py",

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import rnncore as rc
+from rnncore.data import Batch
 from rnncore.text import CharTokenizer
 from twin import Twin
 
@@ -62,3 +63,20 @@ def log_probabilities(model: rc.LanguageModel, ids: Any) -> Array:
 def text_model(text: str = TEXT, **options: Any) -> rc.LanguageModel:
     tokenizer = CharTokenizer.fit(text)
     return rc.LanguageModel(tokenizer.vocab_size, tokenizer=tokenizer, rng=0, **options)
+
+
+def loss_and_grad(
+    model: rc.Model,
+    inputs: Any,
+    targets: Any,
+    state: Any = None,
+    lengths: Any = None,
+    **options: Any,
+) -> tuple[float, Any]:
+    return model.loss_and_grad(Batch(inputs, targets, lengths), state, **options)
+
+
+def loss_of(
+    model: rc.Model, inputs: Any, targets: Any, state: Any = None, lengths: Any = None
+) -> tuple[float, Any]:
+    return model.loss(Batch(inputs, targets, lengths), state)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import rnncore as rc
+from rnncore import _core
 from twin import CELLS, Twin
 
 Array = NDArray[Any]
@@ -179,3 +180,9 @@ def _named(
     answers.update({f"gradient of initial state {i}": s for i, s in enumerate(d_initial)})
     answers.update({f"gradient of {name}": np.array(g) for name, g in grads.items()})
     return answers
+
+
+def linear_losses(x: Array, weight: Array, bias: Array | None, targets: Any, ignored: int) -> Array:
+    """Softmax losses of x W^T + b."""
+    head = _core.LossHead("softmax", weight, bias, None, None, targets, None, ignored)
+    return _core.linear_losses(head, x)

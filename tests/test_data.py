@@ -14,7 +14,7 @@ SIZES = st.integers(1, 12)
 
 def streams(batches: ContiguousBatches) -> tuple[np.ndarray, np.ndarray]:
     """Inputs and targets of one pass, joined over time: [S,B]."""
-    joined = [(batch.inputs, batch.targets) for batch in batches]
+    joined = [(batch.inputs, batch.targets) for batch in batches.epoch(0)]
     return tuple(np.concatenate(parts) for parts in zip(*joined, strict=True))
 
 
@@ -39,14 +39,14 @@ def test_padded_streams_have_every_target_once(length: int, batch_size: int, bpt
     counted = targets != IGNORED
     assert sorted(targets[counted]) == list(range(1, length))
     np.testing.assert_array_equal(targets[counted], inputs[counted] + 1)
-    assert sum(batch.num_targets for batch in batches) == length - 1
+    assert sum(batch.num_targets for batch in batches.epoch(0)) == length - 1
     assert batches.batch_size <= batch_size
 
 
 @given(st.integers(0, 100), SIZES, SIZES)
 def test_batches_have_at_most_bptt_steps(rest: int, batch_size: int, bptt: int) -> None:
     batches = ContiguousBatches(np.arange(batch_size + 1 + rest), batch_size, bptt)
-    shapes = [batch.inputs.shape for batch in batches]
+    shapes = [batch.inputs.shape for batch in batches.epoch(0)]
     assert len(shapes) == len(batches)
     assert all(shape == (bptt, batch_size) for shape in shapes[:-1])
     assert 1 <= shapes[-1][0] <= bptt
@@ -98,12 +98,12 @@ def test_sentences_are_the_lines_between_boundaries(
 
 @given(LINES, SIZES, st.none() | st.integers(0, 3))
 def test_sentence_batches_have_every_sentence_once(
-    lines: list[list[int]], batch_size: int, rng: int | None
+    lines: list[list[int]], batch_size: int, seed: int | None
 ) -> None:
     wanted = [np.array([0, *line, 0]) for line in lines]
-    batches = SentenceBatches(wanted, batch_size, rng=rng)
+    batches = SentenceBatches(wanted, batch_size, seed=seed)
     found, weights = [], []
-    for batch in batches:
+    for batch in batches.epoch(0):
         assert batch.lengths is not None
         assert batch.inputs.shape == (batch.lengths.max(), len(batch.lengths))
         for b, length in enumerate(batch.lengths):
@@ -124,16 +124,16 @@ def test_batches_are_of_similar_length() -> None:
     """Sorted by length, padding is what the lengths differ within one batch; here not at all."""
     rng = np.random.default_rng(0)
     lengths = rng.permutation(np.repeat(np.arange(2, 10), 4))
-    batches = SentenceBatches([np.zeros(n, int) for n in lengths], 4, rng=1)
-    assert all(np.all(batch.targets != IGNORED) for batch in batches)
+    batches = SentenceBatches([np.zeros(n, int) for n in lengths], 4, seed=1)
+    assert all(np.all(batch.targets != IGNORED) for batch in batches.epoch(0))
 
 
 def test_each_pass_deals_anew_and_a_seed_repeats_it() -> None:
     words = [np.array([0, k, 0]) for k in range(1, 31)]
 
-    def passes(rng: int | None) -> list[list[list[int]]]:
-        batches = SentenceBatches(words, 4, rng=rng)
-        return [[batch.inputs[1].tolist() for batch in batches] for _ in range(2)]
+    def passes(seed: int | None) -> list[list[list[int]]]:
+        batches = SentenceBatches(words, 4, seed=seed)
+        return [[batch.inputs[1].tolist() for batch in batches.epoch(k)] for k in range(2)]
 
     first, second = passes(5)
     assert first != second

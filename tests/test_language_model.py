@@ -10,7 +10,15 @@ from numpy.typing import NDArray
 
 import rnncore as rc
 from finite_difference import assert_gradient
-from language_models import MODELS, TEXT, log_probabilities, make_model, text_model
+from language_models import (
+    MODELS,
+    TEXT,
+    log_probabilities,
+    loss_and_grad,
+    loss_of,
+    make_model,
+    text_model,
+)
 from rnncore.data import IGNORED, ContiguousBatches
 from rnncore.models import Initialization, language_model
 from rnncore.text import CharTokenizer
@@ -95,8 +103,8 @@ def test_loss_is_the_mean_of_the_scores(name: str, seed: int) -> None:
     inputs, targets = draw_batch(seed)
     rows = np.concatenate([inputs[:1], targets])
     expected = -np.mean([model.score(rows[:, b]) for b in range(3)])
-    assert model.loss(inputs, targets)[0] == pytest.approx(expected, rel=1e-12)
-    assert model.loss_and_grad(inputs, targets)[0] == pytest.approx(expected, rel=1e-12)
+    assert loss_of(model, inputs, targets)[0] == pytest.approx(expected, rel=1e-12)
+    assert loss_and_grad(model, inputs, targets)[0] == pytest.approx(expected, rel=1e-12)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -106,12 +114,16 @@ def test_loss_does_not_count_what_is_ignored_or_past_the_end(name: str, seed: in
     lengths = np.array([4, 0, 5])
     rows = np.concatenate([inputs[:1], targets])
     scores = np.concatenate([model.score(rows[: n + 1, b]) for b, n in enumerate(lengths)])
-    for loss in (model.loss, model.loss_and_grad):
-        assert loss(inputs, targets, lengths=lengths)[0] == pytest.approx(-scores.mean(), rel=1e-12)
+    for loss in (loss_of, loss_and_grad):
+        assert loss(model, inputs, targets, lengths=lengths)[0] == pytest.approx(
+            -scores.mean(), rel=1e-12
+        )
     targets[2, 0] = IGNORED
     scores = np.delete(scores, 2)
-    for loss in (model.loss, model.loss_and_grad):
-        assert loss(inputs, targets, lengths=lengths)[0] == pytest.approx(-scores.mean(), rel=1e-12)
+    for loss in (loss_of, loss_and_grad):
+        assert loss(model, inputs, targets, lengths=lengths)[0] == pytest.approx(
+            -scores.mean(), rel=1e-12
+        )
 
 
 @pytest.mark.parametrize("padding", [-1, IGNORED, 7, 2**40])
@@ -126,8 +138,8 @@ def test_padding_may_be_anything(name: str, padding: int, seed: int) -> None:
         (np.where(past, padding, inputs), np.where(past, padding, targets)),
     ):
         model = make_model(name, dropout=0.25)
-        answer = [model(ids, None, lengths)[0], model.loss(ids, wanted, None, lengths)[0]]
-        answer += [model.loss_and_grad(ids, wanted, None, lengths)[0], model.flat_grads]
+        answer = [model(ids, None, lengths)[0], loss_of(model, ids, wanted, None, lengths)[0]]
+        answer += [loss_and_grad(model, ids, wanted, None, lengths)[0], model.flat_grads]
         answers.append(answer)
     for one, other in zip(*answers, strict=True):
         np.testing.assert_array_equal(one, other)
@@ -137,25 +149,27 @@ def test_padding_may_be_anything(name: str, padding: int, seed: int) -> None:
 def test_lengths_of_narrow_and_unsigned_ids(kind: type[np.integer]) -> None:
     model = make_model("lstm")
     ids = np.array([[1, 2], [3, 4]])
-    loss, _ = model.loss(ids, ids, None, [2, 1])
-    assert model.loss(ids.astype(kind), ids.astype(kind), None, [2, 1])[0] == loss
+    loss, _ = loss_of(model, ids, ids, None, [2, 1])
+    assert loss_of(model, ids.astype(kind), ids.astype(kind), None, [2, 1])[0] == loss
 
 
 def test_the_length_of_one_sequence_may_be_a_number() -> None:
     for name in ("lstm", "lstm embedded"):
         model = make_model(name)
         ids, targets = [1, 2, 3], [2, 3, 4]
-        expected = model.loss(ids[:2], targets[:2])[0]
+        expected = loss_of(model, ids[:2], targets[:2])[0]
         for length in (2, np.int32(2), [2], np.array([2])):
             assert model(ids, None, length)[0].shape == (3, 7)
-            assert model.loss(ids, targets, None, length)[0] == pytest.approx(expected, rel=1e-6)
-            loss, _ = model.loss_and_grad(ids, targets, None, length)
+            assert loss_of(model, ids, targets, None, length)[0] == pytest.approx(
+                expected, rel=1e-6
+            )
+            loss, _ = loss_and_grad(model, ids, targets, None, length)
             assert loss == pytest.approx(expected, rel=1e-6)
-        for call in (model.loss, model.loss_and_grad):
+        for call in (loss_of, loss_and_grad):
             with pytest.raises(ValueError, match=r"lengths: expected shape \[1\]"):
-                call([[1], [2]], [[2], [3]], None, 1)
+                call(model, [[1], [2]], [[2], [3]], None, 1)
             with pytest.raises(ValueError, match=r"lengths: expected values in \[0, T=3\], got 4"):
-                call(ids, targets, None, 4)
+                call(model, ids, targets, None, 4)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -164,8 +178,8 @@ def test_nothing_to_predict_costs_nothing(name: str) -> None:
     for shape in [(0, 3), (3, 0), (0, 0), (0,)]:
         empty = np.zeros(shape, int)
         states = []
-        for call in (model.loss, model.loss_and_grad):
-            loss, state = call(empty, empty)
+        for call in (loss_of, loss_and_grad):
+            loss, state = call(model, empty, empty)
             assert loss == 0
             states.append(np.asarray(state))
         batch = shape[1:]
@@ -173,10 +187,10 @@ def test_nothing_to_predict_costs_nothing(name: str) -> None:
         assert not np.any(states)
         assert not model.flat_grads.any()
         lengths = np.zeros(batch, int)
-        assert model.loss_and_grad(empty, empty, None, lengths)[0] == 0
-    assert model.loss_and_grad([], [])[0] == 0
+        assert loss_and_grad(model, empty, empty, None, lengths)[0] == 0
+    assert loss_and_grad(model, [], [])[0] == 0
     ids = np.ones((4, 2), int)
-    assert model.loss_and_grad(ids, np.full((4, 2), IGNORED))[0] == 0
+    assert loss_and_grad(model, ids, np.full((4, 2), IGNORED))[0] == 0
     assert not model.flat_grads.any()
 
 
@@ -186,11 +200,11 @@ def test_gradient(name: str, lengths: tuple[int, ...] | None, seed: int) -> None
     """From a state that is not zero, as in the middle of a text."""
     model = make_model(name, np.float64)
     inputs, targets = draw_batch(seed)
-    _, state = model.loss(inputs, targets)
-    model.loss_and_grad(inputs, targets, state, lengths)
+    _, state = loss_of(model, inputs, targets)
+    loss_and_grad(model, inputs, targets, state, lengths)
 
     def loss() -> float:
-        return model.loss(inputs, targets, state, lengths)[0]
+        return loss_of(model, inputs, targets, state, lengths)[0]
 
     assert_gradient(loss, model.flat_params, model.flat_grads, name)
 
@@ -201,12 +215,12 @@ def test_gradient_with_dropout(name: str, seed: int) -> None:
     model = make_model(name, np.float64, dropout=0.4)
     inputs, targets = draw_batch(seed)
     generator = copy.deepcopy(model.rng.bit_generator.state)
-    model.loss_and_grad(inputs, targets)
+    loss_and_grad(model, inputs, targets)
     gradient = model.flat_grads.copy()
 
     def loss() -> float:
         model.rng.bit_generator.state = generator
-        return model.loss_and_grad(inputs, targets)[0]
+        return loss_and_grad(model, inputs, targets)[0]
 
     assert_gradient(loss, model.flat_params, gradient, name)
 
@@ -214,8 +228,8 @@ def test_gradient_with_dropout(name: str, seed: int) -> None:
 def test_dropout_acts_in_training_only(seed: int) -> None:
     plain, dropping = make_model("lstm"), make_model("lstm", dropout=0.5)
     inputs, targets = draw_batch(seed)
-    assert dropping.loss(inputs, targets)[0] == plain.loss(inputs, targets)[0]
-    losses = {dropping.loss_and_grad(inputs, targets)[0] for _ in range(4)}
+    assert loss_of(dropping, inputs, targets)[0] == loss_of(plain, inputs, targets)[0]
+    losses = {loss_and_grad(dropping, inputs, targets)[0] for _ in range(4)}
     assert len(losses) == 4
 
 
@@ -224,22 +238,22 @@ def test_dropout_is_on_the_output_and_on_the_embedding() -> None:
     model = rc.LanguageModel(
         7, embedding_size=400, hidden_size=400, num_layers=1, dropout=0.3, rng=0
     )
-    model.loss_and_grad([[1]], [[2]])
+    loss_and_grad(model, [[1]], [[2]])
     for name in ("output.weight", "rnn.weight_ih_l0"):
         share = np.mean(~model.grads[name].any(axis=0))
         assert 0.2 < share < 0.4, name  # .3 of 400 draws: the standard deviation is .023
     one_hot = rc.LanguageModel(400, hidden_size=8, num_layers=1, dropout=0.3, rng=0)
     ids = np.arange(400)[np.newaxis]  # each row reads one token, and no token is dropped
-    one_hot.loss_and_grad(ids, ids)
+    loss_and_grad(one_hot, ids, ids)
     assert one_hot.grads["rnn.weight_ih_l0"].any(axis=0).all()
 
 
 def test_gradients_add_up(seed: int) -> None:
     model = make_model("gru")
     inputs, targets = draw_batch(seed)
-    model.loss_and_grad(inputs, targets)
+    loss_and_grad(model, inputs, targets)
     once = model.flat_grads.copy()
-    model.loss_and_grad(inputs, targets)
+    loss_and_grad(model, inputs, targets)
     np.testing.assert_allclose(model.flat_grads, 2 * once, rtol=1e-5)
 
 
@@ -247,7 +261,7 @@ def test_gradients_add_up(seed: int) -> None:
 def test_the_tutorials_network_knows_nothing_at_first(cell: str) -> None:
     model = rc.LanguageModel(100, cell, hidden_size=10, num_layers=1, bias=False)
     rc.init.default(model, rng=0)  # U(-1/sqrt(H), 1/sqrt(H)), as in the tutorial
-    loss, _ = model.loss_and_grad([0, 1, 2, 3], [1, 2, 3, 4])
+    loss, _ = loss_and_grad(model, [0, 1, 2, 3], [1, 2, 3, 4])
     assert loss == pytest.approx(np.log(100), abs=0.2)
 
 
@@ -259,11 +273,11 @@ def test_carried_state_continues_the_text() -> None:
     model = make_model("lstm", np.float64)
     ids = np.random.default_rng(4).integers(0, 7, 31)
     total, state = 0.0, None
-    for batch in ContiguousBatches(ids, 2, 4):
-        loss, state = model.loss_and_grad(batch.inputs, batch.targets, state)
+    for batch in ContiguousBatches(ids, 2, 4).epoch(0):
+        loss, state = loss_and_grad(model, batch.inputs, batch.targets, state)
         total += loss * batch.num_targets
-    (whole,) = ContiguousBatches(ids, 2, 15)
-    assert total / 30 == pytest.approx(model.loss(whole.inputs, whole.targets)[0], rel=1e-12)
+    (whole,) = ContiguousBatches(ids, 2, 15).epoch(0)
+    assert total / 30 == pytest.approx(loss_of(model, whole.inputs, whole.targets)[0], rel=1e-12)
 
 
 def test_a_piece_that_covers_the_text_is_full_bptt() -> None:
@@ -273,15 +287,15 @@ def test_a_piece_that_covers_the_text_is_full_bptt() -> None:
     def gradient(bptt: int) -> Array:
         model = make_model("lstm", np.float64)
         state = None
-        for batch in ContiguousBatches(ids, 1, bptt):
+        for batch in ContiguousBatches(ids, 1, bptt).epoch(0):
             # Means over a piece, weighted so that the pieces add up to the mean over the text.
             before = model.flat_grads.copy()
-            _, state = model.loss_and_grad(batch.inputs, batch.targets, state)
+            _, state = loss_and_grad(model, batch.inputs, batch.targets, state)
             model.flat_grads[:] = before + (model.flat_grads - before) * len(batch.inputs) / 12
         return model.flat_grads
 
     model = make_model("lstm", np.float64)
-    model.loss_and_grad(ids[:-1, np.newaxis], ids[1:, np.newaxis])
+    loss_and_grad(model, ids[:-1, np.newaxis], ids[1:, np.newaxis])
     np.testing.assert_allclose(gradient(12), model.flat_grads, rtol=1e-12, atol=1e-15)
     np.testing.assert_allclose(gradient(20), model.flat_grads, rtol=1e-12, atol=1e-15)
     assert np.abs(gradient(11) - model.flat_grads).max() > 1e-4
@@ -293,8 +307,8 @@ def test_a_vocabulary_of_one_token(cell: str, embedding_size: int | None) -> Non
     """What comes next is certain: no loss, no gradient, nothing to learn, one thing to draw."""
     model = rc.LanguageModel(1, cell, embedding_size, hidden_size=5, dropout=0.3, rng=0)
     ids = np.zeros((6, 2), int)
-    assert model.loss(ids, ids)[0] == 0
-    assert model.loss_and_grad(ids, ids)[0] == 0
+    assert loss_of(model, ids, ids)[0] == 0
+    assert loss_and_grad(model, ids, ids)[0] == 0
     assert not model.flat_grads.any()
     assert model.perplexity(ids[:, 0]) == 1
     before = model.flat_params.copy()

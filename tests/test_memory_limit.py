@@ -7,7 +7,9 @@ import pytest
 from numpy.typing import NDArray
 
 import rnncore as rc
+from language_models import loss_and_grad
 from problems import CELL_NAMES, Answers, as_tuple, assert_same_bits, make_layer
+from rnncore.layers import OutputGradient
 from rnncore.layers.recurrent import Recurrent
 from test_threads import assert_bits_do_not_depend_on_threads, threads
 from twin import Twin
@@ -120,7 +122,7 @@ def test_language_model(options: dict[str, Any]) -> None:
         model = rc.LanguageModel(9, hidden_size=8, rng=0, **options)
         rng = np.random.default_rng(0)
         tokens = rng.integers(0, 9, (STEPS + 1, BATCH))
-        loss, state = model.loss_and_grad(tokens[:-1], tokens[1:], memory_limit=memory_limit)
+        loss, state = loss_and_grad(model, tokens[:-1], tokens[1:], memory_limit=memory_limit)
         return {"loss": np.array(loss), "grads": model.flat_grads, "h": state[0], "c": state[1]}
 
     # a quarter of what the layers keep: i, f, g, o, c, h of two layers and their 8 units
@@ -162,7 +164,9 @@ def test_without_outputs() -> None:
     for limit in (None, least(rnn, x)):
         y, _, cache = rnn.forward(x, memory_limit=limit, needs_output=False)
         assert y is None
-        loss, dx = rnn.backward_cross_entropy(output, targets, cache)
+        source = OutputGradient(output, "softmax", targets)
+        dx, _ = rnn.backward(source, cache)
+        loss = source.loss
         assert dx is not None
         answers.append({"loss": np.array(loss), "dx": dx, "grads": rnn.flat_grads.copy()})
         rnn.zero_grad()

@@ -44,16 +44,14 @@ class Counter(Trainable):
         return {}
 
     def loss_and_grad(
-        self, inputs: Any, targets: Any, state: Any = None, lengths: Any = None
+        self, batch: Batch, state: Any = None, *, scale: float = 1.0
     ) -> tuple[float, Any]:
         self.given_states.append(state)
         self.values.append(self.w)
-        self.flat_grads[0] -= math.nan if len(self.values) in self.broken else 1
+        self.flat_grads[0] -= math.nan if len(self.values) in self.broken else scale
         return self.training_loss(self.w), (state or 0) + 1
 
-    def loss(
-        self, inputs: Any, targets: Any, state: Any = None, lengths: Any = None
-    ) -> tuple[float, Any]:
+    def loss(self, batch: Batch, state: Any = None) -> tuple[float, Any]:
         return self.curve(self.w), (state or 0) + 1
 
     def rates(self) -> list[float]:
@@ -71,7 +69,7 @@ class Ticks:
     def __len__(self) -> int:
         return self.count
 
-    def __iter__(self) -> Iterator[Batch]:
+    def epoch(self, number: int) -> Iterator[Batch]:
         token = np.zeros((1, 1), np.int64)
         return iter([Batch(token, token)] * self.count)
 

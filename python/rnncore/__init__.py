@@ -10,12 +10,12 @@
 
 from rnncore import _interrupt as _interrupt  # first: what follows takes a moment
 from rnncore import _openmp as _openmp  # before the rest: it sets how the kernel's threads wait
-from rnncore import data, datasets, init, losses, models, optim, text, training
+from rnncore import data, datasets, heads, init, losses, models, optim, text, training
 from rnncore._core import available_isas, isa
 from rnncore._threads import get_num_threads, set_num_threads
 from rnncore.io import load, save
 from rnncore.layers import GRU, LSTM, RNN, Dropout, Embedding, Linear
-from rnncore.models import LanguageModel
+from rnncore.models import LanguageModel, Model, Pass
 
 __version__ = "0.1.0"
 
@@ -27,11 +27,14 @@ __all__ = [
     "Embedding",
     "LanguageModel",
     "Linear",
+    "Model",
+    "Pass",
     "__version__",
     "available_isas",
     "data",
     "datasets",
     "get_num_threads",
+    "heads",
     "init",
     "isa",
     "load",

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from rnncore import _memory
 from rnncore._check import check_below, generator, integer, real, size
-from rnncore.data import IdsLike, as_tokens
+from rnncore.data.batch import IdsLike, as_tokens
 from rnncore.text import CharTokenizer
 
 if TYPE_CHECKING:

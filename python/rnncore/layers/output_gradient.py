@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,6 +15,7 @@ from rnncore._check import (
     as_array,
     check_below,
     check_shape,
+    choice,
     floats,
     ids_array,
     instance,
@@ -22,9 +23,7 @@ from rnncore._check import (
     real,
 )
 from rnncore.layers.dropout import Dropout
-
-if TYPE_CHECKING:
-    from rnncore.layers.linear import Linear
+from rnncore.layers.linear import Linear
 
 LOSSES = ("softmax", "squared_error", "binary")
 
@@ -70,11 +69,12 @@ class OutputGradient:
         weights: Array | None = None,
         ignore_index: int = -100,
     ) -> None:
+        instance("layer", layer, Linear)
         if dropout is not None:
             instance("dropout", dropout, Dropout)
         self.loss = math.nan
         self._layer = layer
-        self._kind = loss
+        self._kind = choice("loss", loss, LOSSES)
         self._targets = targets
         self._scale = real("scale", scale)
         self._dropout = dropout
@@ -102,9 +102,9 @@ class OutputGradient:
         """
         layer = self._layer
         if layer.dtype != dtype:
-            raise TypeError(f"head: expected dtype {dtype}, got {layer.dtype}")
+            raise TypeError(f"layer: expected dtype {dtype}, got {layer.dtype}")
         if layer.input_size != shape[-1]:
-            raise ValueError(f"head: expected input_size {shape[-1]}, got {layer.input_size}")
+            raise ValueError(f"layer: expected input_size {shape[-1]}, got {layer.input_size}")
         targets = checked_targets(
             self._kind, self._targets, shape[:-1], layer.output_size, dtype, self._ignored
         )

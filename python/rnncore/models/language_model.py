@@ -24,13 +24,17 @@ from rnncore._check import (
     within,
 )
 from rnncore._narrow import storage
-from rnncore.data import IGNORED, Batches, IdsLike
+from rnncore.data import IGNORED, Batch, Batches
+from rnncore.data.batch import IdsLike
 from rnncore.decode import Sampled
-from rnncore.layers import GRU, LSTM, RNN, Dropout, Embedding, Linear
+from rnncore.heads import Softmax
+from rnncore.layers import GRU, LSTM, RNN, Dropout, Embedding
 from rnncore.models.initialization import Initialization
+from rnncore.models.model import Model
+from rnncore.models.passes import Pass
 from rnncore.progress import Progress, perplexity
 from rnncore.text import CharTokenizer
-from rnncore.training import Trainable, TrainingConfig, TrainingResult, fit, text_batches
+from rnncore.training import TrainingConfig, TrainingResult, fit, text_batches
 
 __all__ = ["LanguageModel"]
 
@@ -46,7 +50,7 @@ CELLS: dict[str, tuple[type[RNN] | type[GRU] | type[LSTM], frozenset[str]]] = {
 _SCORED_AT_ONCE = 1024
 
 
-class LanguageModel(Trainable, Sampled):
+class LanguageModel(Model, Sampled):
     r"""Probability of each token given all tokens before it, p(x[t+1] | x[0..t]).
 
     ``e[t] = dropout(embedding[x[t]])``, ``h[t] = cell(e[t], h[t-1])`` in ``num_layers`` layers with
@@ -89,13 +93,14 @@ class LanguageModel(Trainable, Sampled):
     ----------
     embedding : Embedding or None
     rnn : RNN, GRU or LSTM
-    output : Linear
+    output : Softmax
         The layers; their parameters are views of the model's.
 
     Examples
     --------
     >>> model = LanguageModel(vocab_size=100, hidden_size=32, num_layers=1, rng=0)
-    >>> loss, state = model.loss_and_grad([[0], [1], [2], [3]], [[1], [2], [3], [4]])
+    >>> batch = Batch(inputs=[[0], [1], [2], [3]], targets=[[1], [2], [3], [4]])
+    >>> loss, state = model.loss_and_grad(batch)
     >>> 4 < loss < 5  # near ln 100 = 4.6
     True
     """
@@ -154,7 +159,7 @@ class LanguageModel(Trainable, Sampled):
             **cell_options,
         )
         self.dropout = Dropout(dropout, rng=self.rng)
-        self.output = Linear(hidden_size, self.vocab_size, bias=bias, compute=compute, **shared)
+        self.output = Softmax(hidden_size, self.vocab_size, bias=bias, compute=compute, **shared)
         embedding = {} if self.embedding is None else {"embedding": self.embedding}
         self._adopt({**embedding, "rnn": self.rnn, "dropout": self.dropout, "output": self.output})
         chosen = Initialization() if initialization is None else initialization
@@ -189,6 +194,15 @@ class LanguageModel(Trainable, Sampled):
         return cls(**config, tokenizer=tokenizer)
 
     # --- running and training --------------------------------------------------------------------
+    def compute(self, run: Pass, batch: Batch, state: Any = None) -> Any:
+        """Embedding, recurrent layers and output layer; the state is that of `rnn`."""
+        x, targets = self._checked(batch)
+        if self.embedding is not None:
+            x = run(self.dropout, run(self.embedding, x))
+        y, final = run(self.rnn, x, state, lengths=batch.lengths)
+        run.loss(self.output, run(self.dropout, y), targets)
+        return final
+
     def __call__(
         self, ids: IdsLike, state: Any = None, lengths: IdsLike | None = None
     ) -> tuple[Array, Any]:
@@ -210,87 +224,8 @@ class LanguageModel(Trainable, Sampled):
         state : like the argument
             Final state.
         """
-        tokens = self._tokens("ids", ids)
-        if lengths is not None:
-            lengths = lengths_array(lengths, tokens.shape)
-            tokens = np.where(within(lengths, tokens.shape), tokens, 0)
-        y, state = self.rnn(self._embedded(tokens), state, lengths)
-        return self.output(y), state
-
-    def loss(
-        self,
-        inputs: IdsLike,
-        targets: IdsLike,
-        state: Any = None,
-        lengths: IdsLike | None = None,
-    ) -> tuple[float, Any]:
-        """Mean cross-entropy of a batch and the final state; no dropout, nothing is kept.
-
-        Parameters, results and errors are those of `loss_and_grad`.
-        """
-        ids, wanted = self._pair(inputs, targets, lengths)
-        y, state = self.rnn(self._embedded(ids), state, lengths)
-        losses = self._token_losses(y, wanted)
-        return float(losses.sum() / max(1, _count(wanted))), state
-
-    def loss_and_grad(
-        self,
-        inputs: IdsLike,
-        targets: IdsLike,
-        state: Any = None,
-        lengths: IdsLike | None = None,
-        *,
-        memory_limit: int | None = None,
-    ) -> tuple[float, Any]:
-        """Mean cross-entropy of a batch and the final state; adds its gradient to `grads`.
-
-        The gradient is exact for the T steps given (full back-propagation through time). With the
-        final state of one batch as the initial state of the next, it is truncated to T steps.
-
-        Parameters
-        ----------
-        inputs, targets : integers [T,B] or [T]
-            Tokens read and the tokens that follow them; targets of -100 do not count.
-        state : state of `rnn`, or None
-            Initial state; None is zero.
-        lengths : integers [B], or one for inputs [T], optional
-            Steps of each row; None is T for all. Past the end inputs and targets may be anything
-            and do not count.
-        memory_limit : int, optional
-            Bytes that back-propagation through time may take for what it reads of the steps, see
-            `RNN.forward`: long sequences train in the memory of some 2 sqrt(T) steps.
-
-        Returns
-        -------
-        loss : float
-            Mean of -ln p over the targets that count; 0 when none does.
-        state : like the argument
-            Final state.
-
-        Raises
-        ------
-        TypeError, ValueError
-            When an array is not integers of the shape above, or an id lies outside [0, V).
-        """
-        ids, wanted = self._pair(inputs, targets, lengths)
-        # 1. Forward up to the output layer, keeping what each backward pass needs.
-        x, embedding_cache = self._embed(ids)
-        _, state, rnn_cache = self.rnn.forward(
-            x, state, lengths, memory_limit=memory_limit, needs_output=False
-        )
-        # 2. Backward in one sweep from the last step: the output layer with its loss, and the
-        # recurrent layers.
-        count = max(1, _count(wanted))
-        loss, dx = self.rnn.backward_cross_entropy(
-            self.output,
-            wanted,
-            rnn_cache,
-            scale=1 / count,
-            dropout=self.dropout,
-            ignore_index=IGNORED,
-        )
-        self._embed_backward(dx, embedding_cache)
-        return loss / count, state
+        ((head, y),), final = self.outputs(Batch(ids, lengths=lengths), state)
+        return head(y), final
 
     # --- scoring ---------------------------------------------------------------------------------
     def score(self, tokens: str | IdsLike, weights: str | None = None) -> NDArray[np.float64]:
@@ -322,8 +257,8 @@ class LanguageModel(Trainable, Sampled):
         state: Any = None
         for start in range(0, len(scores), _SCORED_AT_ONCE):
             piece = slice(start, min(start + _SCORED_AT_ONCE, len(scores)))
-            y, state = self.rnn(self._embedded(self._tokens("ids", ids[piece])), state)
-            scores[piece] = -self._token_losses(y, ids[1:][piece])
+            (losses,), state = self.losses(Batch(ids[:-1][piece], ids[1:][piece]), state)
+            scores[piece] = -losses
         return scores
 
     def perplexity(self, tokens: str | IdsLike, weights: str | None = None) -> float:
@@ -418,57 +353,20 @@ class LanguageModel(Trainable, Sampled):
             )
         return vocabulary.index("\n")
 
-    # --- parts -----------------------------------------------------------------------------------
-    def _pair(self, inputs: IdsLike, targets: IdsLike, lengths: IdsLike | None) -> tuple[Ids, Ids]:
-        """Inputs and targets of one shape, in their ranges; those past the end do not count."""
-        ids = self._tokens("inputs", inputs)
-        wanted = ids_array("targets", targets)
-        check_shape("targets", wanted, ids.shape)
-        if lengths is not None:
-            counts = within(lengths_array(lengths, ids.shape), ids.shape)
-            ids = np.where(counts, ids, 0)
-            wanted = np.where(counts, wanted.astype(np.int64), IGNORED)
-        # Here, before a mask of dropout is drawn: a call that is refused draws none.
-        check_below("inputs", ids, self.vocab_size)
-        check_below("targets", wanted, self.vocab_size, IGNORED)
-        return ids, wanted
-
-    def _tokens(self, name: str, ids: IdsLike) -> Ids:
-        """Ids [T,B] or [T]; floating inputs, which the recurrent layer would take, are refused."""
-        tokens = ids_array(name, ids)
-        if tokens.ndim not in (1, 2):
-            raise ValueError(f"{name}: expected shape [T, B] or [T], got {describe(tokens)}")
-        return tokens
-
-    def _embedded(self, ids: Ids) -> Array:
-        """Input of the recurrent layers: vectors, or the ids themselves as one-hot vectors."""
-        return ids if self.embedding is None else self.embedding(ids)
-
-    def _embed(self, ids: Ids) -> tuple[Array, Any]:
-        """`_embedded` for training: with dropout, and with what `_embed_backward` needs."""
-        if self.embedding is None:
-            return ids, None
-        embedded, embedding_cache = self.embedding.forward(ids)
-        dropped, dropout_cache = self.dropout.forward(embedded)
-        return dropped, (embedding_cache, dropout_cache)
-
-    def _embed_backward(self, dx: Any, caches: Any) -> None:
-        if self.embedding is not None:
-            embedding_cache, dropout_cache = caches
-            self.embedding.backward(self.dropout.backward(dx, dropout_cache), embedding_cache)
-
-    def _token_losses(self, y: Array, targets: Ids) -> NDArray[np.float64]:
-        """-ln p of targets [...] given outputs [...,H], in blocks: logits are never held whole."""
-        return _core.linear_cross_entropy(
-            y.reshape(-1, self.rnn.hidden_size),
-            self.output.params["weight"],
-            self.output.params.get("bias"),
-            targets.reshape(-1),
-            IGNORED,
-            self.output.compute,
-        )
-
-
-def _count(targets: Ids) -> int:
-    """Targets that count."""
-    return int(np.count_nonzero(targets != IGNORED))
+    def _checked(self, batch: Batch) -> tuple[Ids, Ids | None]:
+        """Inputs and targets of one shape and in their ranges, before anything is drawn or run."""
+        inputs = ids_array("inputs", batch.inputs)
+        if inputs.ndim not in (1, 2):
+            raise ValueError(f"inputs: expected shape [T, B] or [T], got {describe(inputs)}")
+        targets = None if batch.targets is None else ids_array("targets", batch.targets)
+        if targets is not None:
+            check_shape("targets", targets, inputs.shape)
+        if batch.lengths is not None:
+            counts = within(lengths_array(batch.lengths, inputs.shape), inputs.shape)
+            inputs = np.where(counts, inputs, 0)
+            if targets is not None:
+                targets = np.where(counts, targets.astype(np.int64), IGNORED)
+        check_below("inputs", inputs, self.vocab_size)
+        if targets is not None:
+            check_below("targets", targets, self.vocab_size, IGNORED)
+        return inputs, targets

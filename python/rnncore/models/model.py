@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rnncore.layers import Module
 from rnncore.models.passes import LossPass, Pass, TrainingPass, Value
+from rnncore.training import Trainable
 
 __all__ = ["Model"]
 
 
-class Model(Module):
+class Model(Trainable):
     """Base of models that `rnncore.training.fit` trains.
 
     A subclass assigns its layers in the constructor and defines `compute`; nothing else.
@@ -35,9 +35,6 @@ class Model(Module):
     >>> batch = rc.data.Batch(np.array([[0], [4]]), np.array([[2], [1]]))
     >>> loss, _ = model.loss_and_grad(batch)
     """
-
-    #: What one target is called in reports.
-    unit: ClassVar[str] = "target"
 
     @abstractmethod
     def compute(self, run: Pass, batch: Any, state: Any = None) -> Any:
@@ -63,23 +60,12 @@ class Model(Module):
     ) -> tuple[float, Any]:
         """Return the mean loss of a batch and the final state; add its gradient to `grads`.
 
+        Parameters and results are those of `Trainable.loss_and_grad`, and:
+
         Parameters
         ----------
-        batch : Batch
-            Inputs, targets and lengths.
-        state : any
-            Final state of the batch before, or None. No gradient reaches the batch before.
-        scale : float
-            Factor of the gradient.
         memory_limit : int, optional
             Bytes that each recurrent layer may keep of the steps, see `RNN.forward`.
-
-        Returns
-        -------
-        loss : float
-            Mean over the targets that count; 0 where none does.
-        state : any
-            Final state.
         """
         run = TrainingPass(memory_limit)
         final = self.compute(run, batch, state)
@@ -103,10 +89,6 @@ class Model(Module):
         run = Pass()
         final = self.compute(run, batch, state)
         return run.outputs, final
-
-    def metrics(self, loss: float) -> dict[str, float]:
-        """Return what a mean loss means in the terms of this model, by name: its perplexity."""
-        return {}
 
 
 def _arrays(state: Any) -> Any:

@@ -55,7 +55,7 @@ class Pass:
         self,
         head: Head,
         y: Any,
-        targets: ArrayLike,
+        targets: ArrayLike | None,
         *,
         lengths: ArrayLike | None = None,
         weight: float = 1.0,
@@ -99,7 +99,7 @@ class LossPass(Pass):
         self,
         head: Head,
         y: Any,
-        targets: ArrayLike,
+        targets: ArrayLike | None,
         *,
         lengths: ArrayLike | None = None,
         weight: float = 1.0,
@@ -243,7 +243,7 @@ class TrainingPass(Pass):
         self,
         head: Head,
         y: Any,
-        targets: ArrayLike,
+        targets: ArrayLike | None,
         *,
         lengths: ArrayLike | None = None,
         weight: float = 1.0,
@@ -307,7 +307,7 @@ def _waiting(y: Any) -> _Call | None:
     return y.call
 
 
-def _counting(head: Head, targets: ArrayLike, lengths: ArrayLike | None) -> Any:
+def _counting(head: Head, targets: ArrayLike | None, lengths: ArrayLike | None) -> Any:
     """Return the targets, without loss past the ends of their sequences."""
     if lengths is None:
         return targets

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from rnncore._check import instance, integer
-from rnncore.data import Batches, ContiguousBatches, Ids, SentenceBatches, sentences, split
+from rnncore.data import Batches, ContiguousBatches, SentenceBatches, sentences, split
+from rnncore.data.batch import Ids
 from rnncore.training.config import TrainingConfig
 
 __all__ = ["text_batches"]
@@ -51,7 +52,7 @@ def text_batches(
             )
         boundary = integer("boundary", boundary, 0)
         learned, held_out = split(sentences(ids, boundary), config.validation_fraction)
-        training = SentenceBatches(learned, config.batch_size, rng=config.seed)
+        training = SentenceBatches(learned, config.batch_size, seed=config.seed)
         return training, SentenceBatches(held_out, config.batch_size) if held_out else None
     first, last = split(ids, config.validation_fraction)
     if len(first) <= config.batch_size:

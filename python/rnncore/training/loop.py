@@ -9,7 +9,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
-from rnncore import _core, _files, io
+from rnncore import _files, io
 from rnncore._check import describe, instance
 from rnncore.data import Batch, Batches
 from rnncore.progress import Progress, Report
@@ -86,7 +86,7 @@ def fit(
     model : Trainable
         Changed in place.
     training : Batches
-        Each iteration is one epoch. The state of the model is carried from batch to batch where
+        The state of the model is carried from batch to batch where
         they say so: truncated back-propagation through time.
     validation : Batches, optional
         Read after each epoch, or every ``config.validate_every`` updates. Without it the last
@@ -147,8 +147,8 @@ def evaluate(model: Trainable, batches: Batches) -> float:
     instance("model", model, Trainable)
     _require_batches("batches", batches)
     total, count, state = 0.0, 0, None
-    for batch in batches:
-        loss, final = model.loss(batch.inputs, batch.targets, state, batch.lengths)
+    for batch in batches.epoch(0):
+        loss, final = model.loss(batch, state)
         state = final if batches.carries_state else None
         total += loss * batch.num_targets
         count += batch.num_targets
@@ -156,7 +156,7 @@ def evaluate(model: Trainable, batches: Batches) -> float:
 
 
 def _require_batches(name: str, value: object) -> None:
-    if not all(hasattr(value, part) for part in ("carries_state", "__len__", "__iter__")):
+    if not all(hasattr(value, part) for part in ("carries_state", "__len__", "epoch")):
         raise TypeError(
             f"{name}: expected batches, such as ContiguousBatches or SentenceBatches, got "
             f"{describe(value)}"
@@ -211,7 +211,7 @@ class _Run:
 
     def _one_epoch(self, best: BestModel) -> None:
         state, first = None, len(self.result.losses)
-        for batch in self._training:
+        for batch in self._training.epoch(self._epoch):
             # A carried state is a number, not a function of the parameters: no gradient reaches
             # the batch before (truncated back-propagation through time).
             final = self._update(batch, state)
@@ -236,14 +236,12 @@ class _Run:
         """One step of the optimiser; returns the final state."""
         factor = self._schedule.factor(self._schedule_step(), self._epoch)
         self._optimizer.lr = self._config.optimizer.learning_rate * factor
-        loss, state = self._model.loss_and_grad(batch.inputs, batch.targets, state, batch.lengths)
+        loss, state = self._model.loss_and_grad(batch, state, scale=batch.weight)
         if not math.isfinite(loss):
             raise FloatingPointError(
                 f"training diverged: the loss of update {len(self.result.losses) + 1} is {loss}; "
                 "a lower learning rate or clip_norm may help"
             )
-        if batch.weight != 1:
-            _core.scale(self._model.flat_grads, batch.weight)
         norm = self._optimizer.step(zero_grad=True)
         self.result.losses.append(loss)
         self.result.num_targets += batch.num_targets

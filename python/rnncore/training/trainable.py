@@ -2,51 +2,47 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from typing import Any
 
-from rnncore.data import IdsLike
 from rnncore.layers import Module
 
 __all__ = ["Trainable"]
 
 
-class Trainable(Module, ABC):
-    """A model that can be trained by `fit`: it predicts one target for each token it reads."""
+class Trainable(Module):
+    """A module with a loss that can be trained by `fit`: base of `rnncore.Model`."""
+
+    #: What one target is called in reports.
+    unit: str = "target"
 
     @abstractmethod
     def loss_and_grad(
-        self,
-        inputs: IdsLike,
-        targets: IdsLike,
-        state: Any = None,
-        lengths: IdsLike | None = None,
+        self, batch: Any, state: Any = None, *, scale: float = 1.0
     ) -> tuple[float, Any]:
-        """Mean loss of a batch and the final state; adds the gradient of the mean to `grads`.
+        """Return the mean loss of a batch and the final state; add its gradient to `grads`.
 
         Parameters
         ----------
-        inputs, targets : integers [T,B]
-            Tokens and what follows them; targets of `rnncore.data.IGNORED` do not count.
-        state : state of the recurrent layers, or None
-            Initial state; None is zero.
-        lengths : integers [B], optional
-            Steps of each row; None is T for all.
+        batch : Batch
+            Inputs, targets and lengths.
+        state : any
+            Final state of the batch before, or None. No gradient reaches the batch before.
+        scale : float
+            Factor of the gradient.
 
         Returns
         -------
         loss : float
-            Mean over the targets that count, in nats; 0 when none does.
-        state : like the argument
+            Mean over the targets that count; 0 where none does.
+        state : any
             Final state.
         """
 
     @abstractmethod
-    def loss(
-        self,
-        inputs: IdsLike,
-        targets: IdsLike,
-        state: Any = None,
-        lengths: IdsLike | None = None,
-    ) -> tuple[float, Any]:
-        """Same without dropout and without gradient, keeping nothing of the pass."""
+    def loss(self, batch: Any, state: Any = None) -> tuple[float, Any]:
+        """Return mean loss and final state without dropout and gradient; nothing is kept."""
+
+    def metrics(self, loss: float) -> dict[str, float]:
+        """Return what a mean loss is in the terms of this model, by name, such as a perplexity."""
+        return {}

@@ -1,0 +1,25 @@
+"""Batches for training: pure functions of a seed and the number of the epoch.
+
+`ContiguousBatches` walks one long text and carries the state from batch to batch (truncated BPTT);
+`SentenceBatches` takes whole sentences, each from the zero state (full BPTT); `LabeledBatches`
+takes sequences with a label each.
+"""
+
+from rnncore.data.batch import IGNORED, Batch, Batches
+from rnncore.data.buckets import Buckets
+from rnncore.data.contiguous import ContiguousBatches
+from rnncore.data.labeled import LabeledBatches
+from rnncore.data.sentences import SentenceBatches, sentences
+from rnncore.data.splitting import split
+
+__all__ = [
+    "IGNORED",
+    "Batch",
+    "Batches",
+    "Buckets",
+    "ContiguousBatches",
+    "LabeledBatches",
+    "SentenceBatches",
+    "sentences",
+    "split",
+]

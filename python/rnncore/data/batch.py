@@ -1,0 +1,74 @@
+"""What one update reads, and sets of it; the training loop knows no more of data.
+
+T time, B batch. Arrays are time-major.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from rnncore._check import check_shape, ids_array, is_ids
+
+__all__ = ["IGNORED", "Batch", "Batches"]
+
+Ids = NDArray[np.int64]
+IdsLike = NDArray[np.integer[Any]] | Sequence[int] | Sequence[Sequence[int]]
+
+#: Class of a target that does not count, as of padding.
+IGNORED = -100
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one update reads, and what the model should answer.
+
+    Parameters
+    ----------
+    inputs : array, or what else the model's `compute` takes
+        Ids [T,B] or vectors [T,B,I].
+    targets : array
+        What the model's head takes: classes [T,B] or [B], where `IGNORED` does not count, or
+        numbers [...,V], where NaN does not count.
+    lengths : integers [B], or None
+        Steps of each sequence; None: T for all.
+    weight : float
+        Weight of this batch in the mean over an epoch; 1 for a batch of average size.
+    """
+
+    inputs: Any
+    targets: Any = None
+    lengths: ArrayLike | None = None
+    weight: float = 1.0
+
+    @property
+    def num_targets(self) -> int:
+        """Number of targets that count."""
+        targets = np.asarray(self.targets)
+        counts = targets != IGNORED if is_ids(targets) else ~np.isnan(targets)
+        return int(np.count_nonzero(counts))
+
+
+class Batches(Protocol):
+    """A set of batches. One epoch is a pure function of its number: training resumes exactly."""
+
+    @property
+    def carries_state(self) -> bool:
+        """Whether row b of a batch continues row b of the batch before."""
+
+    def __len__(self) -> int:
+        """Number of batches in an epoch."""
+
+    def epoch(self, number: int) -> Iterator[Batch]:
+        """Yield the batches of epoch `number`, counted from 0."""
+
+
+def as_tokens(name: str, ids: Any) -> Ids:
+    """Return `ids`, which must be integers [N], as int64; errors call them `name`."""
+    tokens = ids_array(name, ids)
+    check_shape(name, tokens, ("N",))
+    return tokens.astype(np.int64, copy=False)

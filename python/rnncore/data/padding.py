@@ -1,0 +1,5 @@
+"""placeholder until merge"""
+
+
+def pad(sequences):
+    raise NotImplementedError

@@ -1,0 +1,37 @@
+"""Training and validation parts."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from typing import TypeVar
+
+from rnncore._check import real
+from rnncore.data.batch import Ids
+
+__all__ = ["split"]
+
+Sliceable = TypeVar("Sliceable", Ids, list[Ids])
+
+
+def split(tokens: Sliceable, validation_fraction: float) -> tuple[Sliceable, Sliceable]:
+    """Training and validation part of a text: the validation part is the last of it.
+
+    Parameters
+    ----------
+    tokens : integers [N], or list of N sentences
+        What to divide.
+    validation_fraction : float
+        Share of the N that is held out, in [0, 1), up to the next whole number; but one is kept
+        for training, where there are two. 0 gives an empty validation part.
+
+    Raises
+    ------
+    ValueError
+        When the share lies outside [0, 1).
+    """
+    held_out = real("validation_fraction", validation_fraction, 0, 1, open_high=True)
+    # The decimal that was written: binary, 0.2 of 100 would be a little more or less than 20.
+    share = math.ceil(len(tokens) * Fraction(str(held_out)))
+    num_training = max(len(tokens) - share, min(1, len(tokens) - 1))
+    return tokens[:num_training], tokens[num_training:]
