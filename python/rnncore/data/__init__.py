@@ -10,7 +10,7 @@ from rnncore.data.buckets import Buckets
 from rnncore.data.contiguous import ContiguousBatches
 from rnncore.data.labeled import LabeledBatches
 from rnncore.data.sentences import SentenceBatches, sentences
-from rnncore.data.splitting import split
+from rnncore.data.splitting import split, split_shuffled
 
 __all__ = [
     "IGNORED",
@@ -22,4 +22,5 @@ __all__ = [
     "SentenceBatches",
     "sentences",
     "split",
+    "split_shuffled",
 ]

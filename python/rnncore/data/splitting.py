@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
-from typing import TypeVar
+from typing import Any, TypeVar
+
+import numpy as np
 
 from rnncore._check import real
 from rnncore.data.batch import Ids
 
-__all__ = ["split"]
+__all__ = ["split", "split_shuffled"]
 
 Sliceable = TypeVar("Sliceable", Ids, list[Ids])
 
@@ -35,3 +37,31 @@ def split(tokens: Sliceable, validation_fraction: float) -> tuple[Sliceable, Sli
     share = math.ceil(len(tokens) * Fraction(str(held_out)))
     num_training = max(len(tokens) - share, min(1, len(tokens) - 1))
     return tokens[:num_training], tokens[num_training:]
+
+
+def split_shuffled(
+    columns: tuple[list[Any], ...], validation_fraction: float, seed: int
+) -> tuple[tuple[list[Any], ...], tuple[list[Any], ...]]:
+    """Training and validation part of examples, drawn at random.
+
+    Parameters
+    ----------
+    columns : tuple of lists [N]
+        What belongs together stands at the same place of each: sequences and labels.
+    validation_fraction : float
+        Share that is held out, as in `split`.
+    seed : int
+        Of the draw.
+    """
+    count = len(columns[0])
+    for column in columns[1:]:
+        if len(column) != count:
+            raise ValueError(
+                f"labels: expected one for each of {count} sequences, got {len(column)}"
+            )
+    order = np.random.default_rng((seed, count)).permutation(count)
+    learned, held_out = split(list(order), validation_fraction)
+    return (
+        tuple([column[k] for k in learned] for column in columns),
+        tuple([column[k] for k in held_out] for column in columns),
+    )

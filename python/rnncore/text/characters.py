@@ -9,13 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnncore._check import check_shape, describe, ids_array
+from rnncore.text.tokenizer import Tokenizer
 
 __all__ = ["CharTokenizer"]
 
 _UNKNOWN = -1
 
 
-class CharTokenizer:
+class CharTokenizer(Tokenizer):
     """Character-level vocabulary: id ``i`` stands for ``vocabulary[i]``.
 
     Parameters
@@ -61,6 +62,13 @@ class CharTokenizer:
         # which larger code points are clipped, is unknown.
         self._ids = np.full(int(self._code_points.max()) + 2, _UNKNOWN, np.int64)
         self._ids[self._code_points] = np.arange(len(characters))
+        # Sentences begin and end with tokens of their own, or else with the line feed.
+        ids = {token: i for i, token in enumerate(self._vocabulary)}
+        line_feed = ids.get("\n")
+        self.start = ids.get("<s>", line_feed)
+        self.end = ids.get("</s>", line_feed)
+
+    unit = "character"
 
     @classmethod
     def fit(cls, text: str) -> CharTokenizer:
@@ -127,6 +135,15 @@ class CharTokenizer:
                 f"position {position}"
             )
         return str(self._code_points[array].tobytes(), "utf-32-le", "surrogatepass")
+
+    def asset(self) -> list[str]:
+        """Return the tokens in the order of their ids."""
+        return list(self._vocabulary)
+
+    @classmethod
+    def from_asset(cls, value: Any) -> CharTokenizer:
+        """Build the tokenizer that `asset` described."""
+        return cls(value)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, CharTokenizer):
