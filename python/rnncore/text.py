@@ -197,7 +197,7 @@ def _check_text(text: str, name: str = "text") -> None:
 
 
 def _pattern(special: Iterable[str]) -> re.Pattern[str] | None:
-    """Matches any of the tokens; of those that begin at one place the longest, which comes first."""
+    """Pattern of any of the tokens: the first that fits, which is the longest."""
     longest_first = sorted(special, key=len, reverse=True)
     return re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
 

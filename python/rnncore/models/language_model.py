@@ -179,7 +179,7 @@ class LanguageModel(Trainable, Sampled):
         }
 
     def vocabulary(self) -> list[str] | None:
-        """Return the characters in the order of their ids; None for a model of ids only."""
+        """Return the tokens in the order of their ids; None for a model of ids only."""
         return None if self.tokenizer is None else list(self.tokenizer.vocabulary)
 
     @classmethod
