@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnncore._check import check_shape, describe, generator, ids_array, integer, real, size
+from rnncore._keywords import strict_keywords
 
 __all__ = [
     "IGNORED",
@@ -38,6 +39,7 @@ Sliceable = TypeVar("Sliceable", Ids, list[Ids])
 IGNORED = -100
 
 
+@strict_keywords()
 @dataclass(frozen=True)
 class Batch:
     """Inputs of one update and what the model should have answered."""
@@ -67,6 +69,7 @@ class Batches(Protocol):
         """One pass."""
 
 
+@strict_keywords()
 class ContiguousBatches:
     """One long sequence as B parallel streams, cut into chunks of at most ``bptt`` steps.
 
@@ -133,6 +136,7 @@ class ContiguousBatches:
             yield Batch(self._inputs[chunk], self._targets[chunk])
 
 
+@strict_keywords()
 class SentenceBatches:
     """Whole sentences in batches of similar length, for full back-propagation through time.
 

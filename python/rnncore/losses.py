@@ -6,6 +6,7 @@ of no target is 0. With "none" the gradient is that of the sum.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from rnncore import _core
+from rnncore._advice import advise
 from rnncore._check import (
     Array,
     as_array,
@@ -70,6 +72,11 @@ def cross_entropy(
         raise ValueError(f"logits: expected shape [..., V], got {describe(scores)}")
     classes = ids_array("targets", targets)
     check_shape("targets", classes, scores.shape[:-1])
+    if classes.size and _is_distribution(scores[(0,) * classes.ndim].tolist()):
+        advise(
+            "logits: expected unnormalised log-probabilities, got rows that sum to 1 like "
+            "probabilities; the softmax is part of the loss"
+        )
     ignored = integer("ignore_index", ignore_index, -(2**63), 2**63 - 1)
     losses, gradient = _core.cross_entropy(
         as_rows("logits", scores), as_flat("targets", classes), ignored
@@ -167,6 +174,16 @@ def _floating(name: str, value: ArrayLike) -> Array:
     if array.dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
         raise TypeError(f"{name}: expected float32 or float64, got {describe(array)}")
     return array
+
+
+def _is_distribution(row: list[float]) -> bool:
+    """Whether a row looks like the result of a softmax; most logits differ in the first ones."""
+    return (
+        len(row) > 1
+        and all(0 < z < 1 for z in row[:8])
+        and min(row) > 0
+        and abs(math.fsum(row) - 1) < 1e-3
+    )
 
 
 def _reduce(losses: Array, gradient: Array, count: int, reduction: str) -> tuple[Any, Array]:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnncore._check import check_shape, describe, ids_array
+from rnncore._keywords import strict_keywords
 
 __all__ = ["CharTokenizer"]
 
@@ -17,6 +18,7 @@ _UNKNOWN = -1
 _LONGEST_REPR = 100
 
 
+@strict_keywords()
 class CharTokenizer:
     """Character-level vocabulary: id ``i`` stands for ``vocabulary[i]``.
 
@@ -71,6 +73,7 @@ class CharTokenizer:
         self._ids[self._code_points] = characters
 
     @classmethod
+    @strict_keywords()
     def fit(cls, text: str, special_tokens: Sequence[str] = ()) -> CharTokenizer:
         """Vocabulary of the distinct characters of ``text``, in the order of their code points.
 
