@@ -6,7 +6,6 @@ of no target is 0. With "none" the gradient is that of the sum.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -72,7 +71,7 @@ def cross_entropy(
         raise ValueError(f"logits: expected shape [..., V], got {describe(scores)}")
     classes = ids_array("targets", targets)
     check_shape("targets", classes, scores.shape[:-1])
-    if classes.size and _is_distribution(scores[(0,) * classes.ndim].tolist()):
+    if classes.size and _is_distribution(scores):
         advise(
             "logits: expected unnormalised log-probabilities, got rows that sum to 1 like "
             "probabilities; the softmax is part of the loss"
@@ -176,14 +175,17 @@ def _floating(name: str, value: ArrayLike) -> Array:
     return array
 
 
-def _is_distribution(row: list[float]) -> bool:
-    """Whether a row looks like the result of a softmax; most logits differ in the first ones."""
-    return (
-        len(row) > 1
-        and all(0 < z < 1 for z in row[:8])
-        and min(row) > 0
-        and abs(math.fsum(row) - 1) < 1e-3
-    )
+def _is_distribution(scores: Array) -> bool:
+    """Whether the first row of [...,V] looks like the result of a softmax.
+
+    The first of its numbers tell of most logits that it does not; a reduction would take longer
+    than the loss of a few rows.
+    """
+    width = scores.shape[-1]
+    if width < 2 or not all(0 < scores.item(v) < 1 for v in range(min(8, width))):
+        return False
+    row = scores.reshape(-1, width)[0]
+    return bool(row.min() > 0 and abs(float(row.sum(dtype=np.float64)) - 1) < 1e-3)
 
 
 def _reduce(losses: Array, gradient: Array, count: int, reduction: str) -> tuple[Any, Array]:
