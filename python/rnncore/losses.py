@@ -29,6 +29,7 @@ from rnncore._layout import as_flat, as_rows
 __all__ = ["binary_cross_entropy", "cross_entropy", "mse"]
 
 _REDUCTIONS = ("mean", "sum", "none")
+_FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
 def cross_entropy(
@@ -170,7 +171,7 @@ def _elementwise(
 
 def _floating(name: str, value: ArrayLike) -> Array:
     array = as_array(name, value)
-    if array.dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
+    if array.dtype not in _FLOATS:
         raise TypeError(f"{name}: expected float32 or float64, got {describe(array)}")
     return array
 
@@ -178,11 +179,13 @@ def _floating(name: str, value: ArrayLike) -> Array:
 def _is_distribution(scores: Array) -> bool:
     """Whether the first row of [...,V] looks like the result of a softmax.
 
-    The first of its numbers tell of most logits that it does not; a reduction would take longer
+    The first numbers tell of most logits that it does not; a reduction would take longer
     than the loss of a few rows.
     """
     width = scores.shape[-1]
-    if width < 2 or not all(0 < scores.item(v) < 1 for v in range(min(8, width))):
+    if width < 2 or not 0 < scores.item(0) < 1 or not 0 < scores.item(1) < 1:
+        return False
+    if not all(0 < scores.item(v) < 1 for v in range(2, min(12, width))):
         return False
     row = scores.reshape(-1, width)[0]
     return bool(row.min() > 0 and abs(float(row.sum(dtype=np.float64)) - 1) < 1e-3)
