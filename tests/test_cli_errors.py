@@ -172,7 +172,7 @@ def test_an_unknown_character_later_in_standard_input(tmp_path: Path) -> None:
     assert result.stdout.count("\n") == 1
     assert result.stderr == (
         "rnncore: error: line 2: character 'ö' (U+00F6) at position 3 is not in the "
-        "vocabulary of 12 characters\n"
+        "vocabulary of 12 tokens\n"
     )
 
 

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import rnncore as rc
 from rnncore import datasets
 from rnncore.text import CharTokenizer
 
@@ -92,14 +93,79 @@ def test_wrong_types_and_shapes() -> None:
 def test_bad_vocabularies() -> None:
     with pytest.raises(ValueError, match="empty text"):
         CharTokenizer.fit("")
-    with pytest.raises(ValueError, match="at least one character"):
+    with pytest.raises(ValueError, match="at least one token"):
         CharTokenizer([])
-    with pytest.raises(ValueError, match=r"vocabulary\[1\]: expected a single character, got 'bc'"):
-        CharTokenizer(["a", "bc"])
+    with pytest.raises(
+        ValueError, match=r"vocabulary\[1\]: expected at least one character, got ''"
+    ):
+        CharTokenizer(["a", ""])
     with pytest.raises(TypeError, match=r"vocabulary\[0\]: expected str"):
         CharTokenizer([1])
     with pytest.raises(ValueError, match=r"'a' \(U\+0061\) occurs more than once"):
         CharTokenizer("aba")
+    with pytest.raises(ValueError, match="vocabulary: '<s>' occurs more than once"):
+        CharTokenizer(["<s>", "a", "<s>"])
+
+
+# --- tokens of several characters ----------------------------------------------------------------
+
+PIECES = ["a", "<", ">", "s", "/", "<s>", "</s>", "<s><s>", "ab", "abc"]
+
+
+def longest_match(text: str, vocabulary: list[str]) -> list[int]:
+    """The rule, one token after the other."""
+    ids, start = [], 0
+    while start < len(text):
+        token = max((t for t in vocabulary if text.startswith(t, start)), key=len)
+        ids.append(vocabulary.index(token))
+        start += len(token)
+    return ids
+
+
+@given(st.permutations(PIECES), st.lists(st.sampled_from(PIECES)))
+def test_tokens_of_several_characters(vocabulary: list[str], pieces: list[str]) -> None:
+    tokenizer, text = CharTokenizer([*vocabulary, "b", "c"]), "".join(pieces)
+    ids = tokenizer.encode(text)
+    assert ids.dtype == np.int64
+    assert ids.tolist() == longest_match(text, [*vocabulary, "b", "c"])
+    assert tokenizer.decode(ids) == text
+    assert [tokenizer.decode([i]) for i in ids] == [tokenizer.vocabulary[i] for i in ids]
+
+
+def test_special_tokens_come_first_and_their_characters_do_not_count() -> None:
+    tokenizer = CharTokenizer.fit("<s>to be</s><s>or</s>", special_tokens=["<s>", "</s>", "<pad>"])
+    assert tokenizer.vocabulary == ("<s>", "</s>", "<pad>", *" beort")
+    assert tokenizer.encode("<s>be</s>").tolist() == [0, 4, 5, 1]
+    assert repr(CharTokenizer(["<s>", "a"])) == "CharTokenizer(['<s>', 'a'])"
+    with pytest.raises(
+        ValueError, match=r"special_tokens\[1\]: expected several characters, got '\|'"
+    ):
+        CharTokenizer.fit("a", special_tokens=["<s>", "|"])
+    with pytest.raises(TypeError, match=r"special_tokens: expected a list of str, got str '<s>'"):
+        CharTokenizer.fit("a", special_tokens="<s>")
+    assert CharTokenizer.fit("<s>", special_tokens=["<s>"]).vocabulary == ("<s>",)
+
+
+def test_unknown_character_between_special_tokens() -> None:
+    with pytest.raises(ValueError, match=r"text: character '<' \(U\+003C\) at position 4 is not"):
+        CharTokenizer(["<s>", "a"]).encode("<s>a<a")
+
+
+def test_model_with_special_tokens(tmp_path: Path) -> None:
+    tokenizer = CharTokenizer.fit("<s>ab</s>", special_tokens=["<s>", "</s>"])
+    model = rc.LanguageModel(tokenizer.vocab_size, hidden_size=4, tokenizer=tokenizer, rng=0)
+    rc.save(model, tmp_path / "model")
+    loaded = rc.load(tmp_path / "model")
+    assert loaded.tokenizer == tokenizer
+    assert loaded.score("<s>ab</s>").shape == (3,)
+    text = loaded.sample("<s>", 30, rng=0)
+    assert tokenizer.encode(text)[1:].tolist() == loaded.sample([0], 30, rng=0).tolist()
+    assert text == "<s>" + "".join(loaded.generate("<s>", 30, rng=0))
+
+
+def test_repr_of_a_large_vocabulary_is_short() -> None:
+    assert repr(CharTokenizer(map(chr, range(256, 5000)))).endswith("of 4744 tokens>")
+    assert len(repr(CharTokenizer(map(chr, range(256, 5000))))) < 120
 
 
 def test_tinyshakespeare() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -14,6 +14,7 @@ from rnncore import _memory
 
 Array = NDArray[Any]
 Ids = NDArray[np.integer[Any]]
+Config = TypeVar("Config")
 
 
 def describe(value: object) -> str:
@@ -86,8 +87,20 @@ def flag(name: str, value: object) -> bool:
 def instance(name: str, value: object, kind: type) -> None:
     """Raise TypeError unless `value` is a `kind`."""
     if not isinstance(value, kind):
-        article = "an" if kind.__name__[0] in "AEIO" else "a"
-        raise TypeError(f"{name}: expected {article} {kind.__name__}, got {describe(value)}")
+        raise TypeError(f"{name}: expected {_a(kind)}, got {describe(value)}")
+
+
+def _a(kind: type) -> str:
+    return f"{'an' if kind.__name__[0] in 'AEIO' else 'a'} {kind.__name__}"
+
+
+def named_config(name: str, value: object, kind: type[Config]) -> Config:
+    """Return `value`, a `kind`, or the one whose name it is."""
+    if isinstance(value, str):
+        return kind(value)  # type: ignore[call-arg]  # their first argument is the name
+    if not isinstance(value, kind):
+        raise TypeError(f"{name}: expected {_a(kind)} or the name of one, got {describe(value)}")
+    return value
 
 
 def choice(name: str, value: object, options: Iterable[str]) -> str:
@@ -143,10 +156,36 @@ def is_ids(array: Array) -> bool:
 
 def as_array(name: str, value: object) -> Array:
     """Return `value` as an array, without a copy where it is one."""
+    if type(value) is np.ndarray:
+        return value
+    if isinstance(value, tuple) and value and _is_output(value[0]):
+        raise TypeError(
+            f"{name}: expected an array, got a tuple that begins with one: a recurrent layer "
+            "returns (y, state), and forward a cache besides; pass y alone (np.stack joins arrays)"
+        )
     try:
         return np.asarray(value)
-    except ValueError as error:  # rows of different lengths
+    except ValueError as error:
+        if "inhomogeneous" in str(error):
+            raise ValueError(_ragged(name, value)) from None
         raise ValueError(f"{name}: expected an array, got {describe(value)} ({error})") from None
+
+
+def _is_output(value: object) -> bool:
+    """Whether a layer may have returned `value`: such arrays are not meant as rows of another."""
+    return isinstance(value, np.ndarray) and value.ndim > 1 and value.dtype.kind == "f"
+
+
+def _is_ragged(array: Array) -> bool:
+    """Whether an array of objects holds rows."""
+    return array.dtype == object and array.size > 0 and all(map(np.ndim, array.flat))
+
+
+def _ragged(name: str, value: object) -> str:
+    return (
+        f"{name}: expected an array, got rows of different lengths, {describe(value)}; "
+        "rnncore.data.pad makes an array of them, and lengths to pass with it"
+    )
 
 
 def ids_or_floats(name: str, value: object) -> Array:
@@ -165,6 +204,8 @@ def ids_array(name: str, value: object) -> Ids:
     if not is_ids(array):
         if _exceeds_int64(value):
             raise ValueError(f"{name}: expected integers in [-2^63, 2^63), got {describe(value)}")
+        if _is_ragged(array):
+            raise ValueError(_ragged(name, value))
         raise TypeError(f"{name}: expected integers, got {describe(value)}")
     if array.dtype == np.uint64 and array.size and array.max() >= 2**63:
         raise ValueError(f"{name}: expected integers in [-2^63, 2^63), got {array.max()}")
@@ -202,6 +243,11 @@ def lengths_array(lengths: object, shape: tuple[int, ...]) -> Ids:
     array = ids_array("lengths", lengths)
     if len(shape) == 1:
         array = np.atleast_1d(array)
+    if array.shape == shape[:1] != shape[1:] and len(shape) > 1:
+        raise ValueError(
+            f"lengths: expected shape [{shape[1]}] for sequences [T={shape[0]}, B={shape[1]}], got "
+            f"{describe(array)}; are time and batch swapped? (batch_first)"
+        )
     check_shape("lengths", array, shape[1:] or (1,))
     outside = np.flatnonzero((array < 0) | (array > shape[0]))
     if outside.size:
@@ -227,6 +273,8 @@ def floats(
     """
     array = as_array(name, value)
     if array.dtype != dtype:
+        if _is_ragged(array):
+            raise ValueError(_ragged(name, value))
         came = array if array.dtype.kind in "biufc" else value  # None would be an array of objects
         raise TypeError(f"{name}: expected {dtype}, got {describe(came)}")
     if shape is not None:

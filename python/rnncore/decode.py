@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnncore import _memory
-from rnncore._check import check_below, generator, integer, real, size
+from rnncore._check import check_below, describe, generator, ids_or_floats, integer, real, size
+from rnncore._keywords import strict_keywords
 from rnncore.data.batch import IdsLike, as_tokens
 from rnncore.text import CharTokenizer
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Sampled", "Sampling"]
 
 
+@strict_keywords()
 @dataclass(frozen=True)
 class Sampling:
     """How the next token is drawn from p = softmax(logits / temperature).
@@ -74,6 +76,8 @@ class Sampled(ABC):
             id lies outside [0, V), or the model has no vocabulary for text.
         """
         if not isinstance(tokens, str):
+            if self.tokenizer is not None:
+                _require_integers(name, tokens)
             ids = as_tokens(name, tokens)
             check_below(name, ids, self.vocab_size)
             return ids
@@ -103,6 +107,7 @@ class Sampled(ABC):
         rng: np.random.Generator | int | None = ...,
         weights: str | None = ...,
     ) -> NDArray[np.int64]: ...
+    @strict_keywords()
     def sample(
         self,
         prompt: str | IdsLike,
@@ -172,6 +177,7 @@ class Sampled(ABC):
         rng: np.random.Generator | int | None = ...,
         weights: str | None = ...,
     ) -> Iterator[int]: ...
+    @strict_keywords()
     def generate(
         self,
         prompt: str | IdsLike,
@@ -218,3 +224,12 @@ class Sampled(ABC):
             return sampler.draw(count, sampling.temperature, top_k, sampling.top_p, seed, counter)
 
         return draw
+
+
+def _require_integers(name: str, tokens: object) -> None:
+    """Raise TypeError where text is taken and `tokens` are neither that nor integers."""
+    array = ids_or_floats(name, tokens)
+    if array.dtype.kind in "iuO" and array.ndim > 0:
+        return
+    mend = {"U": "; ''.join makes it text", "S": "; decode makes it text"}.get(array.dtype.kind, "")
+    raise TypeError(f"{name}: expected text or integers [N], got {describe(tokens)}{mend}")

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from rnncore._check import Array, generator, instance, real
+from rnncore._keywords import strict_keywords
 from rnncore.layers import LSTM, RNN, Module, Recurrent
 from rnncore.layers.parameters import fill_uniform
 
@@ -21,6 +22,7 @@ __all__ = ["default", "forget_gate_bias", "identity", "one_hot_input", "orthogon
 Layer = TypeVar("Layer", bound=Module)
 
 
+@strict_keywords()
 def default(module: Module, rng: np.random.Generator | int | None = None) -> None:
     """Draw PyTorch's default for each layer.
 
@@ -38,6 +40,7 @@ def default(module: Module, rng: np.random.Generator | int | None = None) -> Non
     module.reset_parameters(rng)
 
 
+@strict_keywords()
 def uniform(module: Module, a: float, rng: np.random.Generator | int | None = None) -> None:
     """Draw every parameter, biases too, from U(-a, a).
 
@@ -55,6 +58,7 @@ def uniform(module: Module, a: float, rng: np.random.Generator | int | None = No
     module.mark_changed()
 
 
+@strict_keywords()
 def orthogonal(
     module: Module, gain: float = 1.0, rng: np.random.Generator | int | None = None
 ) -> None:
@@ -88,6 +92,7 @@ def orthogonal(
     module.mark_changed()
 
 
+@strict_keywords()
 def identity(module: Module, scale: float = 1.0) -> None:
     """Make recurrent matrices `scale` times the identity and biases zero: the IRNN.
 
@@ -116,6 +121,7 @@ def identity(module: Module, scale: float = 1.0) -> None:
     module.mark_changed()
 
 
+@strict_keywords()
 def one_hot_input(
     module: Module, std: float = 2.0, rng: np.random.Generator | int | None = None
 ) -> None:
@@ -150,6 +156,7 @@ def one_hot_input(
     module.mark_changed()
 
 
+@strict_keywords()
 def forget_gate_bias(module: Module, value: float = 1.0) -> None:
     """Make the bias of every forget gate `value`, so that cells remember from the start.
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from rnncore import _core
+from rnncore._advice import advise
 from rnncore._check import (
     Array,
     as_array,
@@ -28,6 +29,7 @@ from rnncore._layout import as_flat, as_rows
 __all__ = ["binary_cross_entropy", "cross_entropy", "mse"]
 
 _REDUCTIONS = ("mean", "sum", "none")
+_FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
 def cross_entropy(
@@ -70,6 +72,11 @@ def cross_entropy(
         raise ValueError(f"logits: expected shape [..., V], got {describe(scores)}")
     classes = ids_array("targets", targets)
     check_shape("targets", classes, scores.shape[:-1])
+    if classes.size and _is_distribution(scores):
+        advise(
+            "logits: expected unnormalised log-probabilities, got rows that sum to 1 like "
+            "probabilities; the softmax is part of the loss"
+        )
     ignored = integer("ignore_index", ignore_index, -(2**63), 2**63 - 1)
     losses, gradient = _core.cross_entropy(
         as_rows("logits", scores), as_flat("targets", classes), ignored
@@ -164,9 +171,24 @@ def _elementwise(
 
 def _floating(name: str, value: ArrayLike) -> Array:
     array = as_array(name, value)
-    if array.dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
+    if array.dtype not in _FLOATS:
         raise TypeError(f"{name}: expected float32 or float64, got {describe(array)}")
     return array
+
+
+def _is_distribution(scores: Array) -> bool:
+    """Whether the first row of [...,V] looks like the result of a softmax.
+
+    The first numbers tell of most logits that it does not; a reduction would take longer
+    than the loss of a few rows.
+    """
+    width = scores.shape[-1]
+    if width < 2 or not 0 < scores.item(0) < 1 or not 0 < scores.item(1) < 1:
+        return False
+    if not all(0 < scores.item(v) < 1 for v in range(2, min(12, width))):
+        return False
+    row = scores.reshape(-1, width)[0]
+    return bool(row.min() > 0 and abs(float(row.sum(dtype=np.float64)) - 1) < 1e-3)
 
 
 def _reduce(losses: Array, gradient: Array, count: int, reduction: str) -> tuple[Any, Array]:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from io import BufferedIOBase, RawIOBase
 from types import TracebackType
 from typing import Protocol, Self, TextIO
+
+from rnncore._check import describe
+from rnncore._keywords import strict_keywords
 
 __all__ = ["PlainProgress", "Progress", "Report", "RichProgress", "choose_progress"]
 
@@ -62,6 +66,7 @@ class Progress(Protocol):
         """Show one report."""
 
 
+@strict_keywords()
 class PlainProgress:
     """One line of text a report.
 
@@ -76,6 +81,7 @@ class PlainProgress:
     """
 
     def __init__(self, stream: TextIO, unit: str = "token", interval: float = 10.0) -> None:
+        _require_text_stream(stream)
         self.interval = interval
         self._stream = stream
         self._unit = unit
@@ -96,6 +102,7 @@ class PlainProgress:
         print(report_line(report, self._unit), file=self._stream, flush=True)
 
 
+@strict_keywords()
 class RichProgress:
     """A bar and the present report, always the last lines of a terminal; validations stay above.
 
@@ -115,6 +122,7 @@ class RichProgress:
     interval = 0.5
 
     def __init__(self, stream: TextIO, unit: str = "token") -> None:
+        _require_text_stream(stream)
         from rich.console import Console
         from rich.live import Live
 
@@ -145,6 +153,13 @@ class RichProgress:
         done = round(report.fraction * _BAR_WIDTH)
         bar = Text.assemble(("━" * done, "green"), ("━" * (_BAR_WIDTH - done), "dim"), "\n")
         self._live.update(bar + text, refresh=True)
+
+
+def _require_text_stream(stream: object) -> None:
+    if not hasattr(stream, "write") or isinstance(stream, RawIOBase | BufferedIOBase):
+        raise TypeError(
+            f"stream: expected a text stream, such as sys.stdout, got {describe(stream)}"
+        )
 
 
 def choose_progress(stream: TextIO, unit: str = "token") -> Progress:

@@ -46,5 +46,6 @@ def _contents(path: str) -> dict[str, Any]:
     rows["parameters"] = f"{model.num_params:,}"
     vocabulary = model.vocabulary()
     if vocabulary is not None:
-        rows["vocabulary"] = repr("".join(vocabulary))
+        characters = all(len(token) == 1 for token in vocabulary)
+        rows["vocabulary"] = repr("".join(vocabulary) if characters else vocabulary)
     return rows

@@ -32,7 +32,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         nargs="?",
         help="text in UTF-8 to measure the loss on (default: the last tenth of the embedded text "
-        "of Shakespeare, on which `rnncore train` does not train)",
+        "of Shakespeare, on which `rnncore train` does not train; nothing is measured where the "
+        "model lacks its characters)",
     )
     parser.add_argument(
         "--weights",
@@ -51,31 +52,49 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(given: argparse.Namespace) -> int:
     """Run the command; return the exit status."""
     model = load_language_model(given.model)
-    if given.file is None:
-        name, text = "the embedded text of Shakespeare", _held_out()
-    else:
-        name, text = given.file, read_text(given.file)
-    ids = model.encode(text, name)
-    if len(ids) < 2:
-        raise ValueError(f"{name}: expected at least 2 characters, got {len(ids)}")
+    ids = _ids(model, given.file, must_measure=given.out is None)
     if given.out is not None:
         _files.require_writable(given.out)
         require_another(given.out, given.model, "model")
         require_another(given.out, given.file, "text")
-    before = _loss(model, ids)
-    as_stored = model.weights or model.dtype.name
-    model.weights = given.weights
-    after = _loss(model, ids)
-    change = f"  {100 * (after / before - 1):+.2f} %" if before else ""
-    print(f"loss on {len(ids):,} characters")
-    print(f"  {as_stored:9} {before:.4f}")
-    print(f"  {given.weights:9} {after:.4f}{change}")
+    if isinstance(ids, str):
+        print(f"loss not measured: {ids}; give a FILE to measure it on")
+        model.weights = given.weights
+    else:
+        _measure(model, given.weights, ids)
     if given.out is not None:
         io.save(model, given.out)
         sizes = [Path(path).stat().st_size for path in (given.model, given.out)]
         print(f"{given.model}: {sizes[0]:,} bytes")
         print(f"{given.out}: {sizes[1]:,} bytes, {100 * sizes[1] / sizes[0]:.0f} %")
     return 0
+
+
+def _ids(model: LanguageModel, file: str | None, *, must_measure: bool) -> NDArray[np.int64] | str:
+    """Return the text to measure on, or why the embedded one cannot be."""
+    if file is None:
+        try:
+            return model.encode(_held_out(), "the embedded text of Shakespeare")
+        except ValueError as error:
+            if must_measure:
+                raise ValueError(f"{error}; give a FILE to measure the loss on, or --out") from None
+            return str(error)
+    ids = model.encode(read_text(file), file)
+    if len(ids) < 2:
+        raise ValueError(f"{file}: expected at least 2 characters, got {len(ids)}")
+    return ids
+
+
+def _measure(model: LanguageModel, weights: str, ids: NDArray[np.int64]) -> None:
+    """Print the loss as the model is and with `weights`, which it has afterwards."""
+    before = _loss(model, ids)
+    as_stored = model.weights or model.dtype.name
+    model.weights = weights
+    after = _loss(model, ids)
+    change = f"  {100 * (after / before - 1):+.2f} %" if before else ""
+    print(f"loss on {len(ids):,} characters")
+    print(f"  {as_stored:9} {before:.4f}")
+    print(f"  {weights:9} {after:.4f}{change}")
 
 
 def _loss(model: LanguageModel, ids: NDArray[np.int64]) -> float:

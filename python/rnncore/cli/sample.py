@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 
-from rnncore._check import integer
+import numpy as np
+
+from rnncore._check import generator, integer
 from rnncore.cli.files import load_language_model
 from rnncore.cli.parser import add_weights
 
@@ -19,7 +22,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.description = "Print a prompt and how the model continues it, as it goes."
     parser.add_argument("model", metavar="MODEL", help="file of a trained model")
     parser.add_argument(
-        "--prompt", metavar="TEXT", default="\n", help="what to continue (default: a line feed)"
+        "--prompt",
+        metavar="TEXT",
+        help="what to continue (default: a line feed; where the model's text had none, a space, "
+        "and without spaces a character drawn at random)",
     )
     parser.add_argument(
         "--length", type=int, metavar="N", default=500, help="characters to draw (default: 500)"
@@ -56,18 +62,30 @@ def run(given: argparse.Namespace) -> int:
     if given.seed is not None:
         integer("--seed", given.seed, 0)
     model = load_language_model(given.model)
+    rng = generator(given.seed)
+    prompt = (
+        _default_prompt(model.vocabulary() or [], rng) if given.prompt is None else given.prompt
+    )
     pieces = model.generate(
-        given.prompt,
+        prompt,
         given.length,
         given.temperature,
         given.top_k,
         given.top_p,
-        given.seed,
+        rng,
         given.weights,
     )
-    sys.stdout.write(given.prompt)
+    sys.stdout.write(prompt)
     for piece in pieces:
         sys.stdout.write(piece)
         sys.stdout.flush()
     sys.stdout.write("\n")
     return 0
+
+
+def _default_prompt(vocabulary: Sequence[str], rng: np.random.Generator) -> str:
+    """What comes before a line, else before a word, else any character of the vocabulary."""
+    for character in "\n ":
+        if character in vocabulary:
+            return character
+    return vocabulary[int(rng.integers(len(vocabulary)))]

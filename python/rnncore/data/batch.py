@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rnncore._check import check_shape, ids_array, is_ids
+from rnncore._keywords import strict_keywords
 
 __all__ = ["IGNORED", "Batch", "Batches"]
 
@@ -23,6 +24,7 @@ IdsLike = NDArray[np.integer[Any]] | Sequence[int] | Sequence[Sequence[int]]
 IGNORED = -100
 
 
+@strict_keywords()
 @dataclass(frozen=True)
 class Batch:
     """What one update reads, and what the model should answer.

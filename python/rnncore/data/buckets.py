@@ -6,10 +6,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rnncore._check import integer, size
+from rnncore._keywords import strict_keywords
 
 __all__ = ["Buckets"]
 
 
+@strict_keywords()
 class Buckets:
     """Batches of sequences of similar length, as indices.
 

@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 
 from rnncore._check import size
+from rnncore._keywords import strict_keywords
 from rnncore.data.batch import IGNORED, Batch, as_tokens
 
 __all__ = ["ContiguousBatches"]
 
 
+@strict_keywords()
 class ContiguousBatches:
     """One long sequence as B parallel streams, cut into chunks of at most ``bptt`` steps.
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rnncore._check import check_shape, ids_array
+from rnncore._keywords import strict_keywords
 from rnncore.data.batch import Batch
 from rnncore.data.buckets import Buckets
 from rnncore.data.padding import pad
@@ -16,6 +17,7 @@ from rnncore.data.padding import pad
 __all__ = ["LabeledBatches"]
 
 
+@strict_keywords()
 class LabeledBatches:
     """Sequences with one label each, in batches of similar length.
 

@@ -10,12 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnncore._check import describe, integer
+from rnncore._keywords import strict_keywords
 from rnncore.data.batch import IGNORED, Batch, Ids, as_tokens
 from rnncore.data.buckets import Buckets
 
 __all__ = ["SentenceBatches", "sentences"]
 
 
+@strict_keywords()
 class SentenceBatches:
     """Whole sentences in batches of similar length, for full back-propagation through time.
 

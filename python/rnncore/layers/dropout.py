@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from rnncore import _core
-from rnncore._check import Array, describe, floats, real
+from rnncore._check import Array, as_array, describe, floats, real
 from rnncore.layers.cache import Cache, open_cache
 from rnncore.layers.module import Module
 
@@ -63,6 +63,9 @@ class Dropout(Module):
         TypeError
             If x is not float32 or float64.
         """
+        given: object = x
+        if isinstance(given, tuple):
+            as_array("x", given)  # says what is wrong with the result of a layer
         if not isinstance(x, np.ndarray) or x.dtype not in (
             np.dtype(np.float32),
             np.dtype(np.float64),

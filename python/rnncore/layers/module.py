@@ -8,12 +8,13 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import DTypeLike
 
-from rnncore import _memory
+from rnncore import _advice, _memory
 from rnncore._check import Array, describe, float_dtype, floats, generator
+from rnncore._keywords import StrictKeywords
 from rnncore.layers.parameters import Layout, ParameterDict, assign, total_size
 
 
-class Module:
+class Module(StrictKeywords):
     """Base of layers and models.
 
     A layer calls ``super().__init__(dtype, rng)`` and then `_allocate` with its parameters; a
@@ -187,7 +188,8 @@ class Module:
         """Build a module from `config` and `vocabulary`, with freshly drawn parameters."""
         if vocabulary is not None:
             raise ValueError(f"vocabulary: expected none for {cls.__name__}")
-        return cls(**config)
+        with _advice.silent():
+            return cls(**config)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Copy and pickle: rebuild from the configuration, then restore values and generators.

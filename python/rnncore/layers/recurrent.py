@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Generic, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from rnncore import _core, _memory
+from rnncore import _advice, _core, _memory
 from rnncore._check import (
     Array,
     compute_type,
@@ -18,6 +18,7 @@ from rnncore._check import (
     real,
     size,
 )
+from rnncore._keywords import strict_keywords
 from rnncore.layers.cache import Cache, open_cache
 from rnncore.layers.call import Call
 from rnncore.layers.frozen import Frozen
@@ -81,6 +82,11 @@ class Recurrent(Module, Generic[State]):
         self.batch_first = flag("batch_first", batch_first)
         self.dropout = real("dropout", dropout, 0, 1, open_high=True)
         self.bidirectional = flag("bidirectional", bidirectional)
+        if self.dropout > 0 and self.num_layers == 1:
+            _advice.advise(
+                f"dropout: {self.dropout:g} has no effect on a single layer, it acts between two; "
+                "rnncore.Dropout acts on outputs"
+            )
         # Less than the layers need, so that an absurd number of them is refused before the kernel
         # lists their parameters, each of which takes about a kilobyte in names and shapes.
         rows = self.num_layers * self.num_directions
@@ -281,6 +287,7 @@ class Recurrent(Module, Generic[State]):
             dy.loss = float(losses.sum())
         return None if dx is None else call.as_given(dx), call.state_as_given(dinitial)
 
+    @strict_keywords()
     def stream(self, batch_size: int = 1, weights: str | None = None) -> Stream[State]:
         """Return a `Stream`, which runs this network step by step or in pieces.
 

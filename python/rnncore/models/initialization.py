@@ -11,6 +11,7 @@ import numpy as np
 
 from rnncore import init
 from rnncore._check import choice, real
+from rnncore._keywords import strict_keywords
 from rnncore.layers import LSTM, Module, Recurrent
 
 __all__ = ["INITIALIZATIONS", "Initialization"]
@@ -40,6 +41,7 @@ INITIALIZATIONS: dict[str, _Rule] = {
 }
 
 
+@strict_keywords()
 @dataclass(frozen=True)
 class Initialization:
     """Initial parameters of a language model; None is what belongs to the name.

@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from rnncore import _core
+from rnncore import _advice, _core
 from rnncore._check import (
     Array,
     Ids,
@@ -20,9 +20,11 @@ from rnncore._check import (
     ids_array,
     instance,
     lengths_array,
+    named_config,
     size,
     within,
 )
+from rnncore._keywords import keywords_of, strict_keywords, unknown_keyword
 from rnncore._narrow import storage
 from rnncore.data import IGNORED, Batch, Batches
 from rnncore.data.batch import IdsLike
@@ -75,7 +77,7 @@ class LanguageModel(Model, Sampled):
         Probability of dropping a value, in [0, 1).
     tokenizer : CharTokenizer or None
         Vocabulary of V characters; with it, methods take text as well as ids.
-    initialization : Initialization or None
+    initialization : Initialization, the name of one, or None
         How the initial parameters are drawn; None is ``Initialization()``.
     dtype : float32 or float64
         Type of the parameters.
@@ -118,7 +120,7 @@ class LanguageModel(Model, Sampled):
         bias: bool = True,
         dropout: float = 0.0,
         tokenizer: CharTokenizer | None = None,
-        initialization: Initialization | None = None,
+        initialization: Initialization | str | None = None,
         dtype: DTypeLike = np.float32,
         compute: str | None = None,
         weights: str | None = None,
@@ -140,30 +142,33 @@ class LanguageModel(Model, Sampled):
         layer, own_options = CELLS[self.cell]
         for name in cell_options:
             if name not in own_options:
-                takes = ", ".join(sorted(own_options)) or "none"
-                raise TypeError(f"{name}: no option of cell {self.cell!r}, which takes {takes}")
+                if any(name in options for _, options in CELLS.values()):
+                    raise unknown_keyword(name, sorted(own_options), f"cell {self.cell!r}")
+                accepted = (*keywords_of(LanguageModel), *sorted(own_options))
+                raise unknown_keyword(name, accepted, "LanguageModel")
         self._cell_options = dict(cell_options)
 
         shared: dict[str, Any] = {"dtype": self.dtype, "rng": self.rng}
         self.embedding = (
             None if embedding_size is None else Embedding(self.vocab_size, embedding_size, **shared)
         )
-        self.rnn = layer(
-            self.vocab_size if embedding_size is None else embedding_size,
-            hidden_size,
-            num_layers,
-            bias=bias,
-            dropout=dropout,
-            compute=compute,
-            **shared,
-            **cell_options,
-        )
+        with _advice.silent():  # one layer is no reason to warn of dropout, which has others here
+            self.rnn = layer(
+                self.vocab_size if embedding_size is None else embedding_size,
+                hidden_size,
+                num_layers,
+                bias=bias,
+                dropout=dropout,
+                compute=compute,
+                **shared,
+                **cell_options,
+            )
         self.dropout = Dropout(dropout, rng=self.rng)
         self.output = Softmax(hidden_size, self.vocab_size, bias=bias, compute=compute, **shared)
         embedding = {} if self.embedding is None else {"embedding": self.embedding}
         self._adopt({**embedding, "rnn": self.rnn, "dropout": self.dropout, "output": self.output})
         chosen = Initialization() if initialization is None else initialization
-        instance("initialization", chosen, Initialization)
+        chosen = named_config("initialization", chosen, Initialization)
         chosen.apply(self, self.rnn, one_hot=embedding_size is None)
 
     # --- configuration ---------------------------------------------------------------------------
@@ -184,7 +189,7 @@ class LanguageModel(Model, Sampled):
         }
 
     def vocabulary(self) -> list[str] | None:
-        """Return the characters in the order of their ids; None for a model of ids only."""
+        """Return the tokens in the order of their ids; None for a model of ids only."""
         return None if self.tokenizer is None else list(self.tokenizer.vocabulary)
 
     @classmethod
@@ -330,6 +335,7 @@ class LanguageModel(Model, Sampled):
         boundary = self._line_feed() if config.sentences else None
         return text_batches(self.encode(tokens), config, boundary)
 
+    @strict_keywords(config=TrainingConfig)
     def fit(
         self,
         tokens: str | IdsLike,

@@ -11,13 +11,14 @@ import numpy as np
 
 from rnncore import _core, _memory
 from rnncore._check import Array, describe, floats, integer, real
+from rnncore._keywords import StrictKeywords
 from rnncore.layers import Module
 from rnncore.optim.checked import Checked
 
 _MOST_STEPS = 2**31 - 1  # the kernels count them in an int
 
 
-class Optimizer(ABC):
+class Optimizer(StrictKeywords, ABC):
     """Base of the optimisers: one pass over the flat buffers of a module per step.
 
     The numbers may be set between steps, and are checked then as in the constructor.

@@ -19,9 +19,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 
 from rnncore._check import describe, integer, real
+from rnncore._keywords import StrictKeywords
 
 
-class Schedule(ABC):
+class Schedule(StrictKeywords, ABC):
     """Base of the schedules."""
 
     @abstractmethod

@@ -52,6 +52,12 @@ def text_batches(
             )
         boundary = integer("boundary", boundary, 0)
         learned, held_out = split(sentences(ids, boundary), config.validation_fraction)
+        if not learned:
+            raise ValueError(
+                "sentences: expected at least 2, one to learn from and one to hold out, got "
+                f"{len(held_out)} (validation_fraction = {config.validation_fraction:g}; 0 holds "
+                "none out)"
+            )
         training = SentenceBatches(learned, config.batch_size, seed=config.seed)
         return training, SentenceBatches(held_out, config.batch_size) if held_out else None
     first, last = split(ids, config.validation_fraction)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
-from rnncore._check import choice, flag, instance, integer, real, size
+from rnncore._check import choice, flag, integer, named_config, real, size
+from rnncore._keywords import strict_keywords
 from rnncore.layers import Module
 from rnncore.optim import (
     SGD,
@@ -44,12 +45,25 @@ SCHEDULES: dict[str, tuple[type[Schedule], dict[str, float]]] = {
 }
 
 
+Config = TypeVar("Config")
+
 # Where the number of epochs is not given: what a text of a million characters needs, and a bound
 # for texts so short that they are learned by heart.
 _UPDATES = 4000
 _MOST_EPOCHS = 200
 
 
+def _accepted(given: Mapping[str, Any], options: Mapping[str, Any], owner: str) -> dict[str, Any]:
+    """Return what is given, which the owner must have as an option."""
+    chosen = {name: value for name, value in given.items() if value is not None}
+    for name in chosen:
+        if name not in options:
+            takes = ", ".join(sorted(options)) or "none"
+            raise ValueError(f"{name}: no option of {owner}, which takes {takes}")
+    return chosen
+
+
+@strict_keywords()
 @dataclass(frozen=True)
 class OptimizerConfig:
     """Optimiser, learning rate and clipping; None is the optimiser's default, see `OPTIMIZERS`.
@@ -116,6 +130,7 @@ class OptimizerConfig:
         )
 
 
+@strict_keywords()
 @dataclass(frozen=True)
 class ScheduleConfig:
     """How the learning rate changes; None is the default of the schedule, see `SCHEDULES`.
@@ -176,6 +191,27 @@ class ScheduleConfig:
         return kind(**options)
 
 
+class ByName(Generic[Config]):
+    """Field of a frozen dataclass that holds a configuration, and may be set to a name of one."""
+
+    def __init__(self, kind: type[Config]) -> None:
+        self._kind = kind
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, instance: object, owner: type) -> Config:
+        """Return the configuration; of the class the default, where dataclass looks for it."""
+        if instance is None:
+            return self._kind()
+        config: Config = vars(instance)[self._name]
+        return config
+
+    def __set__(self, instance: object, value: Config | str) -> None:
+        vars(instance)[self._name] = named_config(self._name, value, self._kind)
+
+
+@strict_keywords(optimizer=OptimizerConfig, schedule=ScheduleConfig)
 @dataclass(frozen=True)
 class TrainingConfig:
     """One training run.
@@ -202,8 +238,9 @@ class TrainingConfig:
         Seconds after which training stops. Schedules that end with the run end then.
     seed : int
         Of the order of sentences.
-    optimizer : OptimizerConfig
-    schedule : ScheduleConfig
+    optimizer : OptimizerConfig, or the name of one
+    schedule : ScheduleConfig, or the name of one
+        With the other options at their defaults where only the name is given.
 
     Raises
     ------
@@ -220,8 +257,8 @@ class TrainingConfig:
     validate_every: int | None = None
     time_limit: float | None = None
     seed: int = 0
-    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
-    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    optimizer: ByName[OptimizerConfig] = ByName(OptimizerConfig)
+    schedule: ByName[ScheduleConfig] = ByName(ScheduleConfig)
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "bptt", "validation_streams"):
@@ -235,21 +272,9 @@ class TrainingConfig:
         if self.time_limit is not None:
             real("time_limit", self.time_limit, 0, math.inf, open_low=True)
         integer("seed", self.seed, 0)
-        instance("optimizer", self.optimizer, OptimizerConfig)
-        instance("schedule", self.schedule, ScheduleConfig)
 
     def epochs_of(self, updates_per_epoch: int) -> int:
         """Return the number of epochs, with so many updates in each."""
         if self.epochs is not None:
             return self.epochs
         return min(max(1, round(_UPDATES / max(1, updates_per_epoch))), _MOST_EPOCHS)
-
-
-def _accepted(given: Mapping[str, Any], options: Mapping[str, Any], owner: str) -> dict[str, Any]:
-    """Return what is given, which the owner must have as an option."""
-    chosen = {name: value for name, value in given.items() if value is not None}
-    for name in chosen:
-        if name not in options:
-            takes = ", ".join(sorted(options)) or "none"
-            raise ValueError(f"{name}: no option of {owner}, which takes {takes}")
-    return chosen

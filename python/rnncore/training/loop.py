@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import os
 import time
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
 from rnncore import _files, io
-from rnncore._check import describe, instance
+from rnncore._check import describe, instance, real
+from rnncore._keywords import strict_keywords
 from rnncore.data import Batch, Batches
 from rnncore.progress import Progress, Report
 from rnncore.training.best import BestModel
@@ -66,6 +69,7 @@ class TrainingResult:
         return min(finite, key=lambda v: v.loss, default=None)
 
 
+@strict_keywords(config=TrainingConfig)
 def fit(
     model: Trainable,
     training: Batches,
@@ -156,18 +160,45 @@ def evaluate(model: Trainable, batches: Batches) -> float:
 
 
 def _require_batches(name: str, value: object) -> None:
-    if not all(hasattr(value, part) for part in ("carries_state", "__len__", "epoch")):
-        raise TypeError(
-            f"{name}: expected batches, such as ContiguousBatches or SentenceBatches, got "
-            f"{describe(value)}"
-        )
+    parts = {"carries_state": None, "__len__": 0, "epoch": 1}
+    _require_parts(name, value, "batches, such as ContiguousBatches or SentenceBatches", parts)
 
 
-def _require_progress(value: object) -> None:
-    if not all(hasattr(value, part) for part in ("interval", "show", "__enter__", "__exit__")):
+def _require_progress(value: Any) -> None:
+    parts = {"interval": None, "show": 1, "__enter__": 0, "__exit__": 3}
+    _require_parts("progress", value, "None or a Progress, such as PlainProgress", parts)
+    if value.interval != math.inf:
+        real("progress.interval", value.interval, 0)
+
+
+def _require_parts(
+    name: str, value: object, expected: str, parts: Mapping[str, int | None]
+) -> None:
+    """Raise TypeError unless `value` has attributes (None) and methods of so many arguments."""
+    if isinstance(value, type):
+        raise TypeError(f"{name}: expected {expected}, got the class {value.__name__} itself")
+    missing = [part for part in parts if not hasattr(value, part)]
+    if missing:
         raise TypeError(
-            f"progress: expected None or a Progress, such as PlainProgress, got {describe(value)}"
+            f"{name}: expected {expected}, got {describe(value)}, which has no {', '.join(missing)}"
         )
+    for part, count in parts.items():
+        if count is not None:
+            _require_arguments(f"{name}.{part}", getattr(value, part), count)
+
+
+def _require_arguments(name: str, method: Any, count: int) -> None:
+    """Raise TypeError unless `method` can be called with `count` arguments."""
+    try:
+        signature = inspect.signature(method)
+        signature.bind(*range(count))
+    except ValueError:  # one written in C tells none
+        return
+    except TypeError:
+        got = f"{method.__name__}{signature}" if callable(method) else describe(method)
+        raise TypeError(
+            f"{name}: expected a method of {count} argument{'s' * (count != 1)}, got {got}"
+        ) from None
 
 
 class _Run:
