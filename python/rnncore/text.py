@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rnncore._check import check_shape, describe, ids_array
+from rnncore._check import check_shape, describe, ids_array, quoted
 
 __all__ = ["CharTokenizer"]
 
@@ -48,12 +49,12 @@ class CharTokenizer:
                 raise TypeError(f"vocabulary[{index}]: expected str, got {describe(character)}")
             if len(character) != 1:
                 raise ValueError(
-                    f"vocabulary[{index}]: expected a single character, got {character!r}"
+                    f"vocabulary[{index}]: expected a single character, got {quoted(character)}"
                 )
         if not characters:
             raise ValueError("vocabulary: expected at least one character, got none")
         if len(set(characters)) != len(characters):
-            twice = next(c for i, c in enumerate(characters) if c in characters[:i])
+            twice = next(c for c, count in Counter(characters).items() if count > 1)
             raise ValueError(f"vocabulary: {_named(twice)} occurs more than once")
         self._vocabulary = characters
         self._code_points = _code_points("".join(characters))

@@ -8,6 +8,7 @@ import sys
 from rnncore._check import integer
 from rnncore.cli.files import load_language_model
 from rnncore.cli.parser import add_weights
+from rnncore.cli.terminal import shown
 
 __all__ = ["HELP", "add_options", "run"]
 
@@ -16,7 +17,10 @@ HELP = "let a model continue a text"
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Describe the command and its options."""
-    parser.description = "Print a prompt and how the model continues it, as it goes."
+    parser.description = (
+        "Print a prompt and how the model continues it, as it goes. A terminal gets control "
+        "characters escaped; files and pipes get the text as it is."
+    )
     parser.add_argument("model", metavar="MODEL", help="file of a trained model")
     parser.add_argument(
         "--prompt", metavar="TEXT", default="\n", help="what to continue (default: a line feed)"
@@ -65,9 +69,9 @@ def run(given: argparse.Namespace) -> int:
         given.seed,
         given.weights,
     )
-    sys.stdout.write(given.prompt)
+    sys.stdout.write(shown(given.prompt, sys.stdout))
     for piece in pieces:
-        sys.stdout.write(piece)
+        sys.stdout.write(shown(piece, sys.stdout))
         sys.stdout.flush()
     sys.stdout.write("\n")
     return 0

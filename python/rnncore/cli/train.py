@@ -11,6 +11,7 @@ import rnncore
 from rnncore import _files, _interrupt, _memory, datasets
 from rnncore._check import integer, size
 from rnncore.cli.files import read_text, require_another
+from rnncore.cli.terminal import shown
 from rnncore.cli.train_options import add_options as add_training_options
 from rnncore.cli.train_options import model_keywords, training_config
 from rnncore.models import LanguageModel
@@ -80,7 +81,7 @@ def run(given: argparse.Namespace) -> int:
         return _interrupt.STATUS
     prompt = "\n" if "\n" in tokenizer.vocabulary else text[0]
     written = model.sample(prompt, sample_length, _SAMPLE_TEMPERATURE, rng=config.seed)
-    print(f"\n{written.strip()}")
+    print(f"\n{shown(written.strip(), sys.stdout)}")
     return 0
 
 

@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from rnncore import _core
+from rnncore import _core, _restoring
 from rnncore._check import (
     Array,
     Ids,
@@ -20,6 +20,7 @@ from rnncore._check import (
     ids_array,
     instance,
     lengths_array,
+    printable,
     size,
     within,
 )
@@ -136,7 +137,9 @@ class LanguageModel(Trainable, Sampled):
         for name in cell_options:
             if name not in own_options:
                 takes = ", ".join(sorted(own_options)) or "none"
-                raise TypeError(f"{name}: no option of cell {self.cell!r}, which takes {takes}")
+                raise TypeError(
+                    f"{printable(name)}: no option of cell {self.cell!r}, which takes {takes}"
+                )
         self._cell_options = dict(cell_options)
 
         shared: dict[str, Any] = {"dtype": self.dtype, "rng": self.rng}
@@ -159,7 +162,8 @@ class LanguageModel(Trainable, Sampled):
         self._adopt({**embedding, "rnn": self.rnn, "dropout": self.dropout, "output": self.output})
         chosen = Initialization() if initialization is None else initialization
         instance("initialization", chosen, Initialization)
-        chosen.apply(self, self.rnn, one_hot=embedding_size is None)
+        if not _restoring.is_restoring():
+            chosen.apply(self, self.rnn, one_hot=embedding_size is None)
 
     # --- configuration ---------------------------------------------------------------------------
     def config(self) -> dict[str, Any]:
