@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from rnncore import _files, datasets, io
+from rnncore import datasets, io
 from rnncore._narrow import NARROW
-from rnncore.cli.files import load_language_model, read_text, require_another
+from rnncore.cli.files import add_overwrite, load_language_model, read_text, require_out
 from rnncore.models import LanguageModel
 
 __all__ = ["HELP", "add_options", "run"]
@@ -46,6 +46,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="PATH",
         help="where to write the model (default: nothing is written, the loss is only measured)",
     )
+    add_overwrite(parser)
 
 
 def run(given: argparse.Namespace) -> int:
@@ -59,9 +60,7 @@ def run(given: argparse.Namespace) -> int:
     if len(ids) < 2:
         raise ValueError(f"{name}: expected at least 2 characters, got {len(ids)}")
     if given.out is not None:
-        _files.require_writable(given.out)
-        require_another(given.out, given.model, "model")
-        require_another(given.out, given.file, "text")
+        require_out(given, model=given.model, text=given.file)
     before = _loss(model, ids)
     as_stored = model.weights or model.dtype.name
     model.weights = given.weights

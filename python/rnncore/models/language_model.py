@@ -405,11 +405,12 @@ class LanguageModel(Trainable, Sampled):
         config: TrainingConfig | None = None,
         *,
         path: str | os.PathLike[str] | None = None,
+        overwrite: bool = False,
         progress: Progress | None = None,
     ) -> TrainingResult:
         """Train on the `batches` of a text; everything else is that of `rnncore.training.fit`."""
         batches = self.batches(tokens, config)
-        return fit(self, *batches, config, path=path, progress=progress)
+        return fit(self, *batches, config, path=path, overwrite=overwrite, progress=progress)
 
     def _line_feed(self) -> int:
         """Id of the line feed, which ends a sentence."""
