@@ -187,6 +187,31 @@ def test_sample(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"{expected}\n"
 
 
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_terminal_gets_control_characters_escaped(
+    terminal: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Those of a stranger's model could do anything to it."""
+    dangerous = "\x1b\x07\0\r\x9b\x7f"
+    vocabulary = sorted(set(f"{dangerous}\n\té"))
+    model = rc.LanguageModel(
+        len(vocabulary), hidden_size=8, rng=0, tokenizer=CharTokenizer(vocabulary)
+    )
+    rc.save(model, tmp_path / "model")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal)
+    assert main(["sample", str(tmp_path / "model"), "--prompt", f"{dangerous}é"]) == 0
+    printed = capsys.readouterr().out
+    assert all((c in printed) != terminal for c in dangerous)
+    assert "\t" in printed
+    assert "\n" in printed
+    assert "é" in printed
+    if terminal:
+        assert printed.startswith(r"\x1b\x07\x00\r\x9b\x7fé")
+
+
 def test_sample_without_seed_is_another_each_time(
     model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -232,9 +257,22 @@ def test_ctrl_c_ends_sampling(model: Path) -> None:
 # --- Ctrl-C at the start ------------------------------------------------------------------------
 
 
-def interrupted_import(tmp_path: Path, *run: str) -> subprocess.CompletedProcess[str]:
+#: Ctrl-C inside a destructor: Python drops a KeyboardInterrupt there, as in the callbacks that end
+#: each import.
+DROPPED = """
+import signal
+
+class Dying:
+    def __del__(self):
+        signal.raise_signal(signal.SIGINT)
+"""
+
+
+def interrupted_import(
+    tmp_path: Path, *run: str, numpy: str = "raise KeyboardInterrupt\n"
+) -> subprocess.CompletedProcess[str]:
     """Run Python with a NumPy whose import is interrupted."""
-    (tmp_path / "numpy.py").write_text("raise KeyboardInterrupt\n")
+    (tmp_path / "numpy.py").write_text(numpy)
     paths = [str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])]
     return subprocess.run(
         [sys.executable, *run],
@@ -253,6 +291,29 @@ def test_ctrl_c_while_the_command_is_loaded(tmp_path: Path, start: str) -> None:
     script.write_text("import sys\nfrom rnncore.cli import main\nsys.exit(main())\n")
     run = ["-m", "rnncore"] if start == "module" else [str(script)]
     result = interrupted_import(tmp_path, *run, "info")
+    assert (result.returncode, result.stdout, result.stderr) == (130, "", "")
+
+
+def test_ctrl_c_that_python_drops_while_the_command_is_loaded(tmp_path: Path) -> None:
+    numpy = f"{DROPPED}\nDying()\nprint('went on')\n"
+    result = interrupted_import(tmp_path, "-m", "rnncore", "info", numpy=numpy)
+    assert (result.returncode, result.stdout, result.stderr) == (130, "", "")
+
+
+def test_ctrl_c_that_python_drops_while_the_command_runs(tmp_path: Path) -> None:
+    """It is raised again, a moment later."""
+    (tmp_path / "rnncore").write_text(
+        f"{DROPPED}\nimport sys, time\nfrom rnncore import cli\n"
+        "def run(_):\n    Dying()\n    time.sleep(60)\n"
+        "cli.info.run = run\nsys.exit(cli.main())\n"
+    )
+    result = subprocess.run(
+        [sys.executable, tmp_path / "rnncore", "info"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert (result.returncode, result.stdout, result.stderr) == (130, "", "")
 
 

@@ -11,7 +11,7 @@ import pytest
 import safetensors.numpy
 
 import rnncore as rc
-from commands import command, write_model, write_text
+from commands import SMALL, command, write_model, write_text
 from rnncore.cli import main
 from rnncore.text import CharTokenizer
 
@@ -161,8 +161,23 @@ def test_bad_input(
         f"{work}/{argument}" if argument.split("/")[0] in places else argument
         for argument in arguments
     ]
+    if "OUT" in arguments:
+        placed.append("--overwrite")
     fails(placed, message, capsys)
     assert {path: path.read_bytes() for path in work.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize("command", ["train", "quantize"])
+def test_an_existing_file(command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is refused before any work, and replaced when the option says so."""
+    text, out = write_text(tmp_path / "text"), tmp_path / "out"
+    out.write_text("precious")
+    first = {"train": SMALL, "quantize": [str(write_model(tmp_path / "model"))]}[command]
+    arguments = [command, *first, str(text), "--out", str(out)]
+    fails(arguments, rf"{re.escape(str(out))}: File exists; --overwrite replaces it\n$", capsys)
+    assert out.read_text() == "precious"
+    assert main([*arguments, "--overwrite"]) == 0
+    assert isinstance(rc.load(out), rc.LanguageModel)
 
 
 def test_an_unknown_character_later_in_standard_input(tmp_path: Path) -> None:
@@ -248,9 +263,8 @@ def test_a_write_protected_file(
     text, out = write_text(tmp_path / "text"), write_text(tmp_path / "out")
     content = out.read_bytes()
     monkeypatch.setattr(os, "access", lambda *_: False)  # as for another user than root
-    fails(
-        ["train", str(text), "--out", str(out)], f"{re.escape(str(out))}: Permission denied", capsys
-    )
+    arguments = ["train", str(text), "--out", str(out), "--overwrite"]
+    fails(arguments, f"{re.escape(str(out))}: Permission denied", capsys)
     assert out.read_bytes() == content
 
 

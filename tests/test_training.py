@@ -142,7 +142,7 @@ def test_interrupt_before_the_first_update_saves_nothing(tmp_path: Path) -> None
     model.training_loss = interrupt
     path = tmp_path / "model"
     path.write_text("precious")
-    result = fit(model, Ticks(9), Ticks(1), path=path)
+    result = fit(model, Ticks(9), Ticks(1), path=path, overwrite=True)
     assert result.interrupted
     assert result.losses == []
     assert path.read_text() == "precious"
@@ -292,6 +292,31 @@ def test_unwritable_path_is_refused_before_the_work(tmp_path: Path) -> None:
         fit(model, Ticks(1), path=tmp_path)
     assert model.values == []
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_existing_file_is_replaced_only_when_told(tmp_path: Path) -> None:
+    """The model of an earlier run may be better."""
+    model, path = Counter(), tmp_path / "model"
+    path.write_text("precious")
+    link = tmp_path / "link"
+    link.symlink_to(path)
+    for existing in (path, link):
+        with pytest.raises(FileExistsError, match=r"overwrite=True replaces it.*(model|link)'$"):
+            fit(model, Ticks(1), path=existing)
+    with pytest.raises(TypeError, match="overwrite: expected True or False, got str"):
+        fit(model, Ticks(1), path=tmp_path / "new", overwrite="no")
+    assert model.values == []
+    assert path.read_text() == "precious"
+    fit(model, Ticks(1), config=plain(epochs=1), path=path, overwrite=True)
+    assert rc.load(path).params["w"] == 1
+    text = "to be or not to be"
+    tokenizer = CharTokenizer.fit(text)
+    words = rc.LanguageModel(tokenizer.vocab_size, tokenizer=tokenizer, hidden_size=4)
+    config = TrainingConfig(epochs=1, batch_size=1, bptt=4, validation_fraction=0)
+    with pytest.raises(FileExistsError, match="overwrite=True"):
+        words.fit(text, config, path=path)
+    words.fit(text, config, path=path, overwrite=True)
+    assert isinstance(rc.load(path), rc.LanguageModel)
 
 
 def test_time_limit(clock: SimpleNamespace) -> None:

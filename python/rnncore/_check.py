@@ -4,26 +4,57 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Iterable
+import reprlib
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from rnncore import _memory
+from rnncore import _memory, _restoring
 
 Array = NDArray[Any]
 Ids = NDArray[np.integer[Any]]
 Config = TypeVar("Config")
 
 
+#: Characters of a foreign text that a message quotes at most.
+_QUOTED = 100
+
+# Looks at the beginning of a value only: those of files may be large, or nested without end.
+_beginning = reprlib.Repr()
+_beginning.maxlist = _beginning.maxtuple = _beginning.maxdict = _beginning.maxset = 20
+_beginning.maxstring = _beginning.maxother = _QUOTED
+
+
+def printable(text: str, limit: int = _QUOTED) -> str:
+    """`text` on one line, cut to `limit` characters; those that a terminal would obey escaped."""
+    line = " ".join(text[: limit + 1].split())
+    line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
+    return line if max(len(text), len(line)) <= limit else f"{line[: limit - 3]}..."
+
+
+def quoted(value: object, limit: int = _QUOTED) -> str:
+    """The beginning of `repr(value)` as `printable`, also where Python refuses to write it out."""
+    try:
+        text = _beginning.repr(value)
+    except ValueError:  # an integer of more digits than Python converts
+        text = "..."
+    return printable(text, limit)
+
+
+def listed(names: Sequence[object]) -> str:
+    """The first of `names`, and how many more there are."""
+    more = f", and {len(names) - 4} more" if len(names) > 4 else ""
+    return f"[{', '.join(quoted(name, 60) for name in names[:4])}{more}]"
+
+
 def describe(value: object) -> str:
     """What came, in a few words: dtype and shape of an array, type and value of anything else."""
     if isinstance(value, np.ndarray):
         article = "an" if value.dtype.name.startswith(("i", "o")) else "a"
-        return f"{article} {value.dtype} array of shape {value.shape}"
-    text = " ".join(repr(value).split())
-    return f"{type(value).__name__} {text if len(text) <= 60 else text[:57] + '...'}"
+        return f"{article} {printable(str(value.dtype))} array of shape {value.shape}"
+    return f"{type(value).__name__} {quoted(value, 60)}"
 
 
 def integer(name: str, value: object, minimum: int, maximum: int | None = None) -> int:
@@ -35,17 +66,18 @@ def integer(name: str, value: object, minimum: int, maximum: int | None = None) 
     except TypeError:
         raise TypeError(f"{name}: expected an integer, got {describe(value)}") from None
     if number < minimum:
-        raise ValueError(f"{name}: expected at least {minimum}, got {number}")
+        raise ValueError(f"{name}: expected at least {minimum}, got {quoted(number)}")
     if maximum is not None and number > maximum:
-        raise ValueError(f"{name}: expected at most {maximum}, got {number}")
+        raise ValueError(f"{name}: expected at most {maximum}, got {quoted(number)}")
     return number
 
 
 def size(name: str, value: object, minimum: int = 1) -> int:
     """Return `value` as int; it must be a number of elements, at least `minimum`."""
     number = integer(name, value, minimum)
+    _restoring.require_elements(name, number)
     if number >= 2**63:
-        raise MemoryError(f"{name}: {number} elements fit in no memory")
+        raise MemoryError(f"{name}: {quoted(number)} elements fit in no memory")
     return number
 
 
@@ -109,7 +141,7 @@ def choice(name: str, value: object, options: Iterable[str]) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{name}: expected one of {names}, got {describe(value)}")
     if value not in names:
-        raise ValueError(f"{name}: expected one of {names}, got {value!r}")
+        raise ValueError(f"{name}: expected one of {names}, got {quoted(value)}")
     return value
 
 
@@ -117,10 +149,10 @@ def float_dtype(value: DTypeLike) -> np.dtype[Any]:
     """Return `value` as a dtype, which must be float32 or float64 in native byte order."""
     try:
         dtype = np.dtype(value)
-    except TypeError:
+    except (TypeError, ValueError, SyntaxError):  # NumPy parses texts such as "(2,3)f4"
         raise TypeError(f"dtype: expected float32 or float64, got {describe(value)}") from None
     if value is None or dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
-        got = "None" if value is None else str(dtype)
+        got = "None" if value is None else printable(str(dtype))
         raise TypeError(f"dtype: expected float32 or float64, got {got}")
     return dtype
 
@@ -132,7 +164,7 @@ def compute_type(value: object, dtype: np.dtype[Any]) -> str | None:
     if not isinstance(value, str):
         raise TypeError(f"compute: expected None or 'bfloat16', got {describe(value)}")
     if value != "bfloat16":
-        raise ValueError(f"compute: expected None or 'bfloat16', got {value!r}")
+        raise ValueError(f"compute: expected None or 'bfloat16', got {quoted(value)}")
     if dtype != np.float32:
         raise ValueError(f"compute: 'bfloat16' needs dtype float32, got {dtype}")
     return value
@@ -145,7 +177,7 @@ def generator(rng: np.random.Generator | int | None) -> np.random.Generator:
     if isinstance(rng, bool | np.bool_) or not isinstance(rng, int | np.integer):
         raise TypeError(f"rng: expected a numpy Generator, an integer or None, got {describe(rng)}")
     if rng < 0:
-        raise ValueError(f"rng: expected a seed of at least 0, got {rng}")
+        raise ValueError(f"rng: expected a seed of at least 0, got {quoted(rng)}")
     return np.random.default_rng(int(rng))
 
 

@@ -59,6 +59,12 @@ def require_writable(path: str | os.PathLike[str]) -> None:
             pass
 
 
+def require_new(path: str | os.PathLike[str], remedy: str) -> None:
+    """Raise FileExistsError if there is a file; `remedy` says how it may be replaced."""
+    if _target(path).exists():
+        raise FileExistsError(errno.EEXIST, f"File exists; {remedy}", str(path))
+
+
 @contextlib.contextmanager
 def _errors_naming(path: str | os.PathLike[str]) -> Iterator[None]:
     """Let errors of the system name `path` as the caller wrote it, not a temporary file or none."""

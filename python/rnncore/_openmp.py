@@ -23,6 +23,9 @@ def _load() -> None:
     if not chosen:
         os.environ["GOMP_SPINCOUNT"] = _SPIN_COUNT
     try:
+        # Before the kernel needs it, whose loading turns every error into an ImportError, also
+        # KeyboardInterrupt.
+        importlib.import_module("numpy")
         importlib.import_module("rnncore._core")
     finally:
         if not chosen:

@@ -11,7 +11,9 @@ are stored in that form, see `rnncore._narrow`.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,8 +23,8 @@ import safetensors
 import safetensors.numpy
 
 import rnncore
-from rnncore import _memory
-from rnncore._check import Array, describe
+from rnncore import _memory, _restoring
+from rnncore._check import describe, printable, quoted
 from rnncore._files import as_path, replacing, require_regular
 from rnncore._narrow import narrowed, widened
 from rnncore.layers import Module
@@ -31,6 +33,12 @@ __all__ = ["load", "save"]
 
 #: Versions of the format: 2 has narrow weights, which readers of 1 do not know.
 _VERSION, _VERSION_NARROW = 1, 2
+#: Names in the format safetensors of what parameters are stored as, narrow ones too.
+_DTYPES = ("F32", "F64", "U16", "I8")
+#: Characters of what a constructor said about the configuration in a file.
+_LONGEST_REASON = 300
+#: Bytes that one of a header becomes when it is parsed, at most (22 were measured).
+_PARSED = 32
 #: What safetensors takes besides the arrays. It ends the process where the system refuses memory.
 _SLACK = 4 << 20
 
@@ -105,17 +113,21 @@ def load(path: str | os.PathLike[str]) -> Any:
         If the model does not fit in memory.
     """
     path = as_path(path)
-    description, arrays = _read(path)
-    try:
-        kind = _find_class(description["class"])
-        model = kind.from_config(description["config"], description["vocabulary"])
-        if description["version"] == _VERSION_NARROW:
-            arrays = widened(arrays, description["config"]["weights"])
-        model.load_state_dict(arrays)
-    except KeyError as error:
-        raise ValueError(f"{path}: damaged rnncore file: no {error} in its metadata") from None
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{path}: damaged rnncore file: {error}") from error
+    with _opened(path) as content:
+        description = _description(path, content.metadata() or {})
+        shapes = _shapes(path, content)
+        try:
+            kind = _find_class(description["class"])
+            with _restoring.restoring(len(shapes), sum(map(math.prod, shapes.values()))):
+                model = kind.from_config(description["config"], description["vocabulary"])
+            arrays = {name: content.get_tensor(name) for name in shapes}
+            if description["version"] == _VERSION_NARROW:
+                arrays = widened(arrays, description["config"]["weights"])
+            model.load_state_dict(arrays)
+        except KeyError as error:
+            raise _damaged(path, f"no {error} in its metadata") from None
+        except (TypeError, ValueError) as error:  # which may hold the file's text as it is
+            raise _damaged(path, str(error)) from None
     return model
 
 
@@ -143,27 +155,28 @@ def _is_ours(kind: type) -> bool:
     return kind.__module__.startswith("rnncore.")
 
 
-def _read(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
-    """Return description and arrays of a file that is a model as far as the format goes."""
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """Open a safetensors file, whose header has then been read and fits its size."""
     num_bytes = require_regular(path).st_size
     with path.open("rb") as file:  # the system's own words where it cannot be read
         start = file.read(9)
     # a safetensors file starts with the size of its header, eight bytes, and a JSON object
-    has_header = start[8:] == b"{"
-    if not has_header:
+    header_size = int.from_bytes(start[:8], "little")
+    if start[8:] != b"{":
         raise ValueError(
             f"{path}: expected an rnncore model, got a file that is no safetensors file"
         )
-    # mapped, and copied
-    _memory.require(2 * num_bytes + _SLACK, f"{path}: the arrays of the file")
+    # the arrays are mapped, and copied; a header is parsed into what takes more than its text
+    needed = 2 * num_bytes + _PARSED * min(header_size, num_bytes) + _SLACK
+    _memory.require(needed, f"{path}: the arrays of the file")
     try:
         with safetensors.safe_open(path, framework="np") as content:
-            description = _description(path, content.metadata() or {})
-            names = content.keys()
-            return description, {name: content.get_tensor(name) for name in names}
+            yield content
     except safetensors.SafetensorError as error:
         raise ValueError(
-            f"{path}: expected an rnncore model, got a file that is truncated or damaged ({error})"
+            f"{path}: expected an rnncore model, got a file that is truncated or damaged "
+            f"({printable(str(error))})"
         ) from None
 
 
@@ -176,16 +189,34 @@ def _description(path: Path, metadata: dict[str, str]) -> dict[str, Any]:
         )
     try:
         description = json.loads(metadata["rnncore"])
-    except ValueError as error:
-        raise ValueError(f"{path}: damaged rnncore file: metadata are no JSON: {error}") from None
+    except (ValueError, RecursionError) as error:
+        raise _damaged(path, f"metadata are no JSON: {error}") from None
     if not isinstance(description, dict) or "version" not in description:
-        raise ValueError(f"{path}: damaged rnncore file: no 'version' in its metadata")
+        raise _damaged(path, "no 'version' in its metadata")
     if description["version"] not in (_VERSION, _VERSION_NARROW):
         raise ValueError(
             f"{path}: expected version {_VERSION} or {_VERSION_NARROW} of the file format, got "
-            f"version {description['version']!r}; a newer rnncore may read it"
+            f"version {quoted(description['version'])}; a newer rnncore may read it"
         )
     return description
+
+
+def _shapes(path: Path, content: Any) -> dict[str, list[int]]:
+    """Return the shape of each array, as the header says; refuse types that no model has."""
+    slices = {name: content.get_slice(name) for name in content.keys()}  # noqa: SIM118
+    foreign = [name for name, array in slices.items() if array.get_dtype() not in _DTYPES]
+    if foreign:
+        raise _damaged(
+            path,
+            f"{quoted(foreign[0])}: expected one of {', '.join(_DTYPES)}, got "
+            f"{slices[foreign[0]].get_dtype()}",
+        )
+    return {name: array.get_shape() for name, array in slices.items()}
+
+
+def _damaged(path: Path, reason: str) -> ValueError:
+    """Return the error of a file that names rnncore as its writer."""
+    return ValueError(f"{path}: damaged rnncore file: {printable(reason, _LONGEST_REASON)}")
 
 
 def _full_name(kind: type[Module]) -> str:
@@ -208,7 +239,7 @@ def _find_class(name: Any) -> type[Module]:
     for kind in _subclasses(Module):
         if _full_name(kind) == name:
             return kind
-    raise ValueError(f"class {name!r} is unknown; import the module that defines it first")
+    raise ValueError(f"class {quoted(name)} is unknown; import the module that defines it first")
 
 
 def _subclasses(kind: type[Module]) -> Iterator[type[Module]]:

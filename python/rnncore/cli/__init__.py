@@ -13,6 +13,7 @@ from io import StringIO
 
 import rnncore
 from rnncore import _interrupt
+from rnncore._check import printable
 from rnncore.cli import bench, info, quantize, sample, score, train
 from rnncore.cli.parser import Parser
 
@@ -26,6 +27,8 @@ _COMMANDS = {
     "info": info,
     "bench": bench,
 }
+#: Characters of an error, whose quotations have shorter limits of their own.
+_LONGEST_ERROR = 1000
 # Besides the PanicException of safetensors, which has no public name and is no Exception.
 _TOLD = (ArithmeticError, ImportError, MemoryError, OSError, TypeError, ValueError)
 
@@ -45,6 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     _open_streams()
     try:
+        _interrupt.listen()
         given = _parser().parse_args(arguments)
         status: int = _COMMANDS[given.command].run(given)
         sys.stdout.flush()
@@ -81,7 +85,11 @@ def _open_streams() -> None:
 
 
 def _one_line(error: BaseException) -> str:
-    """What went wrong, in one line."""
+    """What went wrong, in one line that a terminal shows and does not obey."""
+    return printable(_reason(error), _LONGEST_ERROR) or type(error).__name__
+
+
+def _reason(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror is not None:
         # reading and writing a stream is the only thing that happens without a file's name
         return f"{error.filename or 'standard input or output'}: {error.strerror}"
@@ -91,4 +99,4 @@ def _one_line(error: BaseException) -> str:
             f"standard output: {error.encoding} has no {character!a}; the environment "
             "variable PYTHONUTF8=1 makes it UTF-8"
         )
-    return " ".join(str(error).split()) or type(error).__name__
+    return str(error)

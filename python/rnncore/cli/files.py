@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 from pathlib import Path
 from typing import BinaryIO
 
-from rnncore import _memory, io
+from rnncore import _files, _memory, io
 from rnncore.models import LanguageModel
 
-__all__ = ["load_language_model", "read_text", "require_another"]
+__all__ = ["add_overwrite", "load_language_model", "read_text", "require_out"]
 
 
 def read_text(path: str) -> str:
@@ -67,7 +68,33 @@ def load_language_model(path: str) -> LanguageModel:
     return model
 
 
-def require_another(out: str, file: str | None, what: str) -> None:
-    """Raise ValueError if `out` is an input of the command, whose content it would replace."""
-    if file is not None and os.path.exists(out) and os.path.samefile(file, out):
-        raise ValueError(f"--out: expected another file than the {what}, got {out}")
+def add_overwrite(parser: argparse.ArgumentParser) -> None:
+    """Add the option ``--overwrite`` of the commands that write a model."""
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace the file of --out if there is one"
+    )
+
+
+def require_out(given: argparse.Namespace, **inputs: str | None) -> None:
+    """Raise the error of writing to ``--out`` now, before long work.
+
+    Parameters
+    ----------
+    given : argparse.Namespace
+        With ``out`` and ``overwrite``.
+    **inputs : str or None
+        Files that the command reads, by what they are: none may be replaced.
+
+    Raises
+    ------
+    OSError
+        When it cannot be written, or exists and ``--overwrite`` is not given.
+    ValueError
+        When it is one of the inputs.
+    """
+    _files.require_writable(given.out)
+    for what, file in inputs.items():
+        if file is not None and os.path.exists(given.out) and os.path.samefile(file, given.out):
+            raise ValueError(f"--out: expected another file than the {what}, got {given.out}")
+    if not given.overwrite:
+        _files.require_new(given.out, "--overwrite replaces it")

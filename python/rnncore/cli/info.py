@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from typing import Any
 
 import rnncore
 from rnncore import _core, io
+from rnncore.cli.terminal import shown
 
 __all__ = ["HELP", "add_options", "run"]
 
@@ -35,7 +37,7 @@ def run(given: argparse.Namespace) -> int:
         rows |= _contents(given.model)
     width = max(map(len, rows))
     for name, value in rows.items():
-        print(f"{name:{width}}  {value}")
+        print(shown(f"{name:{width}}  {value}", sys.stdout))
     return 0
 
 

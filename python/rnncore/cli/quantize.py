@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from rnncore import _files, datasets, io
+from rnncore import datasets, io
 from rnncore._narrow import NARROW
-from rnncore.cli.files import load_language_model, read_text, require_another
+from rnncore.cli.files import add_overwrite, load_language_model, read_text, require_out
 from rnncore.models import LanguageModel
 
 __all__ = ["HELP", "add_options", "run"]
@@ -47,6 +47,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="PATH",
         help="where to write the model (default: nothing is written, the loss is only measured)",
     )
+    add_overwrite(parser)
 
 
 def run(given: argparse.Namespace) -> int:
@@ -54,9 +55,7 @@ def run(given: argparse.Namespace) -> int:
     model = load_language_model(given.model)
     ids = _ids(model, given.file, must_measure=given.out is None)
     if given.out is not None:
-        _files.require_writable(given.out)
-        require_another(given.out, given.model, "model")
-        require_another(given.out, given.file, "text")
+        require_out(given, model=given.model, text=given.file)
     if isinstance(ids, str):
         print(f"loss not measured: {ids}; give a FILE to measure it on")
         model.weights = given.weights

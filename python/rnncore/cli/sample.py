@@ -11,6 +11,7 @@ import numpy as np
 from rnncore._check import generator, integer
 from rnncore.cli.files import load_language_model
 from rnncore.cli.parser import add_weights
+from rnncore.cli.terminal import shown
 
 __all__ = ["HELP", "add_options", "run"]
 
@@ -19,7 +20,10 @@ HELP = "let a model continue a text"
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Describe the command and its options."""
-    parser.description = "Print a prompt and how the model continues it, as it goes."
+    parser.description = (
+        "Print a prompt and how the model continues it, as it goes. A terminal gets control "
+        "characters escaped; files and pipes get the text as it is."
+    )
     parser.add_argument("model", metavar="MODEL", help="file of a trained model")
     parser.add_argument(
         "--prompt",
@@ -75,9 +79,9 @@ def run(given: argparse.Namespace) -> int:
         rng,
         given.weights,
     )
-    sys.stdout.write(prompt)
+    sys.stdout.write(shown(prompt, sys.stdout))
     for piece in pieces:
-        sys.stdout.write(piece)
+        sys.stdout.write(shown(piece, sys.stdout))
         sys.stdout.flush()
     sys.stdout.write("\n")
     return 0

@@ -8,9 +8,10 @@ import sys
 import threading
 
 import rnncore
-from rnncore import _files, _interrupt, _memory, datasets
+from rnncore import _interrupt, _memory, datasets
 from rnncore._check import integer, size
-from rnncore.cli.files import read_text, require_another
+from rnncore.cli.files import add_overwrite, read_text, require_out
+from rnncore.cli.terminal import shown
 from rnncore.cli.train_options import add_options as add_training_options
 from rnncore.cli.train_options import model_keywords, training_config
 from rnncore.models import LanguageModel
@@ -37,6 +38,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "file", metavar="FILE", nargs="?", help="text in UTF-8 (default: plays of Shakespeare)"
     )
     parser.add_argument("--out", metavar="MODEL", required=True, help="file for the model")
+    add_overwrite(parser)
     parser.add_argument("--threads", type=int, metavar="N", help="threads (default: all)")
     parser.add_argument(
         "--sample-length",
@@ -57,8 +59,8 @@ def run(given: argparse.Namespace) -> int:
     _memory.require(8 * sample_length, f"--sample-length: {sample_length} characters")
     if given.threads is not None:
         integer("--threads", given.threads, 1, 2**31 - 1)
-    _files.require_writable(given.out)
-    name, text = _text(given.file, given.out)
+    require_out(given, text=given.file)
+    name, text = _text(given.file)
     if given.threads is not None:
         rnncore.set_num_threads(given.threads)
 
@@ -74,13 +76,13 @@ def run(given: argparse.Namespace) -> int:
         flush=True,
     )
     progress = choose_progress(sys.stdout, "character")
-    result = fit(model, *batches, config, path=given.out, progress=progress)
+    result = fit(model, *batches, config, path=given.out, overwrite=True, progress=progress)
     print(_summary(result, given.out), flush=True)
     if result.interrupted:
         return _interrupt.STATUS
     prompt = "\n" if "\n" in tokenizer.vocabulary else text[0]
     written = model.sample(prompt, sample_length, _SAMPLE_TEMPERATURE, rng=config.seed)
-    print(f"\n{written.strip()}")
+    print(f"\n{shown(written.strip(), sys.stdout)}")
     return 0
 
 
@@ -93,11 +95,10 @@ def _listen_to_ctrl_c() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def _text(file: str | None, out: str) -> tuple[str, str]:
+def _text(file: str | None) -> tuple[str, str]:
     """Name and content of the text."""
     if file is None:
         return "tinyshakespeare", datasets.tinyshakespeare()
-    require_another(out, file, "text")
     return file, read_text(file)
 
 

@@ -54,7 +54,7 @@ class Embedding(Module):
         self.vocab_size = size("vocab_size", vocab_size)
         self.embedding_size = size("embedding_size", embedding_size)
         self._allocate(consecutive([("weight", (self.vocab_size, self.embedding_size))]))
-        self._initialise(self.rng)
+        self._draw()
 
     def config(self) -> dict[str, Any]:
         """Return the constructor's arguments as JSON values, without `rng`."""

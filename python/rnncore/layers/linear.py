@@ -64,7 +64,7 @@ class Linear(Module):
         if self.bias:
             shapes["bias"] = (self.output_size,)
         self._allocate(consecutive(shapes.items()))
-        self._initialise(self.rng)
+        self._draw()
 
     def config(self) -> dict[str, Any]:
         """Return the constructor's arguments as JSON values, without `rng`."""

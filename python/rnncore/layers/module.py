@@ -8,8 +8,8 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import DTypeLike
 
-from rnncore import _advice, _memory
-from rnncore._check import Array, describe, float_dtype, floats, generator
+from rnncore import _advice, _memory, _restoring
+from rnncore._check import Array, describe, float_dtype, floats, generator, listed
 from rnncore._keywords import StrictKeywords
 from rnncore.layers.parameters import Layout, ParameterDict, assign, total_size
 
@@ -129,6 +129,11 @@ class Module(StrictKeywords):
             module._initialise(source)
         self.mark_changed()
 
+    def _draw(self) -> None:
+        """Draw the initial parameters, unless they are about to come from a file."""
+        if not _restoring.is_restoring():
+            self._initialise(self._rng)
+
     def _initialise(self, rng: np.random.Generator) -> None:
         """Draw this layer's own parameters; a composite has none."""
 
@@ -165,7 +170,7 @@ class Module(StrictKeywords):
         if missing or unexpected:
             raise ValueError(
                 f"state_dict: expected the parameters of {self!r}; "
-                f"missing {missing}, unexpected {unexpected}"
+                f"missing {listed(missing)}, unexpected {listed(unexpected)}"
             )
         arrays = {
             name: floats(f"state_dict[{name!r}]", state_dict[name], self._dtype, view.shape)
@@ -218,6 +223,7 @@ class Module(StrictKeywords):
     def _allocate(self, layout: Layout) -> None:
         """Make the flat buffers of a layer, zero-filled."""
         count = total_size(layout)
+        _restoring.require_elements("parameters", count)
         _memory.require(
             2 * count * self._dtype.itemsize,
             f"the {count} parameters of {self!r} and their gradients",

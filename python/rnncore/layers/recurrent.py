@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Generic, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from rnncore import _advice, _core, _memory
+from rnncore import _advice, _core, _memory, _restoring
 from rnncore._check import (
     Array,
     compute_type,
@@ -90,6 +90,7 @@ class Recurrent(Module, Generic[State]):
         # Less than the layers need, so that an absurd number of them is refused before the kernel
         # lists their parameters, each of which takes about a kilobyte in names and shapes.
         rows = self.num_layers * self.num_directions
+        _restoring.require_arrays("num_layers", rows)
         _memory.require(rows * 1024, f"num_layers: {self.num_layers} layers")
         self._network = _core.Network(
             cell,
@@ -103,7 +104,7 @@ class Recurrent(Module, Generic[State]):
             self.compute,
         )
         self._allocate(self._network.layout)
-        self._initialise(self.rng)
+        self._draw()
 
     @property
     def network(self) -> _core.Network:

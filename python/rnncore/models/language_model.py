@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from rnncore import _advice, _core
+from rnncore import _advice, _core, _restoring
 from rnncore._check import (
     Array,
     Ids,
@@ -169,7 +169,8 @@ class LanguageModel(Model, Sampled):
         self._adopt({**embedding, "rnn": self.rnn, "dropout": self.dropout, "output": self.output})
         chosen = Initialization() if initialization is None else initialization
         chosen = named_config("initialization", chosen, Initialization)
-        chosen.apply(self, self.rnn, one_hot=embedding_size is None)
+        if not _restoring.is_restoring():
+            chosen.apply(self, self.rnn, one_hot=embedding_size is None)
 
     # --- configuration ---------------------------------------------------------------------------
     def config(self) -> dict[str, Any]:
@@ -342,11 +343,12 @@ class LanguageModel(Model, Sampled):
         config: TrainingConfig | None = None,
         *,
         path: str | os.PathLike[str] | None = None,
+        overwrite: bool = False,
         progress: Progress | None = None,
     ) -> TrainingResult:
         """Train on the `batches` of a text; everything else is that of `rnncore.training.fit`."""
         batches = self.batches(tokens, config)
-        return fit(self, *batches, config, path=path, progress=progress)
+        return fit(self, *batches, config, path=path, overwrite=overwrite, progress=progress)
 
     def _line_feed(self) -> int:
         """Id of the line feed, which ends a sentence."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -61,7 +62,7 @@ class CharTokenizer(Tokenizer):
         if not tokens:
             raise ValueError("vocabulary: expected at least one token, got none")
         if len(set(tokens)) != len(tokens):
-            twice = next(t for i, t in enumerate(tokens) if t in tokens[:i])
+            twice = next(t for t, count in Counter(tokens).items() if count > 1)
             raise ValueError(f"vocabulary: {_named(twice)} occurs more than once")
         self._vocabulary = tokens
         self._special = {token: i for i, token in enumerate(tokens) if len(token) > 1}

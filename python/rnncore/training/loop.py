@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rnncore import _files, io
-from rnncore._check import describe, instance, real
+from rnncore._check import describe, flag, instance, real
 from rnncore._keywords import strict_keywords
 from rnncore.data import Batch, Batches
 from rnncore.progress import Progress, Report
@@ -77,6 +77,7 @@ def fit(
     config: TrainingConfig | None = None,
     *,
     path: str | os.PathLike[str] | None = None,
+    overwrite: bool = False,
     progress: Progress | None = None,
 ) -> TrainingResult:
     """Train a model; it ends with the parameters of the lowest validation loss.
@@ -99,6 +100,8 @@ def fit(
         Epochs, optimiser, schedule, limits; what it says about batches was used to make them.
     path : path, optional
         Where each better model is saved at once, by a rename: a kill leaves the one before.
+    overwrite : bool
+        Whether the first of them may replace a file that is at `path` already.
     progress : Progress, optional
         Where to show how it goes; None is silent.
 
@@ -110,6 +113,8 @@ def fit(
     ------
     OSError
         When the path cannot be written, before anything is computed.
+    FileExistsError
+        When there is a file at `path` and `overwrite` is False, before anything is computed.
     FloatingPointError
         When the loss becomes infinite or not a number, or the gradients in every update of an
         epoch or in 100 updates in a row. The model has the best parameters so far.
@@ -129,6 +134,8 @@ def fit(
     if path is not None:
         io.require_savable(model)
         _files.require_writable(path)
+        if not flag("overwrite", overwrite):
+            _files.require_new(path, "overwrite=True replaces it")
     best = BestModel(model, path)
     try:
         with progress or nullcontext():

@@ -1,0 +1,25 @@
+"""What a terminal would obey rather than show."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import TextIO
+
+__all__ = ["shown"]
+
+
+def shown(text: str, stream: TextIO) -> str:
+    """Return `text` for `stream`; for a terminal, with control characters escaped.
+
+    Models of strangers may write sequences that move the cursor, clear the screen or worse. Files
+    and pipes get the text as it is.
+    """
+    if not stream.isatty():
+        return text
+    return "".join(_escaped(character) for character in text)
+
+
+def _escaped(character: str) -> str:
+    if character in "\n\t" or unicodedata.category(character) not in ("Cc", "Cs"):
+        return character
+    return ascii(character)[1:-1]
