@@ -59,7 +59,7 @@ def test_train(text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert blank == ""
     assert 40 < len(sample) <= 51
     trained = rc.load(out)
-    assert trained.vocabulary() == sorted(set(TEXT))
+    assert trained.tokenizer.vocabulary == tuple(sorted(set(TEXT)))
     assert trained.config()["hidden_size"] == 12
     loss, perplexity, bits = (
         float(re.search(pattern, saved)[1])
@@ -134,7 +134,7 @@ def test_sentences_of_a_single_line(tmp_path: Path) -> None:
     text.write_text("to be")
     options = ["--sentences", "--validation-fraction", "0", *SMALL]
     assert main(["train", str(text), "--out", str(out), *options]) == 0
-    assert "\n" in rc.load(out).vocabulary()
+    assert "\n" in rc.load(out).tokenizer.vocabulary
 
 
 def test_without_file_it_is_shakespeare(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -143,14 +143,14 @@ def test_without_file_it_is_shakespeare(tmp_path: Path, capsys: pytest.CaptureFi
     assert main(["train", "--out", str(out), *options]) == 0
     printed = capsys.readouterr().out
     assert printed.startswith("tinyshakespeare: 1,115,394 characters, 65 of them distinct.")
-    assert len(rc.load(out).vocabulary()) == 65
+    assert rc.load(out).tokenizer.vocab_size == 65
 
 
 def test_line_ends_and_byte_order_mark(tmp_path: Path) -> None:
     text, out = tmp_path / "text", tmp_path / "model"
     text.write_bytes(b"\xef\xbb\xbf" + TEXT.replace("\n", "\r\n").encode())
     assert main(["train", str(text), "--out", str(out), *SMALL]) == 0
-    assert rc.load(out).vocabulary() == sorted(set(TEXT))
+    assert rc.load(out).tokenizer.vocabulary == tuple(sorted(set(TEXT)))
 
 
 def test_ctrl_c_saves_and_leaves_cleanly(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import safetensors.numpy
 
 import rnncore as rc
 from rnncore.layers import Module
+from rnncore.layers.asset import Asset
 
 MODULES: dict[str, Callable[..., Any]] = {
     "RNN": lambda **o: rc.RNN(3, 4, 2, nonlinearity="relu", bidirectional=True, dropout=0.25, **o),
@@ -26,24 +27,29 @@ MODULES: dict[str, Callable[..., Any]] = {
 every_module = pytest.mark.parametrize("make", MODULES.values(), ids=MODULES.keys())
 
 
-class Doubling(Module):
-    """A user's own model, with a vocabulary."""
+@rc.register
+class Words(Asset):
+    """A user's own asset."""
 
-    def __init__(self, width: int = 2, words: list[str] | None = None) -> None:
-        super().__init__(rng=0)
+    def __init__(self, words: list[str]) -> None:
         self.words = words
-        self.linear = rc.Linear(width, width, rng=self.rng)
-        self._adopt({"linear": self.linear})
 
-    def config(self) -> dict[str, Any]:
-        return {"width": self.linear.input_size}
-
-    def vocabulary(self) -> Any:
+    def asset(self) -> Any:
         return self.words
 
     @classmethod
-    def from_config(cls, config: Any, vocabulary: Any = None) -> "Doubling":
-        return cls(**config, words=vocabulary)
+    def from_asset(cls, value: Any) -> "Words":
+        return cls(value)
+
+
+@rc.register
+class Doubling(Module):
+    """A user's own model, with an asset."""
+
+    def __init__(self, width: int = 2, words: Words | None = None) -> None:
+        super().__init__(rng=0)
+        self.linear = rc.Linear(width, width, rng=self.rng)
+        self._adopt({"linear": self.linear})
 
 
 @pytest.fixture
@@ -83,17 +89,18 @@ def test_path_may_be_text(path: Path) -> None:
     assert isinstance(rc.load(str(path)), rc.Linear)
 
 
-def test_users_own_class_with_vocabulary(path: Path) -> None:
+def test_users_own_class_with_an_asset(path: Path) -> None:
     words = ["a", "é", "\n", "\U0001f600", '"', "\\", "\0", "\ud800"]
-    module = Doubling(5, words)
+    module = Doubling(5, Words(words))
     rc.save(module, path)
     loaded = rc.load(path)
     assert type(loaded) is Doubling
-    assert loaded.words == words
+    assert loaded.width == 5
+    assert loaded.words.words == words
     np.testing.assert_array_equal(loaded.flat_params, module.flat_params)
 
 
-def test_users_own_class_must_be_imported_before(path: Path) -> None:
+def test_users_own_class_must_be_registered_before(path: Path) -> None:
     rc.save(Doubling(), path)
     code = f"import rnncore as rc; rc.load({str(path)!r})"
     result = subprocess.run(
@@ -126,7 +133,7 @@ def test_other_programs_can_read_the_file(path: Path) -> None:
         "version": 1,
         "class": "LSTM",
         "config": layer.config(),
-        "vocabulary": None,
+        "assets": {},
     }
 
 
@@ -199,13 +206,18 @@ def test_foreign_file(path: Path, content: bytes) -> None:
 
 def described(**entries: Any) -> dict[str, str]:
     """Metadata of a file with these entries in its description, and version 1."""
-    return {"rnncore": json.dumps({"version": 1, "vocabulary": None, **entries})}
+    return {"rnncore": json.dumps({"version": 1, "assets": {}, **entries})}
 
 
 def linear(**options: Any) -> dict[str, str]:
     return described(
         **{"class": "Linear", "config": {"input_size": 2, "output_size": 2, **options}}
     )
+
+
+def linear_with(**entries: Any) -> dict[str, str]:
+    options = {"input_size": 2, "output_size": 2}
+    return described(**{"class": "Linear", "config": options}, **entries)
 
 
 @pytest.mark.parametrize(
@@ -226,6 +238,12 @@ def linear(**options: Any) -> dict[str, str]:
         (described(**{"class": "os.system", "config": {}}), "class 'os.system' is unknown"),
         (described(**{"class": "__name__", "config": {}}), "class '__name__' is unknown"),
         (described(**{"class": 3, "config": {}}), "damaged"),
+        (described(**{"class": "CharTokenizer", "config": {}}), "class 'CharTokenizer' is unknown"),
+        (linear_with(assets=[1]), "damaged"),
+        (linear_with(assets={"words": 1}), "damaged"),
+        (linear_with(assets={"words": {"class": "Linear", "value": 1}}), "'Linear' is unknown"),
+        (linear_with(assets={"words": {"class": "CharTokenizer"}}), "no 'value'"),
+        (linear_with(assets={"words": {"class": "CharTokenizer", "value": 1}}), "vocabulary"),
         (linear(input_size=3), "at most the 6 numbers of the file, got 8"),
         (linear(output_size=1), "weight.*expected shape"),
         (
@@ -236,9 +254,9 @@ def linear(**options: Any) -> dict[str, str]:
         (
             described(
                 **{"class": "Linear", "config": {"input_size": 2, "output_size": 2}},
-                vocabulary=["a"],
+                assets={"words": {"class": "CharTokenizer", "value": ["a"]}},
             ),
-            "vocabulary: expected none",
+            "words",
         ),
     ],
 )

@@ -104,12 +104,12 @@ def test_things_that_are_no_models_are_not_saved(path: Path) -> None:
     before = path.read_bytes()
 
     class Nameless(Module):
-        """Defines no config."""
+        """Is not registered."""
 
     for thing, text in (
         ({"weight": np.ones(3)}, "model: expected a model or layer, got dict"),
         (None, "model: expected a model or layer, got NoneType"),
-        (Nameless(), "Nameless defines no config"),
+        (Nameless(), "Nameless: a class of your own is saved once it is registered"),
     ):
         with pytest.raises(TypeError, match=text):
             rc.save(thing, path)
@@ -122,35 +122,39 @@ def test_things_that_are_no_models_are_not_saved(path: Path) -> None:
     assert names(path.parent) == [path.name]
 
 
+@rc.register
 class Scaled(rc.Linear):
-    """A constructor that the inherited config does not describe."""
+    """A constructor of its own."""
 
     def __init__(self, factor: float) -> None:
         super().__init__(2, 3, rng=0)
-        self.factor = factor
 
 
-class Described(Scaled):
-    def config(self) -> dict[str, Any]:
-        return {"factor": self.factor}
-
-
+@rc.register
 class Renamed(rc.LSTM):
-    """The constructor and the config of LSTM."""
+    """The constructor of LSTM."""
 
 
-def test_a_constructor_that_the_config_does_not_fit(path: Path) -> None:
-    rc.save(rc.Linear(2, 3, rng=0), path)
-    before = path.read_bytes()
-    message = r"^model: expected .* such as Linear, or .*config.*, got .*Scaled, whose config is .*"
-    with pytest.raises(TypeError, match=message):
-        rc.save(Scaled(2.0), path)
-    assert path.read_bytes() == before
-    assert names(path.parent) == [path.name]
-    rc.save(Described(2.0), path)
-    assert rc.load(path).factor == 2
+@rc.register
+class Holder(Module):
+    """An argument that is no JSON value."""
+
+    def __init__(self, thing: Any) -> None:
+        super().__init__()
+
+
+def test_the_configuration_is_that_of_the_constructor(path: Path) -> None:
+    rc.save(Scaled(2.0), path)
+    assert rc.load(path).config() == {"factor": 2.0}
     rc.save(Renamed(2, 3), path)
     assert type(rc.load(path)) is Renamed
+    before = path.read_bytes()
+    with pytest.raises(TypeError, match="^thing: expected what a file can hold, .* got object"):
+        rc.save(Holder(object()), path)
+    assert path.read_bytes() == before
+    assert names(path.parent) == [path.name]
+    rc.save(Holder({"sizes": (np.int64(1), np.array([0.5]))}), path)
+    assert rc.load(path).thing == {"sizes": [1, [0.5]]}
 
 
 # --- little memory -------------------------------------------------------------------------------

@@ -9,11 +9,12 @@
 """
 
 from rnncore import _interrupt as _interrupt  # first: what follows takes a moment
+from rnncore import _kinds as _kinds
 from rnncore import _openmp as _openmp  # before the rest: it sets how the kernel's threads wait
 from rnncore import data, datasets, heads, init, losses, models, optim, text, training
 from rnncore._core import available_isas, isa
 from rnncore._threads import get_num_threads, set_num_threads
-from rnncore.io import load, save
+from rnncore.io import load, register, save
 from rnncore.layers import GRU, LSTM, RNN, Dropout, Embedding, Linear
 from rnncore.models import LanguageModel, Model, Pass
 
@@ -41,6 +42,7 @@ __all__ = [
     "losses",
     "models",
     "optim",
+    "register",
     "save",
     "set_num_threads",
     "text",

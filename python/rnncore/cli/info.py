@@ -42,12 +42,9 @@ def run(given: argparse.Namespace) -> int:
 
 
 def _contents(path: str) -> dict[str, Any]:
-    """Configuration, number of parameters and vocabulary of a file."""
+    """Configuration, number of parameters and tokenizer of a file."""
     model = io.load(path)
     rows = {"model": path, "class": type(model).__name__, **model.config()}
     rows["parameters"] = f"{model.num_params:,}"
-    vocabulary = model.vocabulary()
-    if vocabulary is not None:
-        characters = all(len(token) == 1 for token in vocabulary)
-        rows["vocabulary"] = repr("".join(vocabulary) if characters else vocabulary)
+    rows.update((name, repr(asset)) for name, asset in model.assets().items())
     return rows

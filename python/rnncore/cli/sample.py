@@ -68,7 +68,9 @@ def run(given: argparse.Namespace) -> int:
     model = load_language_model(given.model)
     rng = generator(given.seed)
     prompt = (
-        _default_prompt(model.vocabulary() or [], rng) if given.prompt is None else given.prompt
+        _default_prompt(getattr(model.tokenizer, "vocabulary", ()), rng)
+        if given.prompt is None
+        else given.prompt
     )
     pieces = model.generate(
         prompt,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import DTypeLike
 
@@ -66,8 +64,6 @@ class RNN(Recurrent[Array]):
     ((4, 10), (1, 10))
     """
 
-    _fixed = Recurrent._fixed | {"nonlinearity"}
-
     def __init__(
         self,
         input_size: int,
@@ -99,10 +95,6 @@ class RNN(Recurrent[Array]):
             compute=compute,
             rng=rng,
         )
-
-    def config(self) -> dict[str, Any]:
-        """Return the constructor's arguments as JSON values, without `rng`."""
-        return {**super().config(), "nonlinearity": self.nonlinearity}
 
 
 class GRU(Recurrent[Array]):
@@ -136,8 +128,6 @@ class GRU(Recurrent[Array]):
         As in `RNN`.
     """
 
-    _fixed = Recurrent._fixed | {"reset"}
-
     def __init__(
         self,
         input_size: int,
@@ -167,10 +157,6 @@ class GRU(Recurrent[Array]):
             compute=compute,
             rng=rng,
         )
-
-    def config(self) -> dict[str, Any]:
-        """Return the constructor's arguments as JSON values, without `rng`."""
-        return {**super().config(), "reset": self.reset}
 
 
 class LSTM(Recurrent[tuple[Array, Array]]):

@@ -41,15 +41,9 @@ class Dropout(Module):
         If p is no number or outside [0, 1).
     """
 
-    _fixed = frozenset({"p"})
-
     def __init__(self, p: float, *, rng: np.random.Generator | int | None = None) -> None:
         super().__init__(rng=rng)
         self.p = real("p", p, 0, 1, open_high=True)
-
-    def config(self) -> dict[str, Any]:
-        """Return the constructor's arguments as JSON values, without `rng`."""
-        return {"p": self.p}
 
     def __call__(self, x: Array) -> Array:
         """Return x: nothing is dropped in inference."""

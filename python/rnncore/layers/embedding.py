@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
@@ -40,8 +38,6 @@ class Embedding(Module):
         If the parameters and their gradients do not fit in memory.
     """
 
-    _fixed = frozenset({"vocab_size", "embedding_size"})
-
     def __init__(
         self,
         vocab_size: int,
@@ -55,14 +51,6 @@ class Embedding(Module):
         self.embedding_size = size("embedding_size", embedding_size)
         self._allocate(consecutive([("weight", (self.vocab_size, self.embedding_size))]))
         self._draw()
-
-    def config(self) -> dict[str, Any]:
-        """Return the constructor's arguments as JSON values, without `rng`."""
-        return {
-            "vocab_size": self.vocab_size,
-            "embedding_size": self.embedding_size,
-            "dtype": self.dtype.name,
-        }
 
     def _initialise(self, rng: np.random.Generator) -> None:
         rng.standard_normal(out=self._flat_params, dtype=self.dtype.type)

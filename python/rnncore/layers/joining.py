@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -22,10 +20,6 @@ class Concatenate(Module):
     >>> Concatenate()(np.zeros((2, 3)), np.ones((2, 1))).shape
     (2, 4)
     """
-
-    def config(self) -> dict[str, Any]:
-        """Return the constructor's arguments: none."""
-        return {}
 
     def __call__(self, *arrays: ArrayLike) -> Array:
         """Return the arrays side by side.
@@ -56,10 +50,6 @@ class Add(Module):
     >>> Add()(np.ones(2), np.ones(2))
     array([2., 2.])
     """
-
-    def config(self) -> dict[str, Any]:
-        """Return the constructor's arguments: none."""
-        return {}
 
     def __call__(self, *arrays: ArrayLike) -> Array:
         """Return the sum.

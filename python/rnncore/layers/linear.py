@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
@@ -43,8 +41,6 @@ class Linear(Module):
         If the parameters and their gradients do not fit in memory.
     """
 
-    _fixed = frozenset({"input_size", "output_size", "bias", "compute"})
-
     def __init__(
         self,
         input_size: int,
@@ -65,16 +61,6 @@ class Linear(Module):
             shapes["bias"] = (self.output_size,)
         self._allocate(consecutive(shapes.items()))
         self._draw()
-
-    def config(self) -> dict[str, Any]:
-        """Return the constructor's arguments as JSON values, without `rng`."""
-        return {
-            "input_size": self.input_size,
-            "output_size": self.output_size,
-            "bias": self.bias,
-            "dtype": self.dtype.name,
-            **({} if self.compute is None else {"compute": self.compute}),
-        }
 
     def _initialise(self, rng: np.random.Generator) -> None:
         fill_uniform(self._flat_params, self.input_size**-0.5, rng)

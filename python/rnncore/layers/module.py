@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from rnncore import _advice, _memory, _restoring
+from rnncore import _memory, _restoring
 from rnncore._check import Array, describe, float_dtype, floats, generator, listed
 from rnncore._keywords import StrictKeywords
+from rnncore.layers.arguments import Configured
 from rnncore.layers.parameters import Layout, ParameterDict, assign, total_size
 
 
-class Module(StrictKeywords):
+class Module(StrictKeywords, Configured):
     """Base of layers and models.
 
     A layer calls ``super().__init__(dtype, rng)`` and then `_allocate` with its parameters; a
     composite calls ``super().__init__(dtype, rng)`` and then `_adopt` with its named children.
-    Both define `config`, from which `from_config` rebuilds an equal module with new parameters, and
-    name in `_fixed` the attributes that cannot be changed after the constructor.
+    The arguments of the constructor are read-only attributes and make up `config`, from which
+    `from_config` rebuilds an equal module with new parameters.
 
     Parameters
     ----------
@@ -29,8 +30,6 @@ class Module(StrictKeywords):
     rng : numpy Generator, int or None
         Source of the initial parameters and of dropout masks.
     """
-
-    _fixed: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(
         self, dtype: DTypeLike = np.float32, rng: np.random.Generator | int | None = None
@@ -41,14 +40,6 @@ class Module(StrictKeywords):
         self._children: dict[str, Module] = {}
         self._adopted = False
         self._bind(np.zeros(0, self._dtype), np.zeros(0, self._dtype), [])
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name in self._fixed and name in self.__dict__:
-            raise AttributeError(
-                f"{name}: read-only, the constructor was given {self.__dict__[name]!r}; make "
-                f"another {type(self).__name__} for {value!r}"
-            )
-        super().__setattr__(name, value)
 
     # --- parameters ------------------------------------------------------------------------------
     @property
@@ -180,22 +171,6 @@ class Module(StrictKeywords):
             self._params[name][...] = array
         self.mark_changed()
 
-    def config(self) -> dict[str, Any]:
-        """Return the constructor's arguments as JSON values, without `rng`."""
-        raise TypeError(f"{type(self).__name__} defines no config and cannot be saved or copied")
-
-    def vocabulary(self) -> Any:
-        """Return what a model says about its tokens as a JSON value; None for layers."""
-        return None
-
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any], vocabulary: Any = None) -> Self:
-        """Build a module from `config` and `vocabulary`, with freshly drawn parameters."""
-        if vocabulary is not None:
-            raise ValueError(f"vocabulary: expected none for {cls.__name__}")
-        with _advice.silent():
-            return cls(**config)
-
     def __reduce__(self) -> tuple[Any, ...]:
         """Copy and pickle: rebuild from the configuration, then restore values and generators.
 
@@ -203,7 +178,7 @@ class Module(StrictKeywords):
         """
         generators = [module._rng for module in self.modules()]
         state = (self._flat_params.copy(), self._flat_grads.copy(), generators)
-        return type(self).from_config, (self.config(), self.vocabulary()), state
+        return type(self).from_config, (self.config(), self.assets()), state
 
     def __setstate__(self, state: tuple[Array, Array, list[np.random.Generator]]) -> None:
         flat_params, flat_grads, generators = state
@@ -211,13 +186,6 @@ class Module(StrictKeywords):
         self._flat_grads[:] = flat_grads
         for module, rng in zip(self.modules(), generators, strict=True):
             module._rng = rng
-
-    def __repr__(self) -> str:
-        try:
-            config = self.config()
-        except (TypeError, AttributeError):  # no config, or called before the constructor finished
-            config = {}
-        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in config.items())})"
 
     # --- memory ----------------------------------------------------------------------------------
     def _allocate(self, layout: Layout) -> None:

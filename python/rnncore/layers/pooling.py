@@ -43,10 +43,6 @@ class Pooling(Module):
         super().__init__()
         self.kind = choice("kind", kind, ("mean", "max"))
 
-    def config(self) -> dict[str, Any]:
-        """Return the constructor's arguments as JSON values."""
-        return {"kind": self.kind}
-
     def __call__(self, y: ArrayLike, lengths: ArrayLike | None = None) -> Array:
         """Return the pooled outputs [B,H].
 

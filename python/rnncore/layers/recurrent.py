@@ -45,18 +45,6 @@ class Recurrent(Module, Generic[State]):
     """
 
     state_names: ClassVar[tuple[str, ...]] = ("h",)
-    _fixed = frozenset(
-        {
-            "input_size",
-            "hidden_size",
-            "num_layers",
-            "bias",
-            "batch_first",
-            "dropout",
-            "bidirectional",
-            "compute",
-        }
-    )
 
     def __init__(
         self,
@@ -115,20 +103,6 @@ class Recurrent(Module, Generic[State]):
     def num_directions(self) -> int:
         """D: 2 if bidirectional, otherwise 1."""
         return 2 if self.bidirectional else 1
-
-    def config(self) -> dict[str, Any]:
-        """Return the constructor's arguments as JSON values, without `rng`."""
-        return {
-            "input_size": self.input_size,
-            "hidden_size": self.hidden_size,
-            "num_layers": self.num_layers,
-            "bias": self.bias,
-            "batch_first": self.batch_first,
-            "dropout": self.dropout,
-            "bidirectional": self.bidirectional,
-            "dtype": self.dtype.name,
-            **({} if self.compute is None else {"compute": self.compute}),
-        }
 
     def _initialise(self, rng: np.random.Generator) -> None:
         """Draw U(-1/sqrt(H), 1/sqrt(H)), the default of PyTorch."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -23,10 +21,6 @@ class Reverse(Module):
     array([[3, 2, 1],
            [5, 4, 0]])
     """
-
-    def config(self) -> dict[str, Any]:
-        """Return the constructor's arguments: none."""
-        return {}
 
     def __call__(self, x: ArrayLike, lengths: ArrayLike | None = None) -> Array:
         """Return the sequences [T,B,...] reversed.

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -107,7 +106,8 @@ class LanguageModel(Model, Sampled):
     True
     """
 
-    _fixed = frozenset({"vocab_size", "tokenizer", "cell", "embedding", "rnn", "dropout", "output"})
+    _fixed = frozenset({"embedding", "rnn", "output"})
+    _unsaved = frozenset({"rng", "initialization"})
 
     def __init__(
         self,
@@ -146,7 +146,6 @@ class LanguageModel(Model, Sampled):
                     raise unknown_keyword(name, sorted(own_options), f"cell {self.cell!r}")
                 accepted = (*keywords_of(LanguageModel), *sorted(own_options))
                 raise unknown_keyword(name, accepted, "LanguageModel")
-        self._cell_options = dict(cell_options)
 
         shared: dict[str, Any] = {"dtype": self.dtype, "rng": self.rng}
         self.embedding = (
@@ -163,50 +162,23 @@ class LanguageModel(Model, Sampled):
                 **shared,
                 **cell_options,
             )
-        self.dropout = Dropout(dropout, rng=self.rng)
+        self.drop = Dropout(dropout, rng=self.rng)
         self.output = Softmax(hidden_size, self.vocab_size, bias=bias, compute=compute, **shared)
         embedding = {} if self.embedding is None else {"embedding": self.embedding}
-        self._adopt({**embedding, "rnn": self.rnn, "dropout": self.dropout, "output": self.output})
+        self._adopt({**embedding, "rnn": self.rnn, "drop": self.drop, "output": self.output})
         chosen = Initialization() if initialization is None else initialization
         chosen = named_config("initialization", chosen, Initialization)
         if not _restoring.is_restoring():
             chosen.apply(self, self.rnn, one_hot=embedding_size is None)
-
-    # --- configuration ---------------------------------------------------------------------------
-    def config(self) -> dict[str, Any]:
-        """Return the constructor's arguments as JSON values, without generator and tokenizer."""
-        return {
-            "vocab_size": self.vocab_size,
-            "cell": self.cell,
-            "embedding_size": None if self.embedding is None else self.embedding.embedding_size,
-            "hidden_size": self.rnn.hidden_size,
-            "num_layers": self.rnn.num_layers,
-            "bias": self.rnn.bias,
-            "dropout": self.rnn.dropout,
-            "dtype": self.dtype.name,
-            **({} if self.rnn.compute is None else {"compute": self.rnn.compute}),
-            **({} if self.weights is None else {"weights": self.weights}),
-            **self._cell_options,
-        }
-
-    def vocabulary(self) -> list[str] | None:
-        """Return the tokens in the order of their ids; None for a model of ids only."""
-        return None if self.tokenizer is None else list(self.tokenizer.vocabulary)
-
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any], vocabulary: Any = None) -> Self:
-        """Build a model from `config` and `vocabulary`, with freshly drawn parameters."""
-        tokenizer = None if vocabulary is None else CharTokenizer(vocabulary)
-        return cls(**config, tokenizer=tokenizer)
 
     # --- running and training --------------------------------------------------------------------
     def compute(self, run: Pass, batch: Batch, state: Any = None) -> Any:
         """Embedding, recurrent layers and output layer; the state is that of `rnn`."""
         x, targets = self._checked(batch)
         if self.embedding is not None:
-            x = run(self.dropout, run(self.embedding, x))
+            x = run(self.drop, run(self.embedding, x))
         y, final = run(self.rnn, x, state, lengths=batch.lengths)
-        run.loss(self.output, run(self.dropout, y), targets)
+        run.loss(self.output, run(self.drop, y), targets)
         return final
 
     def __call__(

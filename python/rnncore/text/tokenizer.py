@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from typing import Any, ClassVar, Self
+from abc import abstractmethod
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rnncore.layers.asset import Asset
+
 __all__ = ["Tokenizer"]
 
 
-class Tokenizer(ABC):
+class Tokenizer(Asset):
     """Text to ids and back; an asset that is saved in the file of its model.
 
     Attributes
@@ -38,21 +40,6 @@ class Tokenizer(ABC):
     @abstractmethod
     def decode(self, ids: Any) -> str:
         """Return the text of ids [T]."""
-
-    @abstractmethod
-    def asset(self) -> Any:
-        """Return what a model's file keeps, as a JSON value."""
-
-    @classmethod
-    @abstractmethod
-    def from_asset(cls, value: Any) -> Self:
-        """Build the tokenizer that `asset` described.
-
-        Raises
-        ------
-        TypeError, ValueError
-            If the value is none that `asset` returns.
-        """
 
     def encode_sentence(self, text: str, name: str = "text") -> NDArray[np.int64]:
         """Return the ids of a sentence between `start` and `end`, where there are such."""

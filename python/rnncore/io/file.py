@@ -1,8 +1,8 @@
-"""Models and layers in one safetensors file: weights, configuration and vocabulary.
+"""Models and layers in one safetensors file: weights, configuration and tokenizers.
 
 The metadata of the file have one entry ``rnncore``, a JSON object with ``version`` (of this
 format), ``class`` (name of the layer or model), ``config`` (its constructor's arguments) and
-``vocabulary``. One entry, because the order of several is random and equal models are to be equal
+``assets`` (those of them that are tokenizers, with their own contents). One entry, because the order of several is random and equal models are to be equal
 files.
 
 Where the configuration has ``weights`` of "bfloat16" or "int8" (and the version is 2), the matrices
@@ -22,12 +22,13 @@ from typing import Any
 import safetensors
 import safetensors.numpy
 
-import rnncore
 from rnncore import _memory, _restoring
 from rnncore._check import describe, printable, quoted
 from rnncore._files import as_path, replacing, require_regular
 from rnncore._narrow import narrowed, widened
+from rnncore.io.kinds import kind_named, name_of
 from rnncore.layers import Module
+from rnncore.layers.asset import Asset
 
 __all__ = ["load", "save"]
 
@@ -53,15 +54,15 @@ def save(model: Module, path: str | os.PathLike[str]) -> None:
     Parameters
     ----------
     model : model or layer
-        One of rnncore's classes, or of your own that defines ``config``; that of rnncore does not
-        fit another constructor.
+        One of rnncore's classes, or of your own that is registered, see `register`.
     path : str or path
         Where to write; an existing file is replaced.
 
     Raises
     ------
     TypeError
-        If `model` is no model or layer, or has a constructor of its own but not a ``config``.
+        If `model` is no model or layer, its class is not registered, or an argument of its
+        constructor is none that a file can hold.
     ValueError
         If its ``weights`` are to be narrow and a matrix is not finite.
     OSError
@@ -74,9 +75,12 @@ def save(model: Module, path: str | os.PathLike[str]) -> None:
     weights = config.get("weights")
     description = {
         "version": _VERSION if weights is None else _VERSION_NARROW,
-        "class": _class_name(type(model)),
+        "class": name_of(type(model)),
         "config": config,
-        "vocabulary": model.vocabulary(),
+        "assets": {
+            name: {"class": name_of(type(asset)), "value": asset.asset()}
+            for name, asset in model.assets().items()
+        },
     }
     text = json.dumps(description)
     image = model.flat_params.nbytes + len(text)  # safetensors makes it twice
@@ -90,7 +94,7 @@ def save(model: Module, path: str | os.PathLike[str]) -> None:
 def load(path: str | os.PathLike[str]) -> Any:
     """Read a model or layer that `save` wrote.
 
-    A class of your own, outside rnncore, must be imported before.
+    A class of your own must be registered before, see `register`.
 
     Parameters
     ----------
@@ -100,7 +104,7 @@ def load(path: str | os.PathLike[str]) -> Any:
     Returns
     -------
     model : model or layer
-        Of the class that was saved, with the same parameters, configuration and vocabulary. Where
+        Of the class that was saved, with the same parameters, configuration and assets. Where
         its ``weights`` were narrow, the parameters are the rounded ones.
 
     Raises
@@ -117,9 +121,10 @@ def load(path: str | os.PathLike[str]) -> Any:
         description = _description(path, content.metadata() or {})
         shapes = _shapes(path, content)
         try:
-            kind = _find_class(description["class"])
+            kind = kind_named(description["class"], Module)
+            given = {**description["config"], **_assets(description["assets"])}
             with _restoring.restoring(len(shapes), sum(map(math.prod, shapes.values()))):
-                model = kind.from_config(description["config"], description["vocabulary"])
+                model = kind(**given)
             arrays = {name: content.get_tensor(name) for name in shapes}
             if description["version"] == _VERSION_NARROW:
                 arrays = widened(arrays, description["config"]["weights"])
@@ -135,24 +140,19 @@ def require_savable(model: object) -> None:
     """Raise the TypeError of `save` now, before long work."""
     if not isinstance(model, Module):
         raise TypeError(f"model: expected a model or layer, got {describe(model)}")
-    kind = type(model)
-    constructor, config, builder = (
-        next(base for base in kind.__mro__ if name in vars(base))
-        for name in ("__init__", "config", "from_config")
-    )
-    if config == Module:
-        model.config()  # says that there is none
-    # loading would call it with the arguments of another
-    if not _is_ours(constructor) and _is_ours(config) and _is_ours(builder):
-        raise TypeError(
-            f"model: expected one of rnncore's own classes, such as {config.__name__}, or one that "
-            f"defines config with its constructor, got {_full_name(kind)}, whose config is that of "
-            f"{config.__name__}"
-        )
+    name_of(type(model))
+    json.dumps(model.config())
+    for asset in model.assets().values():
+        name_of(type(asset))
+        asset.asset()
 
 
-def _is_ours(kind: type) -> bool:
-    return kind.__module__.startswith("rnncore.")
+def _assets(given: Any) -> dict[str, Any]:
+    """Return the tokenizers and other assets of a description."""
+    return {
+        name: kind_named(asset["class"], Asset).from_asset(asset["value"])
+        for name, asset in dict(given).items()
+    }
 
 
 @contextlib.contextmanager
@@ -217,32 +217,3 @@ def _shapes(path: Path, content: Any) -> dict[str, list[int]]:
 def _damaged(path: Path, reason: str) -> ValueError:
     """Return the error of a file that names rnncore as its writer."""
     return ValueError(f"{path}: damaged rnncore file: {printable(reason, _LONGEST_REASON)}")
-
-
-def _full_name(kind: type[Module]) -> str:
-    return f"{kind.__module__}.{kind.__qualname__}"
-
-
-def _class_name(kind: type[Module]) -> str:
-    """Return the public name in rnncore, or the full name of a class outside."""
-    name: str = kind.__name__
-    return name if getattr(rnncore, name, None) is kind else _full_name(kind)
-
-
-def _find_class(name: Any) -> type[Module]:
-    """Return the class of that name; a file cannot make this import a module."""
-    if not isinstance(name, str):
-        raise TypeError(f"class: expected a name, got {describe(name)}")
-    public = getattr(rnncore, name, None)
-    if isinstance(public, type) and issubclass(public, Module):
-        return public
-    for kind in _subclasses(Module):
-        if _full_name(kind) == name:
-            return kind
-    raise ValueError(f"class {quoted(name)} is unknown; import the module that defines it first")
-
-
-def _subclasses(kind: type[Module]) -> Iterator[type[Module]]:
-    for subclass in kind.__subclasses__():
-        yield subclass
-        yield from _subclasses(subclass)

@@ -1,0 +1,17 @@
+"""The classes of rnncore that files may name: a new layer, model or tokenizer is added here."""
+
+from rnncore import heads, layers, models, text
+from rnncore.io import register
+
+KINDS = (
+    *(layers.RNN, layers.GRU, layers.LSTM),
+    *(layers.Embedding, layers.Linear, layers.Dropout),
+    *(layers.Add, layers.Concatenate, layers.Pooling, layers.Reverse),
+    *(heads.Softmax, heads.Regression, heads.Binary),
+    models.LanguageModel,
+    *(text.CharTokenizer, text.ByteTokenizer, text.WordTokenizer),
+    *(text.HuggingFaceTokenizer, text.SentencePieceTokenizer),
+)
+
+for kind in KINDS:
+    register(kind)

@@ -1,0 +1,153 @@
+"""What a module was constructed with: its configuration, and attributes that stay as they are."""
+
+from __future__ import annotations
+
+import inspect
+from abc import ABCMeta
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from rnncore import _advice
+from rnncore._check import describe
+from rnncore.layers.asset import Asset
+
+__all__ = ["Configured"]
+
+
+class Constructed(ABCMeta):
+    """Class of modules: notes the arguments of the constructor, with their defaults."""
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        """Construct an instance."""
+        instance = cls.__new__(cls, *args, **kwargs)
+        if isinstance(instance, cls):
+            try:
+                bound = signature(cls).bind(*args, **kwargs)
+            except TypeError:
+                pass  # the constructor says what is wrong
+            else:
+                bound.apply_defaults()
+                given = {name: value for name, value in bound.arguments.items() if name != "rng"}
+                object.__setattr__(instance, "_arguments", given)
+            instance.__init__(*args, **kwargs)
+            object.__setattr__(instance, "_constructed", True)
+        return instance
+
+
+@cache
+def signature(kind: type) -> inspect.Signature:
+    """Return the signature of a class's constructor, without ``self``."""
+    whole = inspect.signature(kind.__init__)  # type: ignore[misc]
+    return whole.replace(parameters=list(whole.parameters.values())[1:])
+
+
+def arguments(module: Any) -> dict[str, Any]:
+    """Return the arguments of a module's constructor by name, as it has them now.
+
+    An attribute of the same name counts for more than what was given: the constructor has checked
+    and converted it. Options of ``**options`` stand among the others.
+    """
+    given: dict[str, Any] = {}
+    for name, parameter in signature(type(module)).parameters.items():
+        if parameter.kind is inspect.Parameter.VAR_KEYWORD:
+            given.update(module._arguments.get(name, {}))
+        elif parameter.kind is not inspect.Parameter.VAR_POSITIONAL:
+            held = name in vars(module) or isinstance(getattr(type(module), name, None), property)
+            given[name] = getattr(module, name) if held else module._arguments[name]
+    return given
+
+
+def json_value(name: str, value: Any) -> Any:
+    """Return an argument as a JSON value.
+
+    Raises
+    ------
+    TypeError
+        If it is none: no number, text, dtype, or list or dictionary of such.
+    """
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, np.dtype) or (isinstance(value, type) and issubclass(value, np.generic)):
+        return np.dtype(value).name
+    if isinstance(value, tuple | list):
+        return [json_value(name, item) for item in value]
+    if isinstance(value, dict) and all(isinstance(key, str) for key in value):
+        return {key: json_value(name, item) for key, item in value.items()}
+    raise TypeError(
+        f"{name}: expected what a file can hold, a number, text or list of such, got "
+        f"{describe(value)}"
+    )
+
+
+class Configured(metaclass=Constructed):
+    """Base of what its constructor's arguments describe: they are its configuration, read-only.
+
+    Every argument is an attribute, also where the constructor does not assign it.
+    """
+
+    #: Arguments that are no part of the configuration.
+    _unsaved: ClassVar[frozenset[str]] = frozenset({"rng"})
+    #: Other attributes that cannot be changed after the constructor.
+    _fixed: ClassVar[frozenset[str]] = frozenset()
+
+    def config(self) -> dict[str, Any]:
+        """Return the constructor's arguments as JSON values, without generators and assets.
+
+        Raises
+        ------
+        TypeError
+            If an argument is none that a file can hold.
+        """
+        return {
+            name: json_value(name, value)
+            for name, value in arguments(self).items()
+            if name not in self._unsaved and not isinstance(value, Asset)
+        }
+
+    def assets(self) -> dict[str, Asset]:
+        """Return the constructor's arguments that a file holds whole, such as a tokenizer."""
+        given = arguments(self).items()
+        return {name: value for name, value in given if isinstance(value, Asset)}
+
+    @classmethod
+    def from_config(
+        cls, config: Mapping[str, Any], assets: Mapping[str, Asset] | None = None
+    ) -> Self:
+        """Build one alike from `config` and `assets`, with freshly drawn parameters."""
+        with _advice.silent():
+            return cls(**config, **(assets or {}))
+
+    def __getattr__(self, name: str) -> Any:
+        """Return an argument that the constructor has not assigned."""
+        try:
+            return self.__dict__["_arguments"][name]
+        except KeyError:
+            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}") from None
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if self.__dict__.get("_constructed") and self._is_fixed(name):
+            raise AttributeError(
+                f"{name}: read-only, the constructor was given {getattr(self, name)!r}; make "
+                f"another {type(self).__name__} for {value!r}"
+            )
+        super().__setattr__(name, value)
+
+    def _is_fixed(self, name: str) -> bool:
+        if name in self._fixed:
+            return True
+        is_argument = name in signature(type(self)).parameters
+        return is_argument and not isinstance(getattr(type(self), name, None), property)
+
+    def __repr__(self) -> str:
+        try:
+            config = self.config()
+        except (TypeError, AttributeError):  # called before the constructor finished
+            config = {}
+        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in config.items())})"
