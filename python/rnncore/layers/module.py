@@ -79,7 +79,7 @@ class Module:
         return self._flat_params
 
     @flat_params.setter
-    def flat_params(self, value: Array) -> None:  # also ``flat_params -= lr * flat_grads``
+    def flat_params(self, value: Array) -> None:  # also ``flat_params -= rate * flat_grads``
         assign("flat_params", self._flat_params, value)
         self.mark_changed()
 

@@ -17,7 +17,7 @@ class Adam(Optimizer):
     .. math::
         m &\leftarrow \beta_1 m + (1 - \beta_1) g, \qquad
         s \leftarrow \beta_2 s + (1 - \beta_2) g^2 \\
-        p &\leftarrow p - lr \frac{m / (1 - \beta_1^t)}{\sqrt{s / (1 - \beta_2^t)} + \epsilon}
+        p &\leftarrow p - \eta \frac{m / (1 - \beta_1^t)}{\sqrt{s / (1 - \beta_2^t)} + \epsilon}
 
     g is the clipped gradient + weight_decay * p, and t counts the steps from 1.
 
@@ -25,8 +25,8 @@ class Adam(Optimizer):
     ----------
     module : layer or model
         What to train.
-    lr : float
-        Learning rate.
+    learning_rate : float
+        Eta, at least 0.
     betas : (float, float)
         Decays of the two averages, each in [0, 1).
     eps : float
@@ -40,7 +40,7 @@ class Adam(Optimizer):
     def __init__(
         self,
         module: Module,
-        lr: float = 1e-3,
+        learning_rate: float = 1e-3,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
         weight_decay: float = 0.0,
@@ -50,7 +50,7 @@ class Adam(Optimizer):
     ) -> None:
         super().__init__(
             module,
-            lr,
+            learning_rate,
             weight_decay=weight_decay,
             clip_norm=clip_norm,
             clip_value=clip_value,
@@ -81,7 +81,7 @@ class Adam(Optimizer):
             self.module.flat_grads,
             self._buffers["average"],
             self._buffers["square_average"],
-            self.lr,
+            self.learning_rate,
             *self.betas,
             self.eps,
             self.weight_decay,
@@ -96,16 +96,16 @@ class Adam(Optimizer):
 class AdamW(Adam):
     r"""Adam with decoupled weight decay (Loshchilov & Hutter, Decoupled weight decay, 2019).
 
-    .. math:: p \leftarrow p - lr \cdot weight\_decay \cdot p
+    .. math:: p \leftarrow p - \eta \cdot weight\_decay \cdot p
 
     before Adam's step on the clipped gradient alone.
 
     Parameters
     ----------
-    module, lr, betas, eps, clip_norm, clip_value
+    module, learning_rate, betas, eps, clip_norm, clip_value
         As in `Adam`.
     weight_decay : float
-        Share of each parameter, times lr, that a step takes away.
+        Share of each parameter, times the learning rate, that a step takes away.
     """
 
     decoupled = True
@@ -113,7 +113,7 @@ class AdamW(Adam):
     def __init__(
         self,
         module: Module,
-        lr: float = 1e-3,
+        learning_rate: float = 1e-3,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
         weight_decay: float = 1e-2,
@@ -122,5 +122,11 @@ class AdamW(Adam):
         clip_value: float | None = None,
     ) -> None:
         super().__init__(
-            module, lr, betas, eps, weight_decay, clip_norm=clip_norm, clip_value=clip_value
+            module,
+            learning_rate,
+            betas,
+            eps,
+            weight_decay,
+            clip_norm=clip_norm,
+            clip_value=clip_value,
         )

@@ -26,7 +26,7 @@ class Optimizer(ABC):
     ----------
     module : layer or model
         Its `flat_params` are changed according to its `flat_grads`.
-    lr : float
+    learning_rate : float
         Learning rate, at least 0.
     weight_decay : float
         Times the parameter, added to the clipped gradient (`AdamW` does it differently).
@@ -47,7 +47,7 @@ class Optimizer(ABC):
     def __init__(
         self,
         module: Module,
-        lr: float,
+        learning_rate: float,
         *,
         weight_decay: float,
         clip_norm: float | None,
@@ -57,7 +57,7 @@ class Optimizer(ABC):
         if not isinstance(module, Module):
             raise TypeError(f"module: expected a layer or model, got {describe(module)}")
         self.module = module
-        self.lr = lr
+        self.learning_rate = learning_rate
         self.weight_decay = weight_decay
         self.clip_norm = clip_norm
         self.clip_value = clip_value
@@ -68,9 +68,9 @@ class Optimizer(ABC):
         self._buffers = {name: np.zeros_like(module.flat_params) for name in buffers}
 
     @Checked
-    def lr(self, value: Any) -> float:
+    def learning_rate(self, value: Any) -> float:
         """Learning rate of the next step."""
-        return real("lr", value, 0)
+        return real("learning_rate", value, 0)
 
     @Checked
     def weight_decay(self, value: Any) -> float:
@@ -135,13 +135,13 @@ class Optimizer(ABC):
         Returns
         -------
         state_dict : dict
-            "optimizer" (its name), "num_steps", "lr", and a copy of each buffer [P].
+            "optimizer" (its name), "num_steps", "learning_rate", and a copy of each buffer [P].
         """
         buffers = {name: buffer.copy() for name, buffer in self._buffers.items()}
         return {
             "optimizer": type(self).__name__,
             "num_steps": self.num_steps,
-            "lr": self.lr,
+            "learning_rate": self.learning_rate,
             **buffers,
         }
 
@@ -157,7 +157,7 @@ class Optimizer(ABC):
         """
         if not isinstance(state_dict, Mapping):
             raise TypeError(f"state_dict: expected a mapping, got {describe(state_dict)}")
-        expected = {"optimizer", "num_steps", "lr", *self._buffers}
+        expected = {"optimizer", "num_steps", "learning_rate", *self._buffers}
         if set(state_dict) != expected:
             raise ValueError(
                 f"state_dict: expected the entries {sorted(expected)}, got {sorted(state_dict)}"
@@ -168,12 +168,12 @@ class Optimizer(ABC):
                 f"got one of {state_dict['optimizer']}"
             )
         num_steps = integer("state_dict['num_steps']", state_dict["num_steps"], 0, _MOST_STEPS)
-        lr = real("state_dict['lr']", state_dict["lr"], 0)
+        learning_rate = real("state_dict['learning_rate']", state_dict["learning_rate"], 0)
         arrays: dict[str, Array] = {
             name: floats(f"state_dict[{name!r}]", state_dict[name], buffer.dtype, buffer.shape)
             for name, buffer in self._buffers.items()
         }
-        self.num_steps, self.lr = num_steps, lr
+        self.num_steps, self.learning_rate = num_steps, learning_rate
         for name, array in arrays.items():
             self._buffers[name][:] = array
 
