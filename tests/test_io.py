@@ -33,7 +33,6 @@ class Doubling(Module):
         super().__init__(rng=0)
         self.words = words
         self.linear = rc.Linear(width, width, rng=self.rng)
-        self._adopt({"linear": self.linear})
 
     def config(self) -> dict[str, Any]:
         return {"width": self.linear.input_size}

@@ -155,8 +155,6 @@ class LanguageModel(Trainable, Sampled):
         )
         self.dropout = Dropout(dropout, rng=self.rng)
         self.output = Linear(hidden_size, self.vocab_size, bias=bias, compute=compute, **shared)
-        embedding = {} if self.embedding is None else {"embedding": self.embedding}
-        self._adopt({**embedding, "rnn": self.rnn, "dropout": self.dropout, "output": self.output})
         chosen = Initialization() if initialization is None else initialization
         instance("initialization", chosen, Initialization)
         chosen.apply(self, self.rnn, one_hot=embedding_size is None)
