@@ -135,7 +135,7 @@ def test_a_module_has_one_place() -> None:
     with pytest.raises(ValueError, match="already part of a module"):
         Twice({"b": linear})
     assert list(whole.params) == ["a.weight", "a.bias"]
-    with pytest.raises(TypeError, match="b: expected dtype float32, .*got float64"):
+    with pytest.raises(TypeError, match=r"b: expected dtype float32, .*got float64"):
         Twice({"b": rc.Linear(2, 3, dtype=np.float64)})
 
 

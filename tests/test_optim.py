@@ -276,7 +276,7 @@ def test_optimiser_of_a_layer_follows_it_into_a_model() -> None:
     class Model(rc.layers.Module):
         def __init__(self, part: Any) -> None:
             super().__init__()
-            self._adopt({"part": part})
+            self.part = part
 
     layer = rc.Linear(3, 2, rng=0)
     optimizer = optim.SGD(layer, 1.0)
@@ -326,7 +326,7 @@ def test_clip_grad_norm_of_gradients_that_are_not_finite(bad: float) -> None:
 
 def test_clipping_what_is_no_module() -> None:
     for clip in (optim.clip_grad_norm, optim.clip_grad_value):
-        with pytest.raises(TypeError, match="module: expected a Module, got list"):
+        with pytest.raises(TypeError, match="module: expected a layer or model, got list"):
             clip([], 1.0)
 
 

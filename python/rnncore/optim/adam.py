@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+import math
+from typing import Any
 
 from rnncore import _core
 from rnncore._check import describe, real
 from rnncore.layers import Module
 from rnncore.optim.checked import Checked
-from rnncore.optim.optimizer import Optimizer, epsilon
+from rnncore.optim.optimizer import MODEST, Buffers, Optimizer, epsilon
 
 
 class Adam(Optimizer):
@@ -34,8 +35,6 @@ class Adam(Optimizer):
     weight_decay, clip_norm, clip_value
         As in `Optimizer`.
     """
-
-    decoupled: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -75,12 +74,19 @@ class Adam(Optimizer):
         """What is added to the root."""
         return epsilon(value, self.module.dtype)
 
-    def _update(self, scale: float, clip_value: float, zero_grad: bool) -> None:
+    def largest_change(self) -> float:
+        """Return a bound of what a step changes a parameter by, where all numbers are modest."""
+        first, _ = self.betas
+        if self.decoupled and self.learning_rate * self.weight_decay > 1:
+            return math.inf  # the parameters grow
+        return self.learning_rate * MODEST / (1 - first) / self.eps
+
+    def _update(self, buffers: Buffers, scale: float, clip_value: float, zero_grad: bool) -> None:
         _core.adam_step(
-            self.module.flat_params,
-            self.module.flat_grads,
-            self._buffers["average"],
-            self._buffers["square_average"],
+            buffers.params,
+            buffers.grads,
+            buffers.state["average"],
+            buffers.state["square_average"],
             self.learning_rate,
             *self.betas,
             self.eps,

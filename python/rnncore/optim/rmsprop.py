@@ -8,7 +8,7 @@ from rnncore import _core
 from rnncore._check import real
 from rnncore.layers import Module
 from rnncore.optim.checked import Checked
-from rnncore.optim.optimizer import Optimizer, epsilon
+from rnncore.optim.optimizer import MODEST, Buffers, Optimizer, epsilon
 
 
 class RMSprop(Optimizer):
@@ -66,11 +66,15 @@ class RMSprop(Optimizer):
         """What is added to the root."""
         return epsilon(value, self.module.dtype)
 
-    def _update(self, scale: float, clip_value: float, zero_grad: bool) -> None:
+    def largest_change(self) -> float:
+        """Return a bound of what a step changes a parameter by, where all numbers are modest."""
+        return self.learning_rate * MODEST / self.eps
+
+    def _update(self, buffers: Buffers, scale: float, clip_value: float, zero_grad: bool) -> None:
         _core.rmsprop_step(
-            self.module.flat_params,
-            self.module.flat_grads,
-            self._buffers["square_average"],
+            buffers.params,
+            buffers.grads,
+            buffers.state["square_average"],
             self.learning_rate,
             self.alpha,
             self.eps,

@@ -8,7 +8,7 @@ from rnncore import _core
 from rnncore._check import flag, real
 from rnncore.layers import Module
 from rnncore.optim.checked import Checked
-from rnncore.optim.optimizer import Optimizer
+from rnncore.optim.optimizer import MODEST, Buffers, Optimizer
 
 
 class SGD(Optimizer):
@@ -78,11 +78,15 @@ class SGD(Optimizer):
             raise ValueError("nesterov: expected a momentum above 0, got 0")
         return nesterov
 
-    def _update(self, scale: float, clip_value: float, zero_grad: bool) -> None:
+    def largest_change(self) -> float:
+        """Return a bound of what a step changes a parameter by, where all numbers are modest."""
+        return self.learning_rate * (MODEST if self.momentum == 0 else 2.0**32 * MODEST)
+
+    def _update(self, buffers: Buffers, scale: float, clip_value: float, zero_grad: bool) -> None:
         _core.sgd_step(
-            self.module.flat_params,
-            self.module.flat_grads,
-            self._buffers.get("momentum_buffer"),
+            buffers.params,
+            buffers.grads,
+            buffers.state.get("momentum_buffer"),
             self.learning_rate,
             self.momentum,
             self.nesterov,

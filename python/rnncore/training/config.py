@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rnncore._check import choice, flag, instance, integer, real, size
-from rnncore.layers import Module
+from rnncore.layers import Linear, Module
 from rnncore.optim import (
     SGD,
     Adam,
@@ -94,7 +94,7 @@ class OptimizerConfig:
     def __post_init__(self) -> None:
         choice("optimizer", self.name, OPTIMIZERS)
         flag("nesterov", self.nesterov)
-        self.build(Module())  # the optimiser itself knows the ranges
+        self.build(Linear(1, 1))  # the optimiser itself knows the ranges
 
     def build(self, model: Module) -> Optimizer:
         """Return the optimiser of `model`."""
