@@ -48,7 +48,7 @@ def fails(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
         (["train", "TEXT", "--out", "OUT", "--reset", "before"], "reset: no option of cell 'lstm'"),
         (["train", "TEXT", "--out", "OUT", "--dropout", "1"], r"dropout: expected .*\[0, 1\)"),
         (["train", "TEXT", "--out", "OUT", "--dropout", "nan"], "dropout: expected"),
-        (["train", "TEXT", "--out", "OUT", "--lr", "-1"], "lr: expected"),
+        (["train", "TEXT", "--out", "OUT", "--learning-rate", "-1"], "learning_rate: expected"),
         (["train", "TEXT", "--out", "OUT", "--clip-norm", "0"], "clip_norm: expected"),
         (
             ["train", "TEXT", "--out", "OUT", "--momentum", "0.9"],

@@ -152,7 +152,7 @@ def test_bad_arguments(function: Any, layer: Any, error: type[Exception], text: 
     ],
 )
 def test_what_is_no_module_is_refused(call: Callable[[Any], None]) -> None:
-    with pytest.raises(TypeError, match="module: expected a Module, got dict"):
+    with pytest.raises(TypeError, match="module: expected a layer or model, got dict"):
         call({})
 
 

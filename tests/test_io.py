@@ -49,7 +49,6 @@ class Doubling(Module):
     def __init__(self, width: int = 2, words: Words | None = None) -> None:
         super().__init__(rng=0)
         self.linear = rc.Linear(width, width, rng=self.rng)
-        self._adopt({"linear": self.linear})
 
 
 @pytest.fixture

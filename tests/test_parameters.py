@@ -89,7 +89,7 @@ def test_assigning_a_parameter_of_a_part_refuses_its_older_caches() -> None:
 
 @every_module
 def test_assigning_the_flat_buffers_writes_into_them(make: Callable[..., Any]) -> None:
-    """Gradient descent in one line is ``layer.flat_params -= lr * layer.flat_grads``."""
+    """Gradient descent in one line is ``layer.flat_params -= rate * layer.flat_grads``."""
     module = make(rng=0)
     version = module.version
     params, grads, before = module.flat_params, module.flat_grads, module.flat_params.copy()

@@ -160,7 +160,7 @@ def test_old_gradients_do_not_count() -> None:
         (
             lambda: OptimizerConfig(learning_rate=-1.0),
             ValueError,
-            "lr: expected",
+            "learning_rate: expected",
         ),
     ],
 )

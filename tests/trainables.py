@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+import rnncore as rc
 from rnncore.data import Batch
 from rnncore.progress import Report
 from rnncore.training import OptimizerConfig, ScheduleConfig, Trainable, TrainingConfig
@@ -20,6 +21,7 @@ def plain(**options: Any) -> TrainingConfig:
     return TrainingConfig(**{**defaults, **options})
 
 
+@rc.register
 class Counter(Trainable):
     """One parameter w, from 0. Its gradient is -1, so that plain SGD adds the learning rate to it.
 
@@ -27,10 +29,12 @@ class Counter(Trainable):
     updates of `broken`, counted from 1, the gradient is not a number.
     """
 
-    def __init__(self, curve: Callable[[float], float] = lambda w: -w) -> None:
+    _unsaved = frozenset({"first_curve"})
+
+    def __init__(self, first_curve: Callable[[float], float] = lambda w: -w) -> None:
         super().__init__(np.float64, rng=0)
         self._allocate([("w", 0, (1,))])
-        self.curve = curve
+        self.curve = first_curve
         self.training_loss: Callable[[float], float] = lambda _: 1.0
         self.broken: Container[int] = ()
         self.given_states: list[Any] = []
@@ -39,9 +43,6 @@ class Counter(Trainable):
     @property
     def w(self) -> float:
         return float(self.flat_params[0])
-
-    def config(self) -> dict[str, Any]:
-        return {}
 
     def loss_and_grad(
         self, batch: Batch, state: Any = None, *, scale: float = 1.0

@@ -292,6 +292,8 @@ def lengths_array(lengths: object, shape: tuple[int, ...]) -> Ids:
 
 def within(lengths: Ids, shape: tuple[int, ...]) -> NDArray[np.bool_]:
     """Which steps of sequences [T,B] or [T] come before their ends, those of `lengths_array`."""
+    if 0 in shape:  # the number of steps may be any then
+        return np.zeros(shape, np.bool_)
     _memory.require(10 * math.prod(shape), f"lengths: {math.prod(shape)} steps")  # with 8 of an id
     return (np.arange(shape[0])[:, np.newaxis] < lengths).reshape(shape)
 

@@ -12,9 +12,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from rnncore._check import Array, generator, instance, real
+from rnncore._check import Array, generator, real
 from rnncore._keywords import strict_keywords
 from rnncore.layers import LSTM, RNN, Module, Recurrent
+from rnncore.layers.module import require_parameters
 from rnncore.layers.parameters import fill_uniform
 
 __all__ = ["default", "forget_gate_bias", "identity", "one_hot_input", "orthogonal", "uniform"]
@@ -36,7 +37,7 @@ def default(module: Module, rng: np.random.Generator | int | None = None) -> Non
     rng : numpy Generator, int or None
         Source of the values; None takes the module's own.
     """
-    instance("module", module, Module)
+    require_parameters("module", module)
     module.reset_parameters(rng)
 
 
@@ -195,13 +196,13 @@ def as_scale(name: str, value: object, module: Module, low: float = -math.inf) -
 
     Errors call it `name`; `low` is the least that it may be.
     """
-    instance("module", module, Module)
+    require_parameters("module", module)
     limit = float(np.finfo(module.dtype).max) / 16  # no normal number is drawn beyond 16
     return real(name, value, max(low, -limit), limit)
 
 
 def _layers(module: Module, kind: type[Layer], function: str) -> Iterator[Layer]:
-    instance("module", module, Module)
+    require_parameters("module", module)
     found = [layer for layer in module.modules() if isinstance(layer, kind)]
     if not found:
         raise TypeError(

@@ -8,9 +8,9 @@ from typing import Any
 
 from rnncore._check import real
 from rnncore.cli.parser import OptionGroup, dataclass_defaults, keywords
+from rnncore.layers import CELLS
 from rnncore.models import Initialization, LanguageModel
 from rnncore.models.initialization import INITIALIZATIONS
-from rnncore.models.language_model import CELLS
 from rnncore.training import OptimizerConfig, ScheduleConfig, TrainingConfig
 from rnncore.training.config import OPTIMIZERS, SCHEDULES
 
@@ -70,7 +70,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
     optimizer = OptionGroup(parser, _OPTIMIZER, dataclass_defaults(OptimizerConfig))
     optimizer.add("--optimizer", "name", "update rule", choices=list(OPTIMIZERS))
-    optimizer.add("--lr", "learning_rate", "learning rate", **_NUMBER)
+    optimizer.add("--learning-rate", "learning_rate", "learning rate", **_NUMBER)
     optimizer.add("--momentum", "momentum", "of sgd", **_NUMBER)
     optimizer.add("--nesterov", "nesterov", "Nesterov's momentum, of sgd", **_FLAG)
     optimizer.add("--alpha", "alpha", "decay of the average, of rmsprop", **_NUMBER)

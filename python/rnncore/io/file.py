@@ -2,8 +2,8 @@
 
 The metadata of the file have one entry ``rnncore``, a JSON object with ``version`` (of this
 format), ``class`` (name of the layer or model), ``config`` (its constructor's arguments) and
-``assets`` (those of them that are tokenizers, with their own contents). One entry, because the order of several is random and equal models are to be equal
-files.
+``assets`` (those of them that are tokenizers, with their own contents). One entry, because the
+order of several is random and equal models are to be equal files.
 
 Where the configuration has ``weights`` of "bfloat16" or "int8" (and the version is 2), the matrices
 are stored in that form, see `rnncore._narrow`.

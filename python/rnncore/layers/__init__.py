@@ -8,6 +8,7 @@ from rnncore.layers.frozen import Frozen
 from rnncore.layers.joining import Add, Concatenate
 from rnncore.layers.linear import Linear
 from rnncore.layers.module import Module
+from rnncore.layers.named import CELLS, recurrent
 from rnncore.layers.output_gradient import OutputGradient
 from rnncore.layers.pooling import Pooling
 from rnncore.layers.recurrent import Recurrent
@@ -15,6 +16,7 @@ from rnncore.layers.reverse import Reverse
 from rnncore.layers.stream import Stream
 
 __all__ = [
+    "CELLS",
     "GRU",
     "LSTM",
     "RNN",
@@ -31,4 +33,5 @@ __all__ = [
     "Recurrent",
     "Reverse",
     "Stream",
+    "recurrent",
 ]

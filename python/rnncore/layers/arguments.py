@@ -126,18 +126,17 @@ class Configured(metaclass=Constructed):
 
     def __getattr__(self, name: str) -> Any:
         """Return an argument that the constructor has not assigned."""
-        try:
-            return self.__dict__["_arguments"][name]
-        except KeyError:
-            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}") from None
+        given = self.__dict__.get("_arguments", {})
+        # Asked once more, Python says itself what is missing.
+        return given[name] if name in given else object.__getattribute__(self, name)
 
-    def __setattr__(self, name: str, value: Any) -> None:
+    def _require_free(self, name: str) -> None:
+        """Raise unless the attribute `name` may be assigned."""
         if self.__dict__.get("_constructed") and self._is_fixed(name):
             raise AttributeError(
                 f"{name}: read-only, the constructor was given {getattr(self, name)!r}; make "
-                f"another {type(self).__name__} for {value!r}"
+                f"another {type(self).__name__}"
             )
-        super().__setattr__(name, value)
 
     def _is_fixed(self, name: str) -> bool:
         if name in self._fixed:

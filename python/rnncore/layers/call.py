@@ -30,6 +30,7 @@ class Call(NamedTuple):
     """
 
     layer: Recurrent[Any]
+    num_steps: int
     batch_size: int
     batched: bool  # whether there is a B; where not, it is 1 for the kernel
 
@@ -46,7 +47,10 @@ class Call(NamedTuple):
         batched = array.ndim != 1 + len(width)
         outer = ("B", "T") if layer.batch_first else ("T", "B")
         check_shape("x", array, (*outer, *width) if batched else ("T", *width))
-        call = cls(layer, array.shape[outer.index("B")] if batched else 1, batched)
+        sizes = (
+            dict(zip(outer, array.shape, strict=False)) if batched else {"T": len(array), "B": 1}
+        )
+        call = cls(layer, sizes["T"], sizes["B"], batched)
         steps = call.steps(array)
         if lengths is None:
             return call, steps, None
@@ -56,23 +60,26 @@ class Call(NamedTuple):
         return call, steps, ends
 
     def steps(self, array: Array) -> Array:
-        """Turn an outer [T,B], [B,T] or [T] into a view [T,B]."""
+        """Turn an outer [T,B], [B,T] or [T] into a view [T,B]; an empty batch takes no steps."""
         if not self.batched:
             return array[:, np.newaxis]
-        return array.swapaxes(0, 1) if self.layer.batch_first else array
+        steps = array.swapaxes(0, 1) if self.layer.batch_first else array
+        return steps if self.batch_size else steps[:0]
 
     def as_given(self, array: Array) -> Array:
         """Undo `steps`."""
         if not self.batched:
             return array[:, 0]
+        if not self.batch_size:
+            array = array.reshape(self.num_steps, 0, *array.shape[2:])
         return array.swapaxes(0, 1) if self.layer.batch_first else array
 
-    def output_shape(self, num_steps: int) -> tuple[int, ...]:
+    def output_shape(self) -> tuple[int, ...]:
         """Return the shape of y, as given."""
         width = self.layer.num_directions * self.layer.hidden_size
         if not self.batched:
-            return num_steps, width
-        outer = num_steps, self.batch_size
+            return self.num_steps, width
+        outer = self.num_steps, self.batch_size
         return (*(outer[::-1] if self.layer.batch_first else outer), width)
 
     def states(self, name: str, state: Any) -> tuple[Array, ...] | None:

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike
 
 from rnncore import _core
 from rnncore._check import Array
+from rnncore.layers.assembly import copy_for_inference
 from rnncore.layers.call import Call
 from rnncore.layers.state import State
 
@@ -39,8 +40,7 @@ class Frozen(Generic[State]):
     """
 
     def __init__(self, layer: Recurrent[State]) -> None:
-        self._layer = type(layer).from_config(layer.config())  # has no use for gradients
-        self._layer.flat_params = layer.flat_params
+        self._layer = copy_for_inference(layer)
         self._core = _core.Frozen(self._layer.network, self._layer.flat_params)
 
     @property

@@ -2,26 +2,39 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from rnncore import _memory, _restoring
+from rnncore import _restoring
 from rnncore._check import Array, describe, float_dtype, floats, generator, listed
 from rnncore._keywords import StrictKeywords
 from rnncore.layers.arguments import Configured
-from rnncore.layers.parameters import Layout, ParameterDict, assign, total_size
+from rnncore.layers.assembly import Assembly, restore, without_buffers
+from rnncore.layers.parameters import apart, assign
+
+__all__ = ["Module", "require_parameters"]
 
 
-class Module(StrictKeywords, Configured):
+class Module(StrictKeywords, Configured, Assembly):
     """Base of layers and models.
 
-    A layer calls ``super().__init__(dtype, rng)`` and then `_allocate` with its parameters; a
-    composite calls ``super().__init__(dtype, rng)`` and then `_adopt` with its named children.
-    The arguments of the constructor are read-only attributes and make up `config`, from which
-    `from_config` rebuilds an equal module with new parameters.
+    A model calls ``super().__init__(dtype, rng)`` and assigns its layers to attributes. Each of
+    them becomes a part of it, as does each layer of a list, which is kept as a tuple. The model has
+    the parameters of all its parts in one buffer: ``weight`` of the layer ``output`` is called
+    ``output.weight`` there, that of ``blocks[0]`` is ``blocks.0.weight``. The layers keep working;
+    their parameters move, so that arrays taken from `params` before an assignment are no views any
+    more. Assigning something else to the attribute makes the old layer a module of its own again.
+
+    A layer calls `_allocate` with parameters of its own. The arguments of the constructor are
+    read-only attributes and make up `config`, from which `from_config` rebuilds an equal module
+    with new parameters.
+
+    Copies and pickles have every attribute, and parameters of their own; ``copy.copy`` is
+    ``copy.deepcopy``.
 
     Parameters
     ----------
@@ -29,17 +42,24 @@ class Module(StrictKeywords, Configured):
         Type of parameters, inputs and outputs.
     rng : numpy Generator, int or None
         Source of the initial parameters and of dropout masks.
+
+    Examples
+    --------
+    >>> import rnncore as rc
+    >>> class Classifier(rc.layers.Module):
+    ...     def __init__(self):
+    ...         super().__init__()
+    ...         self.rnn = rc.GRU(8, 16, rng=0)
+    ...         self.output = rc.Linear(16, 3, rng=1)
+    >>> list(Classifier().params)[-2:]
+    ['output.weight', 'output.bias']
     """
 
     def __init__(
         self, dtype: DTypeLike = np.float32, rng: np.random.Generator | int | None = None
     ) -> None:
-        self._dtype = float_dtype(dtype)
+        super().__init__(float_dtype(dtype))
         self._rng = generator(rng)
-        self._version = 0
-        self._children: dict[str, Module] = {}
-        self._adopted = False
-        self._bind(np.zeros(0, self._dtype), np.zeros(0, self._dtype), [])
 
     # --- parameters ------------------------------------------------------------------------------
     @property
@@ -71,7 +91,7 @@ class Module(StrictKeywords, Configured):
         return self._flat_params
 
     @flat_params.setter
-    def flat_params(self, value: Array) -> None:  # also ``flat_params -= lr * flat_grads``
+    def flat_params(self, value: Array) -> None:  # also ``flat_params -= rate * flat_grads``
         assign("flat_params", self._flat_params, value)
         self.mark_changed()
 
@@ -89,23 +109,9 @@ class Module(StrictKeywords, Configured):
         """Number of parameters P."""
         return self._flat_params.size
 
-    @property
-    def version(self) -> int:
-        """Counts the changes of the parameters; a `Cache` made before a change is refused."""
-        return self._version
-
     def zero_grad(self) -> None:
         """Set every gradient to zero."""
         self._flat_grads.fill(0)
-
-    def mark_changed(self) -> None:
-        """Note that the parameters have changed, so that older caches are refused.
-
-        Optimisers, `rnncore.init`, ``flat_params -= ...`` and ``params[name] = ...`` do this; call
-        it after writing into an array of parameters by hand.
-        """
-        for module in self.modules():
-            module._version += 1
 
     def reset_parameters(self, rng: np.random.Generator | int | None = None) -> None:
         """Draw new parameters from the default distribution of each layer.
@@ -129,10 +135,8 @@ class Module(StrictKeywords, Configured):
         """Draw this layer's own parameters; a composite has none."""
 
     def modules(self) -> Iterator[Module]:
-        """Yield this module and all modules inside it."""
-        yield self
-        for child in self._children.values():
-            yield from child.modules()
+        """Iterate over this module and all modules inside it."""
+        return self._tree()
 
     # --- saving and loading ----------------------------------------------------------------------
     def state_dict(self) -> dict[str, Array]:
@@ -164,74 +168,41 @@ class Module(StrictKeywords, Configured):
                 f"missing {listed(missing)}, unexpected {listed(unexpected)}"
             )
         arrays = {
-            name: floats(f"state_dict[{name!r}]", state_dict[name], self._dtype, view.shape)
+            name: apart(
+                floats(f"state_dict[{name!r}]", state_dict[name], self._dtype, view.shape),
+                self._flat_params,
+            )
             for name, view in self._params.items()
         }
         for name, array in arrays.items():
             self._params[name][...] = array
         self.mark_changed()
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Copy and pickle: rebuild from the configuration, then restore values and generators.
+    def __getstate__(self) -> Any:
+        """Return every attribute, with this module's own share of the buffers."""
+        state = super().__getstate__()  # where a subclass has __slots__: (attributes, slots)
+        self._require_memory(self._size(), "a copy")
+        attributes, slots = state if isinstance(state, tuple) else (state, {})
+        return without_buffers(attributes), slots
 
-        Plain pickling would turn the views of the flat buffers into separate arrays.
-        """
-        generators = [module._rng for module in self.modules()]
-        state = (self._flat_params.copy(), self._flat_grads.copy(), generators)
-        return type(self).from_config, (self.config(), self.assets()), state
+    def __setstate__(self, state: tuple[dict[str, Any], dict[str, Any]]) -> None:
+        attributes, slots = state
+        restore(self, attributes)
+        for name, value in slots.items():
+            object.__setattr__(self, name, value)
 
-    def __setstate__(self, state: tuple[Array, Array, list[np.random.Generator]]) -> None:
-        flat_params, flat_grads, generators = state
-        self._flat_params[:] = flat_params
-        self._flat_grads[:] = flat_grads
-        for module, rng in zip(self.modules(), generators, strict=True):
-            module._rng = rng
+    def __copy__(self) -> Self:
+        """Copy whole: two modules never share parameters."""
+        return copy.deepcopy(self)
 
-    # --- memory ----------------------------------------------------------------------------------
-    def _allocate(self, layout: Layout) -> None:
-        """Make the flat buffers of a layer, zero-filled."""
-        count = total_size(layout)
-        _restoring.require_elements("parameters", count)
-        _memory.require(
-            2 * count * self._dtype.itemsize,
-            f"the {count} parameters of {self!r} and their gradients",
+
+def require_parameters(name: str, module: object) -> None:
+    """Raise unless `module` is a layer or model that has parameters."""
+    if not isinstance(module, Module):
+        raise TypeError(f"{name}: expected a layer or model, got {describe(module)}")
+    if not module.num_params:
+        raise ValueError(
+            f"{name}: expected a layer or model with parameters, got {module!r}, which has none; "
+            "a model has those of the layers that it assigns to attributes, as in "
+            "self.output = Linear(3, 2), after super().__init__()"
         )
-        self._bind(np.zeros(count, self._dtype), np.zeros(count, self._dtype), layout)
-
-    def _adopt(self, children: Mapping[str, Module]) -> None:
-        """Make `children` parts of this module: move their parameters into one pair of buffers.
-
-        The children keep working; their `params` become views of this module's buffers, in which
-        the parameter ``weight`` of the child ``output`` is called ``output.weight``.
-        """
-        layout: Layout = []
-        start = 0
-        for prefix, child in children.items():
-            if child._adopted or sum(child is other for other in children.values()) > 1:
-                raise ValueError(f"{prefix}: {child!r} is already part of a module")
-            if child.num_params and child.dtype != self._dtype:
-                raise TypeError(f"{prefix}: expected dtype {self._dtype}, got {child.dtype}")
-            layout += [
-                (f"{prefix}.{name}", start + offset, shape) for name, offset, shape in child._layout
-            ]
-            start += child.num_params
-        before = [(child.flat_params, child.flat_grads) for child in children.values()]
-        self._children = dict(children)
-        self._allocate(layout)
-        for child, (params, grads) in zip(children.values(), before, strict=True):
-            child._flat_params[:] = params
-            child._flat_grads[:] = grads
-            child._adopted = True
-
-    def _bind(self, flat_params: Array, flat_grads: Array, layout: Layout) -> None:
-        """Make `params` and `grads` views of these buffers, in the children too."""
-        self._flat_params = flat_params
-        self._flat_grads = flat_grads
-        self._layout = layout
-        self._params = ParameterDict(flat_params, layout, self)
-        self._grads = ParameterDict(flat_grads, layout)
-        start = 0
-        for child in self._children.values():
-            stop = start + child.num_params
-            child._bind(flat_params[start:stop], flat_grads[start:stop], child._layout)
-            start = stop

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from rnncore import _advice
 from rnncore._check import choice
+from rnncore._keywords import unknown_keyword
 from rnncore.layers.cells import GRU, LSTM, RNN
 
 __all__ = ["CELLS", "recurrent"]
@@ -39,6 +41,7 @@ def recurrent(cell: str, *sizes: int, cell_options: dict[str, Any], **options: A
     layer, own = CELLS[choice("cell", cell, CELLS)]
     for name in cell_options:
         if name not in own:
-            takes = ", ".join(sorted(own)) or "none"
-            raise TypeError(f"{name}: no option of cell {cell!r}, which takes {takes}")
-    return layer(*sizes, **options, **cell_options)
+            raise unknown_keyword(name, sorted(own), f"cell {cell!r}")
+    make: Any = layer
+    with _advice.silent():  # one layer is no reason to warn: models have dropout of their own
+        return make(*sizes, **options, **cell_options)

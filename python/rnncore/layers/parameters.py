@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from rnncore._check import Array, floats
 
 if TYPE_CHECKING:
-    from rnncore.layers.module import Module
+    from rnncore.layers.assembly import Assembly
 
 Layout = list[tuple[str, int, tuple[int, ...]]]
 """(name, offset in the flat buffer, shape) of each parameter."""
@@ -47,6 +47,11 @@ def assign(name: str, view: Array, value: ArrayLike) -> None:
         view[...] = floats(name, value, view.dtype, view.shape)
 
 
+def apart(array: Array, written: Array) -> Array:
+    """Return `array`, a copy where writing into `written` might change it."""
+    return array.copy() if np.may_share_memory(array, written) else array
+
+
 class ParameterDict(dict[str, Array]):
     """Name -> view of a flat buffer; assigning to a name writes into the view.
 
@@ -63,7 +68,7 @@ class ParameterDict(dict[str, Array]):
         Told of every assignment: `Module.mark_changed`.
     """
 
-    def __init__(self, flat: Array, layout: Layout, owner: Module | None = None) -> None:
+    def __init__(self, flat: Array, layout: Layout, owner: Assembly | None = None) -> None:
         super().__init__(
             (name, flat[offset : offset + math.prod(shape)].reshape(shape))
             for name, offset, shape in layout

@@ -212,7 +212,7 @@ class Recurrent(Module, Generic[State]):
         if y is not None:
             y.flags.writeable = False
             y = call.as_given(y)
-        saved = Saved(core, call, call.output_shape(len(steps)))
+        saved = Saved(core, call, call.output_shape())
         return y, call.state_as_given(final), Cache(self, self.version, saved)
 
     def backward(

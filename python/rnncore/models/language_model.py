@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from rnncore import _advice, _core, _restoring
+from rnncore import _core, _restoring
 from rnncore._check import (
     Array,
     Ids,
     check_below,
     check_shape,
-    choice,
     describe,
     ids_array,
     instance,
@@ -23,13 +22,13 @@ from rnncore._check import (
     size,
     within,
 )
-from rnncore._keywords import keywords_of, strict_keywords, unknown_keyword
+from rnncore._keywords import strict_keywords
 from rnncore._narrow import storage
 from rnncore.data import IGNORED, Batch, Batches
 from rnncore.data.batch import IdsLike
 from rnncore.decode import Sampled
 from rnncore.heads import Softmax
-from rnncore.layers import GRU, LSTM, RNN, Dropout, Embedding
+from rnncore.layers import Dropout, Embedding, recurrent
 from rnncore.models.initialization import Initialization
 from rnncore.models.model import Model
 from rnncore.models.passes import Pass
@@ -38,13 +37,6 @@ from rnncore.text import CharTokenizer
 from rnncore.training import TrainingConfig, TrainingResult, fit, text_batches
 
 __all__ = ["LanguageModel"]
-
-#: Recurrent layer of each cell, and the keywords that only it takes.
-CELLS: dict[str, tuple[type[RNN] | type[GRU] | type[LSTM], frozenset[str]]] = {
-    "rnn": (RNN, frozenset({"nonlinearity"})),
-    "gru": (GRU, frozenset({"reset"})),
-    "lstm": (LSTM, frozenset()),
-}
 
 # Steps whose outputs are held at once while a long text is scored: enough to keep the kernels
 # busy, and at a hidden size of 1024 still only 4 MB.
@@ -138,34 +130,23 @@ class LanguageModel(Model, Sampled):
                     f"got {tokenizer.vocab_size}"
                 )
         self.tokenizer = tokenizer
-        self.cell = choice("cell", cell, CELLS)
-        layer, own_options = CELLS[self.cell]
-        for name in cell_options:
-            if name not in own_options:
-                if any(name in options for _, options in CELLS.values()):
-                    raise unknown_keyword(name, sorted(own_options), f"cell {self.cell!r}")
-                accepted = (*keywords_of(LanguageModel), *sorted(own_options))
-                raise unknown_keyword(name, accepted, "LanguageModel")
-
         shared: dict[str, Any] = {"dtype": self.dtype, "rng": self.rng}
         self.embedding = (
             None if embedding_size is None else Embedding(self.vocab_size, embedding_size, **shared)
         )
-        with _advice.silent():  # one layer is no reason to warn of dropout, which has others here
-            self.rnn = layer(
-                self.vocab_size if embedding_size is None else embedding_size,
-                hidden_size,
-                num_layers,
-                bias=bias,
-                dropout=dropout,
-                compute=compute,
-                **shared,
-                **cell_options,
-            )
+        self.rnn = recurrent(
+            cell,
+            self.vocab_size if embedding_size is None else embedding_size,
+            hidden_size,
+            num_layers,
+            cell_options=cell_options,
+            bias=bias,
+            dropout=dropout,
+            compute=compute,
+            **shared,
+        )
         self.drop = Dropout(dropout, rng=self.rng)
         self.output = Softmax(hidden_size, self.vocab_size, bias=bias, compute=compute, **shared)
-        embedding = {} if self.embedding is None else {"embedding": self.embedding}
-        self._adopt({**embedding, "rnn": self.rnn, "drop": self.drop, "output": self.output})
         chosen = Initialization() if initialization is None else initialization
         chosen = named_config("initialization", chosen, Initialization)
         if not _restoring.is_restoring():

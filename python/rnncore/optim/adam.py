@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+import math
+from typing import Any
 
 from rnncore import _core
 from rnncore._check import describe, real
 from rnncore.layers import Module
 from rnncore.optim.checked import Checked
-from rnncore.optim.optimizer import Optimizer, epsilon
+from rnncore.optim.optimizer import MODEST, Buffers, Optimizer, epsilon
 
 
 class Adam(Optimizer):
@@ -17,7 +18,7 @@ class Adam(Optimizer):
     .. math::
         m &\leftarrow \beta_1 m + (1 - \beta_1) g, \qquad
         s \leftarrow \beta_2 s + (1 - \beta_2) g^2 \\
-        p &\leftarrow p - lr \frac{m / (1 - \beta_1^t)}{\sqrt{s / (1 - \beta_2^t)} + \epsilon}
+        p &\leftarrow p - \eta \frac{m / (1 - \beta_1^t)}{\sqrt{s / (1 - \beta_2^t)} + \epsilon}
 
     g is the clipped gradient + weight_decay * p, and t counts the steps from 1.
 
@@ -25,8 +26,8 @@ class Adam(Optimizer):
     ----------
     module : layer or model
         What to train.
-    lr : float
-        Learning rate.
+    learning_rate : float
+        Eta, at least 0.
     betas : (float, float)
         Decays of the two averages, each in [0, 1).
     eps : float
@@ -35,12 +36,10 @@ class Adam(Optimizer):
         As in `Optimizer`.
     """
 
-    decoupled: ClassVar[bool] = False
-
     def __init__(
         self,
         module: Module,
-        lr: float = 1e-3,
+        learning_rate: float = 1e-3,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
         weight_decay: float = 0.0,
@@ -50,7 +49,7 @@ class Adam(Optimizer):
     ) -> None:
         super().__init__(
             module,
-            lr,
+            learning_rate,
             weight_decay=weight_decay,
             clip_norm=clip_norm,
             clip_value=clip_value,
@@ -75,13 +74,20 @@ class Adam(Optimizer):
         """What is added to the root."""
         return epsilon(value, self.module.dtype)
 
-    def _update(self, scale: float, clip_value: float, zero_grad: bool) -> None:
+    def largest_change(self) -> float:
+        """Return a bound of what a step changes a parameter by, where all numbers are modest."""
+        first, _ = self.betas
+        if self.decoupled and self.learning_rate * self.weight_decay > 1:
+            return math.inf  # the parameters grow
+        return self.learning_rate * MODEST / (1 - first) / self.eps
+
+    def _update(self, buffers: Buffers, scale: float, clip_value: float, zero_grad: bool) -> None:
         _core.adam_step(
-            self.module.flat_params,
-            self.module.flat_grads,
-            self._buffers["average"],
-            self._buffers["square_average"],
-            self.lr,
+            buffers.params,
+            buffers.grads,
+            buffers.state["average"],
+            buffers.state["square_average"],
+            self.learning_rate,
             *self.betas,
             self.eps,
             self.weight_decay,
@@ -96,16 +102,16 @@ class Adam(Optimizer):
 class AdamW(Adam):
     r"""Adam with decoupled weight decay (Loshchilov & Hutter, Decoupled weight decay, 2019).
 
-    .. math:: p \leftarrow p - lr \cdot weight\_decay \cdot p
+    .. math:: p \leftarrow p - \eta \cdot weight\_decay \cdot p
 
     before Adam's step on the clipped gradient alone.
 
     Parameters
     ----------
-    module, lr, betas, eps, clip_norm, clip_value
+    module, learning_rate, betas, eps, clip_norm, clip_value
         As in `Adam`.
     weight_decay : float
-        Share of each parameter, times lr, that a step takes away.
+        Share of each parameter, times the learning rate, that a step takes away.
     """
 
     decoupled = True
@@ -113,7 +119,7 @@ class AdamW(Adam):
     def __init__(
         self,
         module: Module,
-        lr: float = 1e-3,
+        learning_rate: float = 1e-3,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
         weight_decay: float = 1e-2,
@@ -122,5 +128,11 @@ class AdamW(Adam):
         clip_value: float | None = None,
     ) -> None:
         super().__init__(
-            module, lr, betas, eps, weight_decay, clip_norm=clip_norm, clip_value=clip_value
+            module,
+            learning_rate,
+            betas,
+            eps,
+            weight_decay,
+            clip_norm=clip_norm,
+            clip_value=clip_value,
         )

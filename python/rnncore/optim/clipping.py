@@ -1,12 +1,39 @@
-"""Clipping of gradients, for use without an optimiser's own."""
+"""Norm of gradients, and clipping for use without an optimiser's own."""
 
 from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from rnncore import _core
-from rnncore._check import instance, real
-from rnncore.layers import Module
+from rnncore._check import Array, real
+from rnncore.layers.module import Module, require_parameters
+
+# Below this sum, squares that a double cannot hold may have been lost.
+_LEAST_SUM = 1e-290
+
+
+def norm_of(x: Array) -> float:
+    """Return the Euclidean norm of x [P], also where its squares fit in no double."""
+    squared = _core.squared_norm(x)
+    if x.dtype == np.float32 or _LEAST_SUM < squared < math.inf:
+        return math.sqrt(squared)
+    largest = float(np.abs(x).max(initial=0))
+    if largest == 0 or not math.isfinite(largest):
+        return largest
+    return largest * math.sqrt(_core.squared_norm(x / largest))
+
+
+def scale_down(x: Array, norm: float, limit: float) -> None:
+    """Scale x [P] of a finite norm above `limit` down to that norm, in place."""
+    factor = limit / norm
+    if factor >= np.finfo(x.dtype).tiny:
+        _core.scale(x, factor)
+        return
+    root = math.sqrt(limit) / math.sqrt(norm)  # kernels take the subnormal factor for 0
+    _core.scale(x, root)
+    _core.scale(x, root)
 
 
 def clip_grad_norm(module: Module, max_norm: float) -> float:
@@ -27,11 +54,11 @@ def clip_grad_norm(module: Module, max_norm: float) -> float:
     norm : float
         The norm before clipping.
     """
-    instance("module", module, Module)
+    require_parameters("module", module)
     limit = real("max_norm", max_norm, 0, open_low=True)
-    norm = math.sqrt(_core.squared_norm(module.flat_grads))
+    norm = norm_of(module.flat_grads)
     if math.isfinite(norm) and norm > limit:
-        _core.scale(module.flat_grads, limit / norm)
+        scale_down(module.flat_grads, norm, limit)
     return norm
 
 
@@ -45,5 +72,5 @@ def clip_grad_value(module: Module, max_value: float) -> None:
     max_value : float
         Limit, above 0.
     """
-    instance("module", module, Module)
+    require_parameters("module", module)
     _core.clip(module.flat_grads, real("max_value", max_value, 0, open_low=True))

@@ -5,17 +5,35 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from rnncore import _core, _memory
+from rnncore import _memory
 from rnncore._check import Array, describe, floats, integer, real
 from rnncore._keywords import StrictKeywords
-from rnncore.layers import Module
+from rnncore.layers.module import Module, require_parameters
+from rnncore.layers.parameters import apart
 from rnncore.optim.checked import Checked
+from rnncore.optim.clipping import norm_of, scale_down
 
 _MOST_STEPS = 2**31 - 1  # the kernels count them in an int
+
+#: Gradients and their averages up to this size overflow nothing, see `Optimizer.largest_change`.
+MODEST = 2.0**30
+
+
+class Buffers(NamedTuple):
+    """The arrays [P] that a step reads and writes."""
+
+    params: Array
+    grads: Array
+    state: dict[str, Array]
+
+    def copy(self) -> Buffers:
+        """Return copies of all arrays."""
+        state = {name: array.copy() for name, array in self.state.items()}
+        return Buffers(self.params.copy(), self.grads.copy(), state)
 
 
 class Optimizer(StrictKeywords, ABC):
@@ -27,7 +45,7 @@ class Optimizer(StrictKeywords, ABC):
     ----------
     module : layer or model
         Its `flat_params` are changed according to its `flat_grads`.
-    lr : float
+    learning_rate : float
         Learning rate, at least 0.
     weight_decay : float
         Times the parameter, added to the clipped gradient (`AdamW` does it differently).
@@ -40,25 +58,28 @@ class Optimizer(StrictKeywords, ABC):
     Raises
     ------
     TypeError, ValueError
-        If an argument has the wrong type or value.
+        If an argument has the wrong type or value, or `module` has no parameters.
     MemoryError
         If the buffers do not fit in memory.
     """
 
+    #: Whether the weight decay does not enter the gradients.
+    decoupled: ClassVar[bool] = False
+
     def __init__(
         self,
         module: Module,
-        lr: float,
+        learning_rate: float,
         *,
         weight_decay: float,
         clip_norm: float | None,
         clip_value: float | None,
         buffers: tuple[str, ...],
     ) -> None:
-        if not isinstance(module, Module):
-            raise TypeError(f"module: expected a layer or model, got {describe(module)}")
+        require_parameters("module", module)
         self.module = module
-        self.lr = lr
+        self._structure = module.structure
+        self.learning_rate = learning_rate
         self.weight_decay = weight_decay
         self.clip_norm = clip_norm
         self.clip_value = clip_value
@@ -67,11 +88,15 @@ class Optimizer(StrictKeywords, ABC):
             len(buffers) * module.flat_params.nbytes, f"the buffers of {type(self).__name__}"
         )
         self._buffers = {name: np.zeros_like(module.flat_params) for name in buffers}
+        self._modest = True  # whether those are
+        info = np.finfo(module.dtype)
+        # A quarter of what is lost in rounding the largest number: adding it overflows nothing.
+        self._safe_change = float(info.max) * float(info.eps) / 8
 
     @Checked
-    def lr(self, value: Any) -> float:
+    def learning_rate(self, value: Any) -> float:
         """Learning rate of the next step."""
-        return real("lr", value, 0)
+        return real("learning_rate", value, 0)
 
     @Checked
     def weight_decay(self, value: Any) -> float:
@@ -100,8 +125,8 @@ class Optimizer(StrictKeywords, ABC):
     def step(self, zero_grad: bool = False) -> float:
         """Change the parameters once.
 
-        Where the norm of the gradients is infinite or not a number, the parameters stay as they are
-        and the step does not count.
+        Where the norm of the gradients is infinite or not a number, or the step would make a
+        parameter or an average so, the parameters stay as they are and the step does not count.
 
         Parameters
         ----------
@@ -111,23 +136,86 @@ class Optimizer(StrictKeywords, ABC):
         Returns
         -------
         norm : float
-            Euclidean norm of all gradients before clipping.
+            Euclidean norm of all gradients before clipping; infinite or not a number where the
+            parameters have not been changed.
+
+        Raises
+        ------
+        ValueError
+            If layers have become part of the module, or left it, since the optimizer was made.
         """
-        norm = math.sqrt(_core.squared_norm(self.module.flat_grads))
-        if not math.isfinite(norm):
-            if zero_grad:
-                self.zero_grad()
+        self._require_same_structure()
+        norm = norm_of(self.module.flat_grads)
+        if math.isfinite(norm) and self._take(norm, zero_grad):
+            self.module.mark_changed()
             return norm
-        scale = 1.0
-        if self.clip_norm is not None and norm > self.clip_norm:
-            scale = self.clip_norm / norm
+        if zero_grad:
+            self.zero_grad()
+        return math.inf if math.isfinite(norm) else norm
+
+    def _take(self, norm: float, zero_grad: bool) -> bool:
+        """Take the step and return whether all numbers stay finite; if not, nothing changes."""
+        buffers = Buffers(self.module.flat_params, self.module.flat_grads, self._buffers)
+        clip_norm = math.inf if self.clip_norm is None else self.clip_norm
+        clip_value = math.inf if self.clip_value is None else self.clip_value
+        largest = min(norm, clip_norm, clip_value)
+        if self.weight_decay and not self.decoupled:
+            largest += self.weight_decay * norm_of(buffers.params)
+        scale = clip_norm / norm if norm > clip_norm else 1.0
+        modest = self._modest and largest <= MODEST and scale >= np.finfo(buffers.grads.dtype).tiny
+        if modest and self.largest_change() <= self._safe_change:
+            self.num_steps += 1
+            self._update(buffers, scale, clip_value, zero_grad)
+            return True
+        return self._take_if_finite(buffers, norm, clip_norm, clip_value, zero_grad)
+
+    def _take_if_finite(
+        self, buffers: Buffers, norm: float, clip_norm: float, clip_value: float, zero_grad: bool
+    ) -> bool:
+        """Try the step on copies."""
+        count = 2 + len(buffers.state)
+        _memory.require(
+            count * buffers.params.nbytes, "copies that a step of huge numbers is tried on"
+        )
+        tried = buffers.copy()
+        if norm > clip_norm:
+            scale_down(tried.grads, norm, clip_norm)
         self.num_steps += 1
-        self._update(scale, math.inf if self.clip_value is None else self.clip_value, zero_grad)
-        self.module.mark_changed()
-        return norm
+        self._update(tried, 1.0, clip_value, False)
+        if not all(np.isfinite(array).all() for array in (tried.params, *tried.state.values())):
+            self.num_steps -= 1
+            return False
+        buffers.params[:] = tried.params
+        if zero_grad:
+            buffers.grads.fill(0)
+        self._set_state(tried.state)
+        return True
+
+    def _set_state(self, state: Mapping[str, Array]) -> None:
+        for name, array in state.items():
+            self._buffers[name][:] = array
+        self._modest = all(
+            norm_of(array) <= (MODEST**2 if name == "square_average" else MODEST)
+            for name, array in self._buffers.items()
+        )
+
+    def _require_same_structure(self) -> None:
+        if self.module.structure != self._structure:
+            raise ValueError(
+                f"module: layers have been added to {self.module!r}, or taken from it, since this "
+                f"{type(self).__name__} was made; make another"
+            )
 
     @abstractmethod
-    def _update(self, scale: float, clip_value: float, zero_grad: bool) -> None:
+    def largest_change(self) -> float:
+        """Return a bound of what a step changes a parameter by, where all numbers are modest.
+
+        Gradients and first averages are at most `MODEST`, averages of squares at most its square,
+        and a step has left momentum at most ``2**31 * MODEST``.
+        """
+
+    @abstractmethod
+    def _update(self, buffers: Buffers, scale: float, clip_value: float, zero_grad: bool) -> None:
         """Change the parameters by g = clip(grad * scale, -clip_value, clip_value)."""
 
     def state_dict(self) -> dict[str, Any]:
@@ -136,13 +224,13 @@ class Optimizer(StrictKeywords, ABC):
         Returns
         -------
         state_dict : dict
-            "optimizer" (its name), "num_steps", "lr", and a copy of each buffer [P].
+            "optimizer" (its name), "num_steps", "learning_rate", and a copy of each buffer [P].
         """
         buffers = {name: buffer.copy() for name, buffer in self._buffers.items()}
         return {
             "optimizer": type(self).__name__,
             "num_steps": self.num_steps,
-            "lr": self.lr,
+            "learning_rate": self.learning_rate,
             **buffers,
         }
 
@@ -156,9 +244,10 @@ class Optimizer(StrictKeywords, ABC):
         ValueError
             If it is of another optimiser or module, or an entry is missing or unknown.
         """
+        self._require_same_structure()
         if not isinstance(state_dict, Mapping):
             raise TypeError(f"state_dict: expected a mapping, got {describe(state_dict)}")
-        expected = {"optimizer", "num_steps", "lr", *self._buffers}
+        expected = {"optimizer", "num_steps", "learning_rate", *self._buffers}
         if set(state_dict) != expected:
             raise ValueError(
                 f"state_dict: expected the entries {sorted(expected)}, got {sorted(state_dict)}"
@@ -169,14 +258,15 @@ class Optimizer(StrictKeywords, ABC):
                 f"got one of {state_dict['optimizer']}"
             )
         num_steps = integer("state_dict['num_steps']", state_dict["num_steps"], 0, _MOST_STEPS)
-        lr = real("state_dict['lr']", state_dict["lr"], 0)
+        learning_rate = real("state_dict['learning_rate']", state_dict["learning_rate"], 0)
         arrays: dict[str, Array] = {
             name: floats(f"state_dict[{name!r}]", state_dict[name], buffer.dtype, buffer.shape)
             for name, buffer in self._buffers.items()
         }
-        self.num_steps, self.lr = num_steps, lr
-        for name, array in arrays.items():
-            self._buffers[name][:] = array
+        for buffer in self._buffers.values():
+            arrays = {name: apart(array, buffer) for name, array in arrays.items()}
+        self.num_steps, self.learning_rate = num_steps, learning_rate
+        self._set_state(arrays)
 
 
 def _limit(name: str, value: Any) -> float | None:

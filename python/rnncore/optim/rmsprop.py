@@ -8,7 +8,7 @@ from rnncore import _core
 from rnncore._check import real
 from rnncore.layers import Module
 from rnncore.optim.checked import Checked
-from rnncore.optim.optimizer import Optimizer, epsilon
+from rnncore.optim.optimizer import MODEST, Buffers, Optimizer, epsilon
 
 
 class RMSprop(Optimizer):
@@ -16,7 +16,7 @@ class RMSprop(Optimizer):
 
     .. math::
         s &\leftarrow \alpha s + (1 - \alpha) g^2 \\
-        p &\leftarrow p - lr \cdot g / (\sqrt{s} + \epsilon)
+        p &\leftarrow p - \eta \cdot g / (\sqrt{s} + \epsilon)
 
     g is the clipped gradient + weight_decay * p.
 
@@ -24,8 +24,8 @@ class RMSprop(Optimizer):
     ----------
     module : layer or model
         What to train.
-    lr : float
-        Learning rate.
+    learning_rate : float
+        Eta, at least 0.
     alpha : float
         Decay of the average, in [0, 1).
     eps : float
@@ -37,7 +37,7 @@ class RMSprop(Optimizer):
     def __init__(
         self,
         module: Module,
-        lr: float = 1e-2,
+        learning_rate: float = 1e-2,
         alpha: float = 0.99,
         eps: float = 1e-8,
         weight_decay: float = 0.0,
@@ -47,7 +47,7 @@ class RMSprop(Optimizer):
     ) -> None:
         super().__init__(
             module,
-            lr,
+            learning_rate,
             weight_decay=weight_decay,
             clip_norm=clip_norm,
             clip_value=clip_value,
@@ -66,12 +66,16 @@ class RMSprop(Optimizer):
         """What is added to the root."""
         return epsilon(value, self.module.dtype)
 
-    def _update(self, scale: float, clip_value: float, zero_grad: bool) -> None:
+    def largest_change(self) -> float:
+        """Return a bound of what a step changes a parameter by, where all numbers are modest."""
+        return self.learning_rate * MODEST / self.eps
+
+    def _update(self, buffers: Buffers, scale: float, clip_value: float, zero_grad: bool) -> None:
         _core.rmsprop_step(
-            self.module.flat_params,
-            self.module.flat_grads,
-            self._buffers["square_average"],
-            self.lr,
+            buffers.params,
+            buffers.grads,
+            buffers.state["square_average"],
+            self.learning_rate,
             self.alpha,
             self.eps,
             self.weight_decay,

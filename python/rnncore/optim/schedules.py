@@ -4,7 +4,7 @@ A schedule gives the factor by which the base learning rate is multiplied::
 
     for epoch in range(epochs):
         for batch in batches:
-            optimizer.lr = lr * schedule.factor(step, epoch)
+            optimizer.learning_rate = learning_rate * schedule.factor(step, epoch)
             ...
             step += 1
         schedule.observe(validation_loss)

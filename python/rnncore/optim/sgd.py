@@ -8,7 +8,7 @@ from rnncore import _core
 from rnncore._check import flag, real
 from rnncore.layers import Module
 from rnncore.optim.checked import Checked
-from rnncore.optim.optimizer import Optimizer
+from rnncore.optim.optimizer import MODEST, Buffers, Optimizer
 
 
 class SGD(Optimizer):
@@ -16,7 +16,7 @@ class SGD(Optimizer):
 
     .. math::
         v &\leftarrow \mu v + g \\
-        p &\leftarrow p - lr \cdot v \quad\text{or, Nesterov,}\quad p - lr (g + \mu v)
+        p &\leftarrow p - \eta \cdot v \quad\text{or, Nesterov,}\quad p - \eta (g + \mu v)
 
     (Sutskever et al., On the importance of initialization and momentum, 2013, as PyTorch writes
     it.) g is the clipped gradient + weight_decay * p.
@@ -25,8 +25,8 @@ class SGD(Optimizer):
     ----------
     module : layer or model
         What to train.
-    lr : float
-        Learning rate.
+    learning_rate : float
+        Eta, at least 0.
     momentum : float
         mu in [0, 1); 0 keeps no buffer, so that it stays 0.
     nesterov : bool
@@ -38,7 +38,7 @@ class SGD(Optimizer):
     def __init__(
         self,
         module: Module,
-        lr: float,
+        learning_rate: float,
         momentum: float = 0.0,
         nesterov: bool = False,
         weight_decay: float = 0.0,
@@ -49,7 +49,7 @@ class SGD(Optimizer):
         keeps = real("momentum", momentum, 0, 1, open_high=True) > 0
         super().__init__(
             module,
-            lr,
+            learning_rate,
             weight_decay=weight_decay,
             clip_norm=clip_norm,
             clip_value=clip_value,
@@ -78,12 +78,16 @@ class SGD(Optimizer):
             raise ValueError("nesterov: expected a momentum above 0, got 0")
         return nesterov
 
-    def _update(self, scale: float, clip_value: float, zero_grad: bool) -> None:
+    def largest_change(self) -> float:
+        """Return a bound of what a step changes a parameter by, where all numbers are modest."""
+        return self.learning_rate * (MODEST if self.momentum == 0 else 2.0**32 * MODEST)
+
+    def _update(self, buffers: Buffers, scale: float, clip_value: float, zero_grad: bool) -> None:
         _core.sgd_step(
-            self.module.flat_params,
-            self.module.flat_grads,
-            self._buffers.get("momentum_buffer"),
-            self.lr,
+            buffers.params,
+            buffers.grads,
+            buffers.state.get("momentum_buffer"),
+            self.learning_rate,
             self.momentum,
             self.nesterov,
             self.weight_decay,

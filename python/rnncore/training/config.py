@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 
 from rnncore._check import choice, flag, integer, named_config, real, size
 from rnncore._keywords import strict_keywords
-from rnncore.layers import Module
+from rnncore.layers import Linear, Module
 from rnncore.optim import (
     SGD,
     Adam,
@@ -108,7 +108,7 @@ class OptimizerConfig:
     def __post_init__(self) -> None:
         choice("optimizer", self.name, OPTIMIZERS)
         flag("nesterov", self.nesterov)
-        self.build(Module())  # the optimiser itself knows the ranges
+        self.build(Linear(1, 1))  # the optimiser itself knows the ranges
 
     def build(self, model: Module) -> Optimizer:
         """Return the optimiser of `model`."""

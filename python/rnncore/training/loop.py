@@ -273,7 +273,7 @@ class _Run:
     def _update(self, batch: Batch, state: Any) -> Any:
         """One step of the optimiser; returns the final state."""
         factor = self._schedule.factor(self._schedule_step(), self._epoch)
-        self._optimizer.lr = self._config.optimizer.learning_rate * factor
+        self._optimizer.learning_rate = self._config.optimizer.learning_rate * factor
         loss, state = self._model.loss_and_grad(batch, state, scale=batch.weight)
         if not math.isfinite(loss):
             raise FloatingPointError(

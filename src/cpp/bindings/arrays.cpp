@@ -8,6 +8,7 @@
 
 #include "bindings/interpreter.hpp"
 #include "core/error.hpp"
+#include "rnn/blocks.hpp"
 
 namespace rnncore::bindings {
 namespace {
@@ -123,9 +124,9 @@ Index View<T>::size() const {
 
 template <class T>
 bool View<T>::contiguous() const {
+    if (size() == 0) return true;
     Index expected = 1;
     for (Index d = rank(); d-- > 0;) {
-        if (shape[d] == 0) return true;
         if (shape[d] != 1 && strides[d] != expected) return false;
         expected *= shape[d];
     }
@@ -215,15 +216,17 @@ py::array_t<T> array_in(Block block, T* data, const std::vector<Index>& shape) {
 
 template <class T>
 void gather(const View<T>& from, T* to) {
-    const auto copy = [&](const auto& self, Index axis, const T* source) -> void {
-        for (Index i = 0; i < from.shape[axis]; ++i) {
-            if (axis + 1 == from.rank())
-                *to++ = source[i * from.strides[axis]];
-            else
-                self(self, axis + 1, source + i * from.strides[axis]);
+    const Index last = from.rank() - 1, columns = from.shape[last], stride = from.strides[last];
+    // The other sizes may be great where one is 0.
+    const Index rows = columns == 0 ? 0 : from.size() / columns;
+    for_row_blocks(rows, columns, [&](Index first, Index end) {
+        for (Index row = first; row < end; ++row) {
+            const T* source = from.data;
+            for (Index d = last, rest = row; d-- > 0; rest /= from.shape[d])
+                source += rest % from.shape[d] * from.strides[d];
+            for (Index i = 0; i < columns; ++i) to[row * columns + i] = source[i * stride];
         }
-    };
-    copy(copy, 0, from.data);
+    });
 }
 
 namespace {

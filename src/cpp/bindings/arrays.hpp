@@ -92,7 +92,8 @@ py::array_t<T> new_array(const std::vector<Index>& shape);
 template <class T>
 py::array_t<T> array_in(Block block, T* data, const std::vector<Index>& shape);
 
-// Copies the elements of an array of at least one dimension, at any strides, to contiguous memory.
+// Copies the elements of an array of at least one dimension, at any strides, to contiguous memory. It may be
+// interrupted, as the passes may.
 template <class T>
 void gather(const View<T>& from, T* to);
 

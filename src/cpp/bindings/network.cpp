@@ -197,6 +197,14 @@ PyNetwork make_network(NetworkOptions options, const std::string& dtype, const C
     return {naming(parameters, [&] { return Network(options); }), dtype == "float32"};
 }
 
+// The arguments of the constructor, in its order.
+py::tuple arguments_of(const PyNetwork& self) {
+    const NetworkOptions& o = self.network.options();
+    const ComputeName compute = o.compute == Compute::bfloat16 ? ComputeName("bfloat16") : std::nullopt;
+    const char* const dtype = self.single ? "float32" : "float64";
+    return py::make_tuple(o.cell, o.input, o.hidden, o.layers, o.bias, o.bidirectional, o.dropout, dtype, compute);
+}
+
 }  // namespace
 
 void register_network(py::module_& module) {
@@ -210,6 +218,11 @@ void register_network(py::module_& module) {
              py::arg("cell"), py::arg("input_size"), py::arg("hidden_size"), py::arg("num_layers") = 1,
              py::arg("bias") = true, py::arg("bidirectional") = false, py::arg("dropout") = 0.0,
              py::arg("dtype") = "float32", py::arg("compute") = py::none())
+        // copies and pickles: made anew
+        .def("__reduce__",
+             [](const py::object& self) {
+                 return py::make_tuple(py::type::of(self), arguments_of(self.cast<const PyNetwork&>()));
+             })
         .def_property_readonly("layout", layout)
         .def_property_readonly("num_params", [](const PyNetwork& n) { return n.network.parameter_count(); })
         .def_property_readonly("num_states", [](const PyNetwork& n) { return n.network.states(); })

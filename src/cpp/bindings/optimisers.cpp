@@ -13,7 +13,7 @@ namespace {
 // The numbers of Update, before they take the type of the parameters; what an optimiser does not use stays 0.
 struct Numbers {
     double scale = 1, clip_value = 0;
-    double lr = 0, weight_decay = 0;
+    double learning_rate = 0, weight_decay = 0;
     double beta1 = 0, beta2 = 0, eps = 0;
     double correction1 = 0, correction2 = 0;
     bool nesterov = false, decoupled = false, zero_grad = false;
@@ -34,7 +34,7 @@ Update<T> with_numbers(const Numbers& n) {
     Update<T> u{};
     u.scale = narrow(n.scale);
     u.clip_value = narrow(n.clip_value);
-    u.lr = narrow(n.lr);
+    u.learning_rate = narrow(n.learning_rate);
     u.weight_decay = narrow(n.weight_decay);
     u.beta1 = narrow(n.beta1);
     u.beta2 = narrow(n.beta2);
@@ -119,50 +119,50 @@ void register_optimisers(py::module_& module) {
     module.def("scale", scale, py::arg("x"), py::arg("factor"));
     module.def(
         "sgd_step",
-        [](py::object params, py::object grads, py::object momentum_buffer, double lr, double momentum, bool nesterov,
-           double weight_decay, double scale, double clip_value, bool zero_grad) {
+        [](py::object params, py::object grads, py::object momentum_buffer, double learning_rate, double momentum,
+           bool nesterov, double weight_decay, double scale, double clip_value, bool zero_grad) {
             sgd_step({.params = params,
                       .grads = grads,
                       .first = momentum_buffer,
                       .numbers = {.scale = scale,
                                   .clip_value = clip_value,
-                                  .lr = lr,
+                                  .learning_rate = learning_rate,
                                   .weight_decay = weight_decay,
                                   .beta1 = momentum,
                                   .nesterov = nesterov,
                                   .zero_grad = zero_grad}});
         },
-        py::arg("params"), py::arg("grads"), py::arg("momentum_buffer"), py::arg("lr"), py::arg("momentum"),
+        py::arg("params"), py::arg("grads"), py::arg("momentum_buffer"), py::arg("learning_rate"), py::arg("momentum"),
         py::arg("nesterov"), py::arg("weight_decay"), py::arg("scale"), py::arg("clip_value"), py::arg("zero_grad"));
     module.def(
         "rmsprop_step",
-        [](py::object params, py::object grads, py::object square_average, double lr, double alpha, double eps,
-           double weight_decay, double scale, double clip_value, bool zero_grad) {
+        [](py::object params, py::object grads, py::object square_average, double learning_rate, double alpha,
+           double eps, double weight_decay, double scale, double clip_value, bool zero_grad) {
             rmsprop_step({.params = params,
                           .grads = grads,
                           .second = square_average,
                           .numbers = {.scale = scale,
                                       .clip_value = clip_value,
-                                      .lr = lr,
+                                      .learning_rate = learning_rate,
                                       .weight_decay = weight_decay,
                                       .beta2 = alpha,
                                       .eps = eps,
                                       .zero_grad = zero_grad}});
         },
-        py::arg("params"), py::arg("grads"), py::arg("square_average"), py::arg("lr"), py::arg("alpha"), py::arg("eps"),
-        py::arg("weight_decay"), py::arg("scale"), py::arg("clip_value"), py::arg("zero_grad"));
+        py::arg("params"), py::arg("grads"), py::arg("square_average"), py::arg("learning_rate"), py::arg("alpha"),
+        py::arg("eps"), py::arg("weight_decay"), py::arg("scale"), py::arg("clip_value"), py::arg("zero_grad"));
     module.def(
         "adam_step",
-        [](py::object params, py::object grads, py::object average, py::object square_average, double lr, double beta1,
-           double beta2, double eps, double weight_decay, bool decoupled, int step, double scale, double clip_value,
-           bool zero_grad) {
+        [](py::object params, py::object grads, py::object average, py::object square_average, double learning_rate,
+           double beta1, double beta2, double eps, double weight_decay, bool decoupled, int step, double scale,
+           double clip_value, bool zero_grad) {
             adam_step({.params = params,
                        .grads = grads,
                        .first = average,
                        .second = square_average,
                        .numbers = {.scale = scale,
                                    .clip_value = clip_value,
-                                   .lr = lr,
+                                   .learning_rate = learning_rate,
                                    .weight_decay = weight_decay,
                                    .beta1 = beta1,
                                    .beta2 = beta2,
@@ -171,7 +171,7 @@ void register_optimisers(py::module_& module) {
                                    .zero_grad = zero_grad}},
                       step);
         },
-        py::arg("params"), py::arg("grads"), py::arg("average"), py::arg("square_average"), py::arg("lr"),
+        py::arg("params"), py::arg("grads"), py::arg("average"), py::arg("square_average"), py::arg("learning_rate"),
         py::arg("beta1"), py::arg("beta2"), py::arg("eps"), py::arg("weight_decay"), py::arg("decoupled"),
         py::arg("step"), py::arg("scale"), py::arg("clip_value"), py::arg("zero_grad"));
 }

@@ -35,43 +35,43 @@ template <class T, class Step>
     });
 }
 
-// v = momentum * v + g; p -= lr * (g + momentum * v if nesterov else v)
+// v = momentum * v + g; p -= learning_rate * (g + momentum * v if nesterov else v)
 template <class T>
 void sgd(const Update<T>& u) {
     update<T>(u, [&](Vec<T> p, Vec<T> g, Index i, auto lanes) {
         g += u.weight_decay * p;
-        if (!u.first) return p - u.lr * g;
+        if (!u.first) return p - u.learning_rate * g;
         const Vec<T> v = u.beta1 * lanes.load(u.first + i) + g;
         lanes.store(u.first + i, v);
-        return p - u.lr * (u.nesterov ? g + u.beta1 * v : v);
+        return p - u.learning_rate * (u.nesterov ? g + u.beta1 * v : v);
     });
 }
 
-// s = alpha * s + (1 - alpha) * g^2; p -= lr * g / (sqrt(s) + eps)   (Tieleman and Hinton 2012)
+// s = alpha * s + (1 - alpha) * g^2; p -= learning_rate * g / (sqrt(s) + eps)   (Tieleman and Hinton 2012)
 template <class T>
 void rmsprop(const Update<T>& u) {
     update<T>(u, [&](Vec<T> p, Vec<T> g, Index i, auto lanes) {
         g += u.weight_decay * p;
         const Vec<T> s = u.beta2 * lanes.load(u.second + i) + (T(1) - u.beta2) * g * g;
         lanes.store(u.second + i, s);
-        return p - u.lr * g / (square_root<T>(s) + u.eps);
+        return p - u.learning_rate * g / (square_root<T>(s) + u.eps);
     });
 }
 
-// m = beta1 m + (1 - beta1) g; s = beta2 s + (1 - beta2) g^2; p -= lr m^ / (sqrt(s^) + eps)   (Kingma and Ba 2015;
-// decoupled decay: Loshchilov and Hutter 2019)
+// m = beta1 m + (1 - beta1) g; s = beta2 s + (1 - beta2) g^2; p -= learning_rate m^ / (sqrt(s^) + eps)
+// (Kingma and Ba 2015; decoupled decay: Loshchilov and Hutter 2019)
 template <class T>
 void adam(const Update<T>& u) {
     update<T>(u, [&](Vec<T> p, Vec<T> g, Index i, auto lanes) {
         if (u.decoupled)
-            p -= u.lr * u.weight_decay * p;
+            p -= u.learning_rate * u.weight_decay * p;
         else
             g += u.weight_decay * p;
         const Vec<T> m = u.beta1 * lanes.load(u.first + i) + (T(1) - u.beta1) * g;
         const Vec<T> s = u.beta2 * lanes.load(u.second + i) + (T(1) - u.beta2) * g * g;
         lanes.store(u.first + i, m);
         lanes.store(u.second + i, s);
-        return p - u.lr * (m * u.correction1) / (square_root<T>(s) * u.correction2 + u.eps);
+        return p - u.learning_rate * (m * u.correction1) / (square_root<T>(s) * u.correction2 + u.eps);
     });
 }
 

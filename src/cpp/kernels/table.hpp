@@ -171,7 +171,7 @@ struct Update {
     T* first;   // momentum, or the average of the gradients; may be null for SGD
     T* second;  // the average of the squared gradients (RMSprop, Adam)
     T scale, clip_value;
-    T lr, weight_decay;
+    T learning_rate, weight_decay;
     T beta1, beta2, eps;         // SGD: beta1 is the momentum; RMSprop: beta2 is alpha
     T correction1, correction2;  // Adam: 1 / (1 - beta1^t), 1 / sqrt(1 - beta2^t)
     bool nesterov;

@@ -25,39 +25,40 @@ double accumulate(T& value, double decay, double added) {
     return value;
 }
 
-// g += w p;  v = mu v + g;  p -= lr v, Nesterov: p -= lr (g + mu v)
+// g += w p;  v = mu v + g;  p -= learning_rate v, Nesterov: p -= learning_rate (g + mu v)
 template <class T>
 void sgd(const Update<T>& u) {
     update(u, [&](Index i, double p, double g) {
         g += double(u.weight_decay) * p;
-        if (!u.first) return p - double(u.lr) * g;
+        if (!u.first) return p - double(u.learning_rate) * g;
         const double v = accumulate(u.first[i], u.beta1, g);
-        return p - double(u.lr) * (u.nesterov ? g + double(u.beta1) * v : v);
+        return p - double(u.learning_rate) * (u.nesterov ? g + double(u.beta1) * v : v);
     });
 }
 
-// g += w p;  s = alpha s + (1 - alpha) g^2;  p -= lr g / (sqrt(s) + eps)
+// g += w p;  s = alpha s + (1 - alpha) g^2;  p -= learning_rate g / (sqrt(s) + eps)
 template <class T>
 void rmsprop(const Update<T>& u) {
     update(u, [&](Index i, double p, double g) {
         g += double(u.weight_decay) * p;
         const double s = accumulate(u.second[i], u.beta2, (1.0 - double(u.beta2)) * g * g);
-        return p - double(u.lr) * g / (std::sqrt(s) + double(u.eps));
+        return p - double(u.learning_rate) * g / (std::sqrt(s) + double(u.eps));
     });
 }
 
-// g += w p (decoupled: p -= lr w p);  m = b1 m + (1 - b1) g;  s = b2 s + (1 - b2) g^2
-// p -= lr (m c1) / (sqrt(s) c2 + eps), with the corrections c1 = 1 / (1 - b1^t), c2 = 1 / sqrt(1 - b2^t)
+// g += w p (decoupled: p -= learning_rate w p);  m = b1 m + (1 - b1) g;  s = b2 s + (1 - b2) g^2
+// p -= learning_rate (m c1) / (sqrt(s) c2 + eps), with the corrections c1 = 1 / (1 - b1^t), c2 = 1 / sqrt(1 - b2^t)
 template <class T>
 void adam(const Update<T>& u) {
     update(u, [&](Index i, double p, double g) {
         if (u.decoupled)
-            p -= double(u.lr) * double(u.weight_decay) * p;
+            p -= double(u.learning_rate) * double(u.weight_decay) * p;
         else
             g += double(u.weight_decay) * p;
         const double m = accumulate(u.first[i], u.beta1, (1.0 - double(u.beta1)) * g);
         const double s = accumulate(u.second[i], u.beta2, (1.0 - double(u.beta2)) * g * g);
-        return p - double(u.lr) * (m * double(u.correction1)) / (std::sqrt(s) * double(u.correction2) + double(u.eps));
+        return p - double(u.learning_rate) * (m * double(u.correction1)) /
+                       (std::sqrt(s) * double(u.correction2) + double(u.eps));
     });
 }
 

@@ -39,6 +39,7 @@ class Network {
 public:
     explicit Network(const NetworkOptions& options);
 
+    const NetworkOptions& options() const { return options_; }
     CellKind cell() const { return cell_; }
     Nonlinearity nonlinearity() const { return nonlinearity_; }
     bool bias() const { return options_.bias; }
