@@ -21,6 +21,7 @@ from rnncore._bench.layers import GATES
 from rnncore._bench.machine import threads
 from rnncore._bench.tables import Check, Column, Row, Table, verdict
 from rnncore._bench.timing import Step, interleaved
+from rnncore.data import Batch
 
 CLIP_NORM, LEARNING_RATE = 1.0, 1e-3
 
@@ -86,7 +87,7 @@ def rnncore_step(case: Model, bfloat16: bool = False) -> Step:
     inputs, targets = case.ids()
 
     def step() -> None:
-        model.loss_and_grad(inputs, targets)
+        model.loss_and_grad(Batch(inputs, targets))
         optimiser.step(zero_grad=True)
 
     return step

@@ -18,6 +18,7 @@ from measure import Plan, beside, run_alone, threads_text
 from rnncore._bench.machine import threads
 from rnncore._bench.tables import Check, Column, Row, Table, verdict
 from rnncore._bench.timing import Step, interleaved
+from rnncore.data import Batch
 
 VOCABULARY, LAYERS = 65, 2
 #: T, B, H
@@ -46,7 +47,7 @@ def training_steps(cell: str, shape: tuple[int, int, int]) -> dict[str, Step]:
 
     def step(limit: int | None) -> float:
         model.zero_grad()
-        loss, _ = model.loss_and_grad(ids, targets, memory_limit=limit)
+        loss, _ = model.loss_and_grad(Batch(ids, targets), memory_limit=limit)
         return loss
 
     limit = limit_of(cell, shape)

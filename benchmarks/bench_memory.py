@@ -63,7 +63,7 @@ def train_rnncore(cell: str, hidden: int, batch: int) -> int:
     optimiser = rc.optim.Adam(model)
     inputs, targets = tokens(batch)
     for _ in range(2):
-        model.loss_and_grad(inputs, targets)
+        model.loss_and_grad(rc.data.Batch(inputs, targets))
         optimiser.step(zero_grad=True)
     return model.num_params
 
