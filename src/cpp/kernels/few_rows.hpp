@@ -93,7 +93,7 @@ template <int count, class Sum, int C, int R, int V>
 }
 
 // A panel of fewer vectors sums every second, fourth or eighth slice by itself: eight chains of products are under way
-// in any case, as many as hide the latency of one. A step has to be inlined, as that of multiply_tile.
+// in any case, as many as hide the latency of one.
 template <class S, int R, int V, bool fetch>
 [[gnu::noinline]] void few_rows_tile(const char* panel, const typename S::Operand* a, Index slices,
                                      const typename S::Value* start, typename S::Value* c, const TileRows& rows) {
@@ -111,7 +111,7 @@ template <class S, int R, int V, bool fetch>
         }
     }
     const char* slice = panel + V * kColumns<S> * S::head_bytes;
-    const auto step = [&](Index i, int chain) __attribute__((always_inline)) {
+    const auto step = [&](Index i, int chain) RNNCORE_INLINED {
         typename S::Operand operands[R];
 #pragma GCC unroll 3
         for (int r = 0; r < R; ++r) operands[r] = a[r * rows.lda + i];
