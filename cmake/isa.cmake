@@ -13,7 +13,10 @@ set(RNNCORE_KERNEL_DEFINITIONS "")
 # -ffast-math is left out for good: on the link line it makes the whole Python process flush subnormals to zero.
 set(RNNCORE_KERNEL_FLAGS
     -fno-exceptions -fno-rtti -fno-math-errno -fno-trapping-math -fvisibility=hidden -ffp-contract=fast
-    -Wno-psabi) # vectors travel between inlined functions only, so the ABI of wide vectors does not matter
+    -Wno-psabi # vectors travel between inlined functions only, so the ABI of wide vectors does not matter
+    # On ARM g++ schedules before it allocates registers, loads far ahead of their use, and puts sums of a tile on the
+    # stack. On x86 the flag is its default.
+    $<$<CXX_COMPILER_ID:GNU>:-fno-schedule-insns>)
 
 function(rnncore_add_kernel_set name)
   set(flags ${ARGN})

@@ -1,5 +1,6 @@
 """Fixtures of all tests: instruction set, dtype, seed, tolerance, data beside the repository."""
 
+import importlib
 import os
 import zlib
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from instruction_sets import INSTRUCTION_SETS, selected
+from kernel_objects import compile_kernels
 from rnncore import _core
 
 # No test may fail because a machine is slow. In CI the examples are the same in every run.
@@ -17,6 +19,17 @@ hypothesis.settings.register_profile(
     "rnncore", deadline=None, derandomize="CI" in os.environ, print_blob=True
 )
 hypothesis.settings.load_profile("rnncore")
+
+
+def pytest_configure() -> None:
+    """RNNCORE_REQUIRE=torch,rich: no test may skip for want of these modules."""
+    for name in filter(None, os.environ.get("RNNCORE_REQUIRE", "").split(",")):
+        try:
+            importlib.import_module(name)
+        except ImportError as error:
+            raise pytest.UsageError(
+                f"RNNCORE_REQUIRE: expected modules that can be imported, got {name}: {error}"
+            ) from None
 
 
 @pytest.fixture(params=INSTRUCTION_SETS)
@@ -57,3 +70,9 @@ def shared() -> Path:
     if not path.is_dir():
         pytest.skip("needs the data collection ../shared beside the repository, which is not there")
     return path
+
+
+@pytest.fixture(scope="session")
+def kernel_objects(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Object file of each instruction set, compiled with the build's own cmake/isa.cmake."""
+    return compile_kernels(tmp_path_factory.mktemp("kernels"))

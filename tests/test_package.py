@@ -7,7 +7,6 @@ import io
 import os
 import platform
 import re
-import shutil
 import subprocess
 import sys
 import zipfile
@@ -209,37 +208,6 @@ def foreign_symbols(symbols: str, name: str) -> list[str]:
 )
 def test_foreign_symbols_are_seen(line: str, belongs: bool) -> None:
     assert foreign_symbols(line, "avx2") == ([] if belongs else [line.strip()])
-
-
-@pytest.fixture(scope="module")
-def kernel_objects(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Object file of each instruction set, compiled with the build's own cmake/isa.cmake."""
-    for tool in ("cmake", "ninja", "nm"):
-        if shutil.which(tool) is None:
-            pytest.skip(f"needs {tool}")
-    if not any(map(shutil.which, (os.environ.get("CXX", "c++"), "g++", "clang++"))):
-        pytest.skip("needs a C++ compiler")
-    project = tmp_path_factory.mktemp("kernels")
-    (project / "CMakeLists.txt").write_text(
-        "cmake_minimum_required(VERSION 3.20)\n"
-        "project(kernels LANGUAGES CXX)\n"
-        "set(CMAKE_CXX_STANDARD 20)\n"
-        f'set(RNNCORE_SOURCE_ROOT "{ROOT / "src" / "cpp"}")\n'
-        f'include("{ROOT / "cmake" / "isa.cmake"}")\n',
-        encoding="utf-8",
-    )
-    build = project / "build"
-    for command in (
-        ["cmake", "-S", project, "-B", build, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release"],
-        ["cmake", "--build", build],
-    ):
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
-    prefix = "rnncore_kernels_"
-    return {
-        str(directory.stem).removeprefix(prefix): next(directory.rglob("*.o"))
-        for directory in (build / "CMakeFiles").glob(f"{prefix}*.dir")
-    }
 
 
 def test_kernels_export_their_own_namespace_only(kernel_objects: dict[str, Path]) -> None:

@@ -33,11 +33,12 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     temporary = target.with_name(f".rnncore-{secrets.token_hex(8)}.tmp")
     with _errors_naming(path):
         permissions = _permissions(target)
+        binary = getattr(os, "O_BINARY", 0)  # where line feeds would be replaced
         # 0o666 as open() does, less the user's umask
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | binary, 0o666)
         try:
             with os.fdopen(descriptor, "wb") as file:
-                if permissions is not None:
+                if permissions is not None and hasattr(os, "fchmod"):
                     os.fchmod(descriptor, permissions)
                 yield file
                 file.flush()

@@ -166,8 +166,8 @@ void run_parallel(int threads, const std::function<void(int, Team&)>& work) {
     if (team.stopped()) throw Interrupted();
 }
 
-Range share(long n, int thread, int threads, long unit) {
-    const long units = (n + unit - 1) / unit;
+Range share(std::ptrdiff_t n, int thread, int threads, std::ptrdiff_t unit) {
+    const std::ptrdiff_t units = (n + unit - 1) / unit;
     return {std::min(n, units * thread / threads * unit), std::min(n, units * (thread + 1) / threads * unit)};
 }
 

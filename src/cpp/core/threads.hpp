@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstddef>
 #include <functional>
 
 #include "core/error.hpp"
@@ -53,8 +54,8 @@ void run_parallel(int threads, const std::function<void(int, Team&)>& work);
 
 // The part of [0, n) that falls to `thread` of `threads`, in multiples of `unit`.
 struct Range {
-    long first, last;
+    std::ptrdiff_t first, last;
 };
-Range share(long n, int thread, int threads, long unit = 1);
+Range share(std::ptrdiff_t n, int thread, int threads, std::ptrdiff_t unit = 1);
 
 }  // namespace rnncore

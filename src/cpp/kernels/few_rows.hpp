@@ -111,7 +111,7 @@ template <class S, int R, int V, bool fetch>
         }
     }
     const char* slice = panel + V * kColumns<S> * S::head_bytes;
-    const auto step = [&](Index i, int chain) {
+    const auto step = [&](Index i, int chain) RNNCORE_INLINED {
         typename S::Operand operands[R];
 #pragma GCC unroll 3
         for (int r = 0; r < R; ++r) operands[r] = a[r * rows.lda + i];

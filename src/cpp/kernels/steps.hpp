@@ -29,7 +29,7 @@ struct RnnStep {
         step.add_recurrent(s.hidden);
         for (Index b = 0; b < s.rows; ++b)
             __builtin_memcpy(s.h + b * s.ld_h, s.gates + b * s.ld_gates,
-                             static_cast<unsigned long>(s.hidden) * sizeof(*s.h));
+                             static_cast<__SIZE_TYPE__>(s.hidden) * sizeof(*s.h));
         rnn_forward<F>(s);
     }
 };

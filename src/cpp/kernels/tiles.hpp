@@ -37,7 +37,7 @@ struct PackedRows {
 template <class E, int M, int P, int V, class Rows>
 [[gnu::always_inline]] inline void multiply_tile(const Rows& a, const E* b, Index stride, Index k,
                                                  Vec<Sum<E>> (&acc)[M][P * V]) {
-    const auto step = [&](Index i) {
+    const auto step = [&](Index i) RNNCORE_INLINED {
         Vec<E> column[P * V];
 #pragma GCC unroll 8
         for (int p = 0; p < P; ++p) {

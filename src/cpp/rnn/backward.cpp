@@ -163,7 +163,7 @@ private:
             run_steps(tasks[0], layer, chunk, w);
         } else {
             const Range mine = w.tasks(static_cast<Index>(tasks.size()));
-            for (long i = mine.first; i < mine.last && !w.team.stopped(); ++i)
+            for (Index i = mine.first; i < mine.last && !w.team.stopped(); ++i)
                 run_steps(tasks[static_cast<std::size_t>(i)], layer, chunk, w);
         }
         w.team.barrier();
