@@ -8,9 +8,10 @@
 (5, 2, 16)
 """
 
+from rnncore import _help as _help
 from rnncore import _interrupt as _interrupt  # first: what follows takes a moment
 from rnncore import _openmp as _openmp  # before the rest: it sets how the kernel's threads wait
-from rnncore import data, datasets, init, losses, models, optim, text, training
+from rnncore import data, datasets, init, layers, losses, models, optim, progress, text, training
 from rnncore._core import available_isas, isa
 from rnncore._threads import get_num_threads, set_num_threads
 from rnncore.io import load, save
@@ -34,12 +35,16 @@ __all__ = [
     "get_num_threads",
     "init",
     "isa",
+    "layers",
     "load",
     "losses",
     "models",
     "optim",
+    "progress",
     "save",
     "set_num_threads",
     "text",
     "training",
 ]
+
+_help.show_public_names()

@@ -42,17 +42,44 @@ IGNORED = -100
 @strict_keywords()
 @dataclass(frozen=True)
 class Batch:
-    """Inputs of one update and what the model should have answered."""
+    """Inputs of one update and what the model should have answered.
 
-    inputs: Ids  # [T,B]
-    targets: Ids  # [T,B], IGNORED where there is padding
-    lengths: Ids | None = None  # [B]; None: every row has T steps
-    weight: float = 1.0  # of its mean loss in that of one pass, 1 for a batch of average size
+    Parameters
+    ----------
+    inputs : integers [T,B]
+        Tokens read.
+    targets : integers [T,B]
+        The tokens that follow them; `IGNORED` where there is padding.
+    lengths : integers [B] or None
+        Steps of each row; None: every row has T.
+    weight : float
+        Weight of this batch in the mean of a pass; 1 for a batch of average size.
+
+    Examples
+    --------
+    >>> import numpy as np, rnncore as rc
+    >>> text = np.array([[0, 1], [1, 2], [2, 0]])  # two rows of three tokens
+    >>> rc.data.Batch(inputs=text[:-1], targets=text[1:]).num_targets
+    4
+    """
+
+    inputs: Ids
+    targets: Ids
+    lengths: Ids | None = None
+    weight: float = 1.0
 
     @property
     def num_targets(self) -> int:
         """Targets that count."""
         return int(np.count_nonzero(self.targets != IGNORED))
+
+    def __repr__(self) -> str:
+        shapes = (
+            f"{name} {list(array.shape)}"
+            for name in ("inputs", "targets", "lengths")
+            if (array := getattr(self, name)) is not None
+        )
+        return f"Batch({', '.join(shapes)}, weight={self.weight:g})"
 
 
 class Batches(Protocol):
@@ -94,6 +121,13 @@ class ContiguousBatches:
     ------
     TypeError, ValueError
         When the ids are not integers [N], too few for the streams, or a size is not positive.
+
+    Examples
+    --------
+    >>> import rnncore as rc
+    >>> batches = rc.data.ContiguousBatches(range(9), batch_size=2, bptt=3)
+    >>> [batch.inputs.T.tolist() for batch in batches]  # a stream a row
+    [[[0, 1, 2], [4, 5, 6]], [[3], [7]]]
     """
 
     carries_state = True
@@ -157,6 +191,14 @@ class SentenceBatches:
     TypeError, ValueError
         When there is no sentence, one is not integers [N] with N at least 2, or the batch size is
         not positive.
+
+    Examples
+    --------
+    >>> import rnncore as rc
+    >>> batches = rc.data.SentenceBatches([[0, 5, 6, 0], [0, 7, 0]], batch_size=2)
+    >>> (batch,) = batches
+    >>> batch.inputs.T.tolist(), batch.lengths.tolist()  # padded with 0
+    ([[0, 7, 0], [0, 5, 6]], [2, 3])
     """
 
     carries_state = False

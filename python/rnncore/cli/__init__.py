@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from io import StringIO
 
 import rnncore
-from rnncore import _interrupt
+from rnncore import _help, _interrupt
 from rnncore.cli import bench, info, quantize, sample, score, train
 from rnncore.cli.parser import Parser
 
@@ -26,6 +26,7 @@ _COMMANDS = {
     "info": info,
     "bench": bench,
 }
+_help.show_public_names()
 # Besides the PanicException of safetensors, which has no public name and is no Exception.
 _TOLD = (ArithmeticError, ImportError, MemoryError, OSError, TypeError, ValueError)
 

@@ -96,7 +96,8 @@ class LanguageModel(Trainable, Sampled):
 
     Examples
     --------
-    >>> model = LanguageModel(vocab_size=100, hidden_size=32, num_layers=1, rng=0)
+    >>> import rnncore as rc
+    >>> model = rc.LanguageModel(vocab_size=100, hidden_size=32, num_layers=1, rng=0)
     >>> loss, state = model.loss_and_grad([[0], [1], [2], [3]], [[1], [2], [3], [4]])
     >>> 4 < loss < 5  # near ln 100 = 4.6
     True
