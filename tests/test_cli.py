@@ -51,8 +51,8 @@ def test_train(text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert header.startswith(f"{text}: {len(TEXT)} characters, 12 of them distinct. lstm 1 x 12: ")
     for epoch, report in enumerate(reports, start=1):
         assert re.fullmatch(
-            rf"epoch {epoch}/2 +\d+%  loss [\d.]+  validation [\d.]+  perplexity [\d.]+  "
-            r"[\d.]+ bits/character  [\d,]+ characters/s  \d:\d\d left",
+            rf"epoch {epoch}/2 +\d+%  training loss [\d.]+  validation loss [\d.]+ "
+            r"\(perplexity [\d.]+, [\d.]+ bits/character\)  [\d,]+ characters/s  \d:\d\d left",
             report,
         )
     assert f"saved {out}: validation loss" in saved

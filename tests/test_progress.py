@@ -36,16 +36,23 @@ class Terminal(io.StringIO):
 
 def test_line_of_a_report() -> None:
     assert report_line(REPORT, "character") == (
-        "epoch 2/10   12%  loss 2.000  validation 1.500  perplexity 4.48  2.164 bits/character  "
+        "epoch 2/10   12%  training loss 2.000  last validation loss 1.500  "
         "123,457 characters/s  1:16 left"
     )
 
 
-def test_without_validation_perplexity_is_that_of_training() -> None:
-    report = replace(REPORT, validation_loss=None)
-    assert report.perplexity == pytest.approx(math.exp(2))
-    assert report.bits_per_token == pytest.approx(2 / math.log(2))
-    assert "loss 2.000  perplexity 7.39  2.885 bits/token" in report_line(report)
+def test_other_measures_stand_behind_their_loss() -> None:
+    assert (
+        "  training loss 2.000  validation loss 1.500 (perplexity 4.48, 2.164 bits/token)  "
+    ) in report_line(replace(REPORT, validated=True))
+    assert "  training loss 2.000 (perplexity 7.39, 2.885 bits/token)  " in report_line(
+        replace(REPORT, validation_loss=None)
+    )
+
+
+def test_a_run_that_the_time_ends_does_not_count_its_epochs() -> None:
+    report = replace(REPORT, fraction=1.0, by_time=True)
+    assert report_line(report).startswith("epoch 2  100% of the time  training loss")
 
 
 def test_skipped_updates_are_told() -> None:
@@ -69,7 +76,8 @@ def test_plain_lines() -> None:
     with PlainProgress(stream, "character") as progress:
         progress.show(REPORT)
         progress.show(replace(REPORT, validated=True))
-    assert stream.getvalue() == f"{report_line(REPORT, 'character')}\n" * 2
+    shown = [REPORT, replace(REPORT, validated=True)]
+    assert stream.getvalue() == "".join(f"{report_line(r, 'character')}\n" for r in shown)
 
 
 def test_a_file_gets_plain_lines() -> None:

@@ -149,7 +149,7 @@ def test_the_configuration_is_that_of_the_constructor(path: Path) -> None:
     rc.save(Renamed(2, 3), path)
     assert type(rc.load(path)) is Renamed
     before = path.read_bytes()
-    with pytest.raises(TypeError, match="^thing: expected what a file can hold, .* got object"):
+    with pytest.raises(TypeError, match=r"^thing: expected what a file can hold, .* got object"):
         rc.save(Holder(object()), path)
     assert path.read_bytes() == before
     assert names(path.parent) == [path.name]

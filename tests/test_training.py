@@ -432,3 +432,19 @@ def test_a_validation_right_after_a_report_has_its_figures(clock: SimpleNamespac
     recorder = Recorder(interval=0)
     fit(model, Ticks(1), Ticks(1), TrainingConfig(epochs=1), progress=recorder)
     assert [(r.loss, r.tokens_per_second) for r in recorder.reports] == [(2, 1), (2, 1)]
+
+
+def test_reports_say_whether_time_or_updates_end_the_run(clock: SimpleNamespace) -> None:
+    """Each update takes a second: of 2 x 5 the limit of 4 seconds lets 4 happen, one of 40 all."""
+    model = Counter()
+
+    def training_loss(_: float) -> float:
+        clock.now += 1.0
+        return 2.0
+
+    model.training_loss = training_loss
+    for limit, fractions, by_time in ((4, [1.0], True), (40, [0.5, 1.0], False)):
+        recorder = Recorder()
+        fit(model, Ticks(5), Ticks(1), plain(epochs=2, time_limit=limit), progress=recorder)
+        assert [r.fraction for r in recorder.reports] == fractions
+        assert {r.by_time for r in recorder.reports} == {by_time}

@@ -8,10 +8,23 @@
 (5, 2, 16)
 """
 
+from rnncore import _help as _help
 from rnncore import _interrupt as _interrupt  # first: what follows takes a moment
 from rnncore import _kinds as _kinds
 from rnncore import _openmp as _openmp  # before the rest: it sets how the kernel's threads wait
-from rnncore import data, datasets, heads, init, losses, models, optim, text, training
+from rnncore import (
+    data,
+    datasets,
+    heads,
+    init,
+    layers,
+    losses,
+    models,
+    optim,
+    progress,
+    text,
+    training,
+)
 from rnncore._core import available_isas, isa
 from rnncore._threads import get_num_threads, set_num_threads
 from rnncore.io import load, register, save
@@ -38,13 +51,17 @@ __all__ = [
     "heads",
     "init",
     "isa",
+    "layers",
     "load",
     "losses",
     "models",
     "optim",
+    "progress",
     "register",
     "save",
     "set_num_threads",
     "text",
     "training",
 ]
+
+_help.show_public_names()

@@ -18,31 +18,60 @@ _BAR_WIDTH = 60
 
 @dataclass(frozen=True)
 class Report:
-    """State of a training run at one moment; losses are means per token, in nats."""
+    """State of a training run at one moment; losses are means per token, in nats.
 
-    epoch: int  # counted from 1
+    Parameters
+    ----------
+    epoch : int
+        Counted from 1.
+    epochs : int
+        How many there are, unless the time is over before.
+    fraction : float
+        Share of the run that is done.
+    loss : float
+        Training loss since the report before.
+    validation_loss : float or None
+        The latest one.
+    tokens_per_second : float
+        Speed of training since the report before.
+    seconds_left : float
+        Time that the rest of the run takes.
+    validated : bool
+        Whether the validation loss was computed just now.
+    skipped : int
+        Updates so far that changed nothing: their gradients were not finite.
+    by_time : bool
+        Whether `fraction` is that of a time limit, which ends the run before its last epoch.
+
+    Examples
+    --------
+    >>> import rnncore as rc
+    >>> class Losses(list):
+    ...     interval = 0.0
+    ...     def show(self, report):
+    ...         self.append(report.loss)
+    ...     def __enter__(self):
+    ...         return self
+    ...     def __exit__(self, *error):
+    ...         pass
+    >>> model = rc.LanguageModel(vocab_size=3, hidden_size=4, num_layers=1, rng=0)
+    >>> config = rc.training.TrainingConfig(epochs=1, batch_size=2)
+    >>> losses = Losses()
+    >>> result = model.fit([0, 1, 2] * 50, config, progress=losses)
+    >>> len(losses)  # after each of three updates, and after the validation
+    4
+    """
+
+    epoch: int
     epochs: int
-    fraction: float  # of the run that is done
-    loss: float  # training loss since the report before
-    validation_loss: float | None  # the latest one
+    fraction: float
+    loss: float
+    validation_loss: float | None
     tokens_per_second: float
     seconds_left: float
-    validated: bool = False  # the validation loss was computed just now
-    skipped: int = 0  # updates so far that changed nothing: their gradients were not finite
-
-    @property
-    def perplexity(self) -> float:
-        """exp(loss), of the validation loss where there is one."""
-        return perplexity(self._told_loss)
-
-    @property
-    def bits_per_token(self) -> float:
-        """Bits per token, loss / ln 2, of the validation loss where there is one."""
-        return bits(self._told_loss)
-
-    @property
-    def _told_loss(self) -> float:
-        return self.loss if self.validation_loss is None else self.validation_loss
+    validated: bool = False
+    skipped: int = 0
+    by_time: bool = False
 
 
 class Progress(Protocol):
@@ -78,6 +107,17 @@ class PlainProgress:
         What a token is: "character".
     interval : float
         Seconds between lines.
+
+    Examples
+    --------
+    >>> import sys
+    >>> import rnncore as rc
+    >>> model = rc.LanguageModel(vocab_size=3, hidden_size=4, num_layers=1, rng=0)
+    >>> config = rc.training.TrainingConfig(epochs=1, batch_size=2)
+    >>> progress = rc.progress.PlainProgress(sys.stdout)
+    >>> model.fit([0, 1, 2] * 50, config, progress=progress).interrupted  # doctest: +ELLIPSIS
+    epoch 1/1  100%  training loss ...
+    False
     """
 
     def __init__(self, stream: TextIO, unit: str = "token", interval: float = 10.0) -> None:
@@ -173,23 +213,29 @@ def choose_progress(stream: TextIO, unit: str = "token") -> Progress:
 
 
 def report_line(report: Report, unit: str = "token") -> str:
-    """Return the line of one report; perplexity and bits belong to the loss named last."""
+    """Return the line of one report; in brackets are other measures of the loss before them."""
+    training, validation = report.loss, report.validation_loss
+    losses = [f"training loss {training:.3f}"]
+    if validation is None:
+        losses[0] += f" {_measures(training, unit)}"
+    elif report.validated:
+        losses.append(f"validation loss {validation:.3f} {_measures(validation, unit)}")
+    else:
+        losses.append(f"last validation loss {validation:.3f}")
     parts = [
-        f"epoch {report.epoch}/{report.epochs}",
-        f"{report.fraction:4.0%}",
-        f"loss {report.loss:.3f}",
-    ]
-    if report.validation_loss is not None:
-        parts.append(f"validation {report.validation_loss:.3f}")
-    parts += [
-        f"perplexity {report.perplexity:.2f}",
-        f"{report.bits_per_token:.3f} bits/{unit}",
+        f"epoch {report.epoch}" if report.by_time else f"epoch {report.epoch}/{report.epochs}",
+        f"{report.fraction:4.0%}{' of the time' if report.by_time else ''}",
+        *losses,
         f"{report.tokens_per_second:,.0f} {unit}s/s",
         f"{clock(report.seconds_left)} left",
     ]
     if report.skipped:
         parts.append(f"{skipped_updates(report.skipped)} so far")
     return "  ".join(parts)
+
+
+def _measures(loss: float, unit: str) -> str:
+    return f"(perplexity {perplexity(loss):.2f}, {bits(loss):.3f} bits/{unit})"
 
 
 def skipped_updates(count: int) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from io import StringIO
 
 import rnncore
-from rnncore import _interrupt
+from rnncore import _help, _interrupt
 from rnncore._check import printable
 from rnncore.cli import bench, info, quantize, sample, score, train
 from rnncore.cli.parser import Parser
@@ -29,6 +29,7 @@ _COMMANDS = {
 }
 #: Characters of an error, whose quotations have shorter limits of their own.
 _LONGEST_ERROR = 1000
+_help.show_public_names()
 # Besides the PanicException of safetensors, which has no public name and is no Exception.
 _TOLD = (ArithmeticError, ImportError, MemoryError, OSError, TypeError, ValueError)
 

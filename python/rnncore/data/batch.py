@@ -40,6 +40,13 @@ class Batch:
         Steps of each sequence; None: T for all.
     weight : float
         Weight of this batch in the mean over an epoch; 1 for a batch of average size.
+
+    Examples
+    --------
+    >>> import numpy as np, rnncore as rc
+    >>> text = np.array([[0, 1], [1, 2], [2, 0]])  # two rows of three tokens
+    >>> rc.data.Batch(inputs=text[:-1], targets=text[1:]).num_targets
+    4
     """
 
     inputs: Any
@@ -53,6 +60,11 @@ class Batch:
         targets = np.asarray(self.targets)
         counts = targets != IGNORED if is_ids(targets) else ~np.isnan(targets)
         return int(np.count_nonzero(counts))
+
+    def __repr__(self) -> str:
+        given = ((name, getattr(self, name)) for name in ("inputs", "targets", "lengths"))
+        shapes = [f"{name} {list(np.shape(a))}" for name, a in given if a is not None]
+        return f"Batch({', '.join(shapes)}, weight={self.weight:g})"
 
 
 class Batches(Protocol):

@@ -39,6 +39,13 @@ class ContiguousBatches:
     ------
     TypeError, ValueError
         When the ids are not integers [N], too few for the streams, or a size is not positive.
+
+    Examples
+    --------
+    >>> import rnncore as rc
+    >>> batches = rc.data.ContiguousBatches(range(9), batch_size=2, bptt=3)
+    >>> [batch.inputs.T.tolist() for batch in batches.epoch(0)]  # a stream a row
+    [[[0, 1, 2], [4, 5, 6]], [[3], [7]]]
     """
 
     carries_state = True

@@ -38,6 +38,14 @@ class SentenceBatches:
     TypeError, ValueError
         When there is no sentence, one is not integers [N] with N at least 2, or the batch size is
         not positive.
+
+    Examples
+    --------
+    >>> import rnncore as rc
+    >>> batches = rc.data.SentenceBatches([[0, 5, 6, 0], [0, 7, 0]], batch_size=2)
+    >>> (batch,) = batches.epoch(0)
+    >>> batch.inputs.T.tolist(), batch.lengths.tolist()  # padded with 0
+    ([[0, 7, 0], [0, 5, 6]], [2, 3])
     """
 
     carries_state = False

@@ -13,7 +13,8 @@ from rnncore.data.batch import Ids
 
 __all__ = ["split", "split_shuffled"]
 
-Sliceable = TypeVar("Sliceable", Ids, list[Ids])
+Sliceable = TypeVar("Sliceable", Ids, list[Any])
+Examples = tuple[list[Any], list[Any]]
 
 
 def split(tokens: Sliceable, validation_fraction: float) -> tuple[Sliceable, Sliceable]:
@@ -40,28 +41,32 @@ def split(tokens: Sliceable, validation_fraction: float) -> tuple[Sliceable, Sli
 
 
 def split_shuffled(
-    columns: tuple[list[Any], ...], validation_fraction: float, seed: int
-) -> tuple[tuple[list[Any], ...], tuple[list[Any], ...]]:
+    examples: Examples, validation_fraction: float, seed: int
+) -> tuple[Examples, Examples]:
     """Training and validation part of examples, drawn at random.
 
     Parameters
     ----------
-    columns : tuple of lists [N]
-        What belongs together stands at the same place of each: sequences and labels.
+    examples : (list [N], list [N])
+        Sequences and their labels.
     validation_fraction : float
         Share that is held out, as in `split`.
     seed : int
         Of the draw.
+
+    Raises
+    ------
+    ValueError
+        When there is not one label for each sequence, or the share lies outside [0, 1).
     """
-    count = len(columns[0])
-    for column in columns[1:]:
-        if len(column) != count:
-            raise ValueError(
-                f"labels: expected one for each of {count} sequences, got {len(column)}"
-            )
-    order = np.random.default_rng((seed, count)).permutation(count)
-    learned, held_out = split(list(order), validation_fraction)
+    sequences, labels = examples
+    if len(labels) != len(sequences):
+        raise ValueError(
+            f"labels: expected one for each of {len(sequences)} sequences, got {len(labels)}"
+        )
+    order = np.random.default_rng(seed).permutation(len(sequences)).tolist()
+    learned, held_out = split(order, validation_fraction)
     return (
-        tuple([column[k] for k in learned] for column in columns),
-        tuple([column[k] for k in held_out] for column in columns),
+        ([sequences[k] for k in learned], [labels[k] for k in learned]),
+        ([sequences[k] for k in held_out], [labels[k] for k in held_out]),
     )

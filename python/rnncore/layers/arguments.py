@@ -22,7 +22,8 @@ class Constructed(ABCMeta):
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         """Construct an instance."""
-        instance = cls.__new__(cls, *args, **kwargs)
+        make: Any = cls.__new__
+        instance = make(cls, *args, **kwargs)
         if isinstance(instance, cls):
             try:
                 bound = signature(cls).bind(*args, **kwargs)
@@ -38,9 +39,9 @@ class Constructed(ABCMeta):
 
 
 @cache
-def signature(kind: type) -> inspect.Signature:
+def signature(kind: Any) -> inspect.Signature:
     """Return the signature of a class's constructor, without ``self``."""
-    whole = inspect.signature(kind.__init__)  # type: ignore[misc]
+    whole = inspect.signature(kind.__init__)
     return whole.replace(parameters=list(whole.parameters.values())[1:])
 
 

@@ -20,6 +20,23 @@ class Cache(Generic[Saved]):
     to `params` or a function of `rnncore.init` has changed the parameters, because the gradient
     would be wrong. It may be used several times. It refers to the arrays given to ``forward``: do
     not write into them in between.
+
+    Parameters
+    ----------
+    owner : layer
+        Which made it.
+    version : int
+        The layer's `version` at that moment.
+    saved : object
+        What the layer keeps.
+
+    Examples
+    --------
+    >>> import numpy as np, rnncore as rc
+    >>> linear = rc.Linear(3, 2, rng=0)
+    >>> y, cache = linear.forward(np.zeros((5, 3), np.float32))
+    >>> linear.backward(np.ones_like(y), cache).shape
+    (5, 3)
     """
 
     __slots__ = ("owner", "saved", "version")

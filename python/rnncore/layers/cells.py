@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from rnncore._check import Array, choice
+from rnncore._help import complete_docstring
 from rnncore.layers.recurrent import Recurrent
 
 
@@ -58,7 +59,8 @@ class RNN(Recurrent[Array]):
 
     Examples
     --------
-    >>> rnn = RNN(input_size=100, hidden_size=10, rng=0)
+    >>> import rnncore as rc
+    >>> rnn = rc.RNN(input_size=100, hidden_size=10, rng=0)
     >>> y, h = rnn([0, 1, 2, 3])  # ids: one-hot vectors of width 100
     >>> y.shape, h.shape
     ((4, 10), (1, 10))
@@ -97,6 +99,7 @@ class RNN(Recurrent[Array]):
         )
 
 
+@complete_docstring
 class GRU(Recurrent[Array]):
     r"""Gated recurrent unit (Cho et al., Learning phrase representations, 2014).
 
@@ -126,6 +129,15 @@ class GRU(Recurrent[Array]):
     ------
     TypeError, ValueError, MemoryError
         As in `RNN`.
+
+    Examples
+    --------
+    >>> import numpy as np, rnncore as rc
+    >>> gru = rc.GRU(input_size=3, hidden_size=8, rng=0)
+    >>> x = np.zeros((5, 2, 3), np.float32)  # time, batch, features
+    >>> y, h = gru(x, lengths=[5, 3])  # the second sequence ends after three steps
+    >>> y.shape, h.shape
+    ((5, 2, 8), (1, 2, 8))
     """
 
     def __init__(
@@ -159,6 +171,7 @@ class GRU(Recurrent[Array]):
         )
 
 
+@complete_docstring
 class LSTM(Recurrent[tuple[Array, Array]]):
     r"""Long short-term memory (Hochreiter & Schmidhuber 1997; forget gate of Gers et al. 2000).
 
@@ -183,6 +196,22 @@ class LSTM(Recurrent[tuple[Array, Array]]):
     ------
     TypeError, ValueError, MemoryError
         As in `RNN`.
+
+    Examples
+    --------
+    >>> import numpy as np, rnncore as rc
+    >>> lstm = rc.LSTM(input_size=3, hidden_size=8, num_layers=2, rng=0)
+    >>> x = np.zeros((5, 2, 3), np.float32)  # time, batch, features
+    >>> y, (h, c) = lstm(x)
+    >>> y.shape, h.shape, c.shape
+    ((5, 2, 8), (2, 2, 8), (2, 2, 8))
+
+    In training, ``forward`` keeps what ``backward`` needs:
+
+    >>> y, state, cache = lstm.forward(x)
+    >>> dx, dstate = lstm.backward(np.ones_like(y), cache)  # adds to lstm.grads
+    >>> dx.shape
+    (5, 2, 3)
     """
 
     state_names = ("h", "c")

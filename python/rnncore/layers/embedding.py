@@ -36,6 +36,13 @@ class Embedding(Module):
         If an argument has the wrong type or value.
     MemoryError
         If the parameters and their gradients do not fit in memory.
+
+    Examples
+    --------
+    >>> import rnncore as rc
+    >>> embedding = rc.Embedding(vocab_size=100, embedding_size=8, rng=0)
+    >>> embedding([[1, 2, 3], [4, 5, 6]]).shape
+    (2, 3, 8)
     """
 
     def __init__(

@@ -37,6 +37,14 @@ class Frozen(Generic[State]):
     ------
     MemoryError
         If the copy does not fit in memory.
+
+    Examples
+    --------
+    >>> import numpy as np, rnncore as rc
+    >>> frozen = rc.LSTM(3, 8, rng=0).frozen()
+    >>> y, (h, c) = frozen(np.zeros((5, 2, 3), np.float32))
+    >>> y.shape
+    (5, 2, 8)
     """
 
     def __init__(self, layer: Recurrent[State]) -> None:

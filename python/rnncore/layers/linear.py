@@ -39,6 +39,13 @@ class Linear(Module):
         If an argument has the wrong type or value.
     MemoryError
         If the parameters and their gradients do not fit in memory.
+
+    Examples
+    --------
+    >>> import numpy as np, rnncore as rc
+    >>> linear = rc.Linear(input_size=8, output_size=2, rng=0)
+    >>> linear(np.zeros((5, 3, 8), np.float32)).shape
+    (5, 3, 2)
     """
 
     def __init__(

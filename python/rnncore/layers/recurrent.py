@@ -42,6 +42,15 @@ class Recurrent(Module, Generic[State]):
 
     `State` is what a caller passes as initial and receives as final state: one array h for RNN and
     GRU, the tuple (h, c) for LSTM.
+
+    Parameters
+    ----------
+    cell : str
+        The kernel's name of the cell.
+    input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional
+        See `RNN`.
+    dtype, compute, rng
+        See `RNN`.
     """
 
     state_names: ClassVar[tuple[str, ...]] = ("h",)

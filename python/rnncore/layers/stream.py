@@ -47,6 +47,17 @@ class Stream(Generic[State]):
         If the layer is bidirectional, or an argument is not as above.
     MemoryError
         If the packed weights and states do not fit in memory.
+
+    Examples
+    --------
+    >>> import numpy as np, rnncore as rc
+    >>> stream = rc.LSTM(3, 8, rng=0).stream()
+    >>> for frame in np.zeros((100, 3), np.float32):
+    ...     y = stream.step(frame)
+    >>> y.shape
+    (8,)
+    >>> h, c = stream.state
+    >>> stream.reset()
     """
 
     def __init__(

@@ -64,6 +64,12 @@ class Initialization:
     ------
     TypeError, ValueError
         When the name is unknown, has no scale and one is given, or a value is outside its range.
+
+    Examples
+    --------
+    >>> import rnncore as rc
+    >>> initialization = rc.models.Initialization("orthogonal", forget_gate_bias=2.0)
+    >>> model = rc.LanguageModel(100, hidden_size=32, initialization=initialization, rng=0)
     """
 
     name: str = "default"

@@ -91,8 +91,9 @@ class LanguageModel(Model, Sampled):
 
     Examples
     --------
-    >>> model = LanguageModel(vocab_size=100, hidden_size=32, num_layers=1, rng=0)
-    >>> batch = Batch(inputs=[[0], [1], [2], [3]], targets=[[1], [2], [3], [4]])
+    >>> import rnncore as rc
+    >>> model = rc.LanguageModel(vocab_size=100, hidden_size=32, num_layers=1, rng=0)
+    >>> batch = rc.data.Batch(inputs=[[0], [1], [2], [3]], targets=[[1], [2], [3], [4]])
     >>> loss, state = model.loss_and_grad(batch)
     >>> 4 < loss < 5  # near ln 100 = 4.6
     True

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnncore.models.passes import LossPass, Pass, TrainingPass, Value
-from rnncore.training import Trainable
+from rnncore.training import Trainable, TrainingResult, fit
 
 __all__ = ["Model"]
 
@@ -54,6 +54,14 @@ class Model(Trainable):
         state : any
             What the next batch goes on from; None where there is nothing.
         """
+
+    def fit(self, *args: Any, **kwargs: Any) -> TrainingResult:
+        """Train on batches: ``fit(training, validation=None, config=None, ...)``.
+
+        Parameters and results are those of `rnncore.training.fit`; models that take texts or
+        sequences make the batches themselves.
+        """
+        return fit(self, *args, **kwargs)
 
     def loss_and_grad(
         self, batch: Any, state: Any = None, *, scale: float = 1.0, memory_limit: int | None = None

@@ -16,7 +16,7 @@ from rnncore.models.inputs import class_ids, id_sequences, vector_sequences
 from rnncore.models.model import Model
 from rnncore.models.passes import LossPass, Pass
 from rnncore.text import Tokenizer, as_tokenizer
-from rnncore.training import TrainingConfig, TrainingResult
+from rnncore.training import TrainingConfig, TrainingResult, fit
 
 __all__ = ["SequenceClassifier"]
 
@@ -104,7 +104,7 @@ class SequenceClassifier(Model):
             raise ValueError(f"labels: expected {num_classes} names, got {len(labels)}")
         shared: dict[str, Any] = {"dtype": self.dtype, "rng": self.rng}
         self.embedding: Embedding | None = None
-        width = vocab_size or input_size
+        width = vocab_size or input_size or 0
         if vocab_size is not None and embedding_size is not None:
             self.embedding = Embedding(vocab_size, embedding_size, **shared)
             width = embedding_size
@@ -170,14 +170,14 @@ class SequenceClassifier(Model):
             Of `rnncore.training.fit`: ``path``, ``progress``, ...
         """
         config = TrainingConfig() if config is None else config
-        learned = list(sequences), list(labels)
+        examples = list(sequences), list(labels)
         if validation is None:
-            learned, validation = split_shuffled(learned, config.validation_fraction, config.seed)
-        held_out = None
-        if len(list(validation[0])):
-            held_out = self.batches(*validation, config.batch_size, None)
-        training = self.batches(*learned, config.batch_size, config.seed)
-        return self.fit_batches(training, held_out, config, **options)
+            examples, held_out = split_shuffled(examples, config.validation_fraction, config.seed)
+        else:
+            held_out = list(validation[0]), list(validation[1])
+        training = self.batches(*examples, config.batch_size, config.seed)
+        held_out_batches = self.batches(*held_out, config.batch_size, None) if held_out[0] else None
+        return fit(self, training, held_out_batches, config, **options)
 
     def predict_proba(self, sequences: Iterable[Any]) -> NDArray[Any]:
         """Return the probability of every class [N,C], in the order of the sequences."""

@@ -7,11 +7,13 @@ from typing import Any
 
 from rnncore import _core
 from rnncore._check import describe, real
+from rnncore._help import complete_docstring
 from rnncore.layers import Module
 from rnncore.optim.checked import Checked
 from rnncore.optim.optimizer import MODEST, Buffers, Optimizer, epsilon
 
 
+@complete_docstring
 class Adam(Optimizer):
     r"""Adam (Kingma & Ba, A method for stochastic optimization, 2015).
 
@@ -34,6 +36,17 @@ class Adam(Optimizer):
         Added to the root, above 0 in the dtype of the parameters.
     weight_decay, clip_norm, clip_value
         As in `Optimizer`.
+
+    Examples
+    --------
+    >>> import numpy as np, rnncore as rc
+    >>> layer = rc.Linear(3, 2, rng=0)
+    >>> optimizer = rc.optim.Adam(layer, 1e-3, clip_norm=1.0)
+    >>> y, cache = layer.forward(np.ones((4, 3), np.float32))
+    >>> dx = layer.backward(np.ones_like(y), cache)  # adds to layer.grads
+    >>> norm = optimizer.step(zero_grad=True)
+    >>> optimizer.num_steps
+    1
     """
 
     def __init__(
@@ -99,6 +112,7 @@ class Adam(Optimizer):
         )
 
 
+@complete_docstring
 class AdamW(Adam):
     r"""Adam with decoupled weight decay (Loshchilov & Hutter, Decoupled weight decay, 2019).
 
@@ -112,6 +126,17 @@ class AdamW(Adam):
         As in `Adam`.
     weight_decay : float
         Share of each parameter, times the learning rate, that a step takes away.
+
+    Examples
+    --------
+    >>> import numpy as np, rnncore as rc
+    >>> layer = rc.Linear(3, 2, rng=0)
+    >>> optimizer = rc.optim.AdamW(layer, 1e-3, weight_decay=0.01)
+    >>> y, cache = layer.forward(np.ones((4, 3), np.float32))
+    >>> dx = layer.backward(np.ones_like(y), cache)  # adds to layer.grads
+    >>> norm = optimizer.step(zero_grad=True)
+    >>> optimizer.num_steps
+    1
     """
 
     decoupled = True

@@ -53,7 +53,8 @@ class Optimizer(StrictKeywords, ABC):
         Gradients of a larger Euclidean norm, over all parameters, are scaled down to it.
     clip_value : float or None
         Each gradient is then cut to [-clip_value, clip_value].
-    buffers : names of the arrays [P] that the optimiser keeps, zero at first
+    buffers : tuple of str
+        Names of the arrays [P] that the optimiser keeps, zero at first.
 
     Raises
     ------

@@ -6,11 +6,13 @@ from typing import Any
 
 from rnncore import _core
 from rnncore._check import real
+from rnncore._help import complete_docstring
 from rnncore.layers import Module
 from rnncore.optim.checked import Checked
 from rnncore.optim.optimizer import MODEST, Buffers, Optimizer, epsilon
 
 
+@complete_docstring
 class RMSprop(Optimizer):
     r"""Divide each gradient by a running average of its size (Tieleman & Hinton, 2012).
 
@@ -32,6 +34,17 @@ class RMSprop(Optimizer):
         Added to the root, above 0 in the dtype of the parameters.
     weight_decay, clip_norm, clip_value
         As in `Optimizer`.
+
+    Examples
+    --------
+    >>> import numpy as np, rnncore as rc
+    >>> layer = rc.Linear(3, 2, rng=0)
+    >>> optimizer = rc.optim.RMSprop(layer, 1e-3)
+    >>> y, cache = layer.forward(np.ones((4, 3), np.float32))
+    >>> dx = layer.backward(np.ones_like(y), cache)  # adds to layer.grads
+    >>> norm = optimizer.step(zero_grad=True)
+    >>> optimizer.num_steps
+    1
     """
 
     def __init__(

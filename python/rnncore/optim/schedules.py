@@ -57,7 +57,14 @@ class Schedule(StrictKeywords, ABC):
 
 
 class Constant(Schedule):
-    """The base learning rate throughout."""
+    """The base learning rate throughout.
+
+    Examples
+    --------
+    >>> import rnncore as rc
+    >>> rc.optim.Constant().factor(step=100, epoch=5)
+    1.0
+    """
 
     def factor(self, step: int, epoch: int) -> float:
         """Return 1."""
@@ -76,6 +83,13 @@ class Exponential(Schedule):
         Factor per epoch, in (0, 1].
     after_epoch : int
         N, the last epoch with the base rate, counted from 0.
+
+    Examples
+    --------
+    >>> import rnncore as rc
+    >>> schedule = rc.optim.Exponential(gamma=0.5, after_epoch=2)
+    >>> [schedule.factor(step=0, epoch=epoch) for epoch in range(5)]
+    [1.0, 1.0, 1.0, 0.5, 0.25]
     """
 
     def __init__(self, gamma: float, after_epoch: int = 0) -> None:
@@ -96,6 +110,13 @@ class Step(Schedule):
         Factor of one step, in (0, 1].
     after_epoch : int or several
         The last epoch, counted from 0, before each step.
+
+    Examples
+    --------
+    >>> import rnncore as rc
+    >>> schedule = rc.optim.Step(gamma=0.5, after_epoch=[0, 2])
+    >>> [schedule.factor(step=0, epoch=epoch) for epoch in range(5)]
+    [1.0, 0.5, 0.5, 0.25, 0.25]
     """
 
     def __init__(self, gamma: float, after_epoch: int | Sequence[int]) -> None:
@@ -119,6 +140,15 @@ class Plateau(Schedule):
         Epochs without improvement that are tolerated; the next one reduces the rate.
     min_improvement : float
         By how much the loss must fall below the best so far to count as better.
+
+    Examples
+    --------
+    >>> import rnncore as rc
+    >>> schedule = rc.optim.Plateau(gamma=0.5)
+    >>> for loss in (2.0, 1.5, 1.6):
+    ...     schedule.observe(loss)
+    >>> schedule.factor(step=300, epoch=3)
+    0.5
     """
 
     def __init__(self, gamma: float = 0.5, patience: int = 0, min_improvement: float = 0.0) -> None:
@@ -173,6 +203,13 @@ class Cosine(Schedule):
         Updates of the rise; the first has the factor 1 / warmup.
     floor : float
         Last factor, in [0, 1].
+
+    Examples
+    --------
+    >>> import rnncore as rc
+    >>> schedule = rc.optim.Cosine(total=110, warmup=10)
+    >>> [round(schedule.factor(step, epoch=0), 2) for step in (0, 4, 9, 60, 110)]
+    [0.1, 0.5, 1.0, 0.5, 0.0]
     """
 
     def __init__(self, total: int, warmup: int = 0, floor: float = 0.0) -> None:

@@ -6,11 +6,13 @@ from typing import Any
 
 from rnncore import _core
 from rnncore._check import flag, real
+from rnncore._help import complete_docstring
 from rnncore.layers import Module
 from rnncore.optim.checked import Checked
 from rnncore.optim.optimizer import MODEST, Buffers, Optimizer
 
 
+@complete_docstring
 class SGD(Optimizer):
     r"""Stochastic gradient descent with momentum, classical or Nesterov's.
 
@@ -33,6 +35,17 @@ class SGD(Optimizer):
         Nesterov's momentum; needs momentum > 0.
     weight_decay, clip_norm, clip_value
         As in `Optimizer`.
+
+    Examples
+    --------
+    >>> import numpy as np, rnncore as rc
+    >>> layer = rc.Linear(3, 2, rng=0)
+    >>> optimizer = rc.optim.SGD(layer, 0.1, momentum=0.9)
+    >>> y, cache = layer.forward(np.ones((4, 3), np.float32))
+    >>> dx = layer.backward(np.ones_like(y), cache)  # adds to layer.grads
+    >>> norm = optimizer.step(zero_grad=True)
+    >>> optimizer.num_steps
+    1
     """
 
     def __init__(

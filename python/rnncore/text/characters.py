@@ -41,12 +41,13 @@ class CharTokenizer(Tokenizer):
 
     Examples
     --------
-    >>> tokenizer = CharTokenizer.fit("to be or not to be")
+    >>> import rnncore as rc
+    >>> tokenizer = rc.text.CharTokenizer.fit("to be or not to be")
     >>> tokenizer.vocab_size
     7
     >>> tokenizer.decode(tokenizer.encode("boot"))
     'boot'
-    >>> CharTokenizer(["<s>", "a", "b"]).encode("<s>ab")
+    >>> rc.text.CharTokenizer(["<s>", "a", "b"]).encode("<s>ab")
     array([0, 1, 2])
     """
 

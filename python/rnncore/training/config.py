@@ -93,6 +93,14 @@ class OptimizerConfig:
     ------
     TypeError, ValueError
         When an option is given that this optimiser does not have, or is outside its range.
+
+    Examples
+    --------
+    >>> import rnncore as rc
+    >>> config = rc.training.OptimizerConfig("sgd", learning_rate=0.5, momentum=0.9)
+    >>> optimizer = config.build(rc.Linear(3, 2))
+    >>> optimizer.momentum
+    0.9
     """
 
     name: str = "adam"
@@ -154,6 +162,13 @@ class ScheduleConfig:
     ------
     TypeError, ValueError
         When an option is given that this schedule does not have, or is outside its range.
+
+    Examples
+    --------
+    >>> import rnncore as rc
+    >>> config = rc.training.ScheduleConfig("cosine", warmup=10)
+    >>> config.build(updates=1000).factor(step=0, epoch=0)
+    0.1
     """
 
     name: str = "cosine"
@@ -239,13 +254,22 @@ class TrainingConfig:
     seed : int
         Of the order of sentences.
     optimizer : OptimizerConfig, or the name of one
+        Update rule and clipping; a name leaves the other options at their defaults.
     schedule : ScheduleConfig, or the name of one
-        With the other options at their defaults where only the name is given.
+        How the learning rate changes; likewise.
 
     Raises
     ------
     TypeError, ValueError
         When a value has the wrong type or is outside its range.
+
+    Examples
+    --------
+    >>> import rnncore as rc
+    >>> optimizer = rc.training.OptimizerConfig("rmsprop", learning_rate=2e-3)
+    >>> config = rc.training.TrainingConfig(epochs=3, optimizer=optimizer, schedule="constant")
+    >>> config.schedule.name
+    'constant'
     """
 
     epochs: int | None = None

@@ -28,11 +28,31 @@ _MOST_SKIPPED = 100
 
 @dataclass(frozen=True)
 class Validation:
-    """One validation."""
+    """One validation.
 
-    epoch: int  # counted from 1
-    update: int  # updates before it
-    loss: float  # mean per target, in nats
+    Attributes
+    ----------
+    epoch : int
+        In which it was made, counted from 1.
+    update : int
+        Updates before it.
+    loss : float
+        Mean per target, in nats.
+
+    Examples
+    --------
+    >>> import rnncore as rc
+    >>> model = rc.LanguageModel(vocab_size=3, hidden_size=4, num_layers=1, rng=0)
+    >>> config = rc.training.TrainingConfig(epochs=2, batch_size=2)
+    >>> result = model.fit([0, 1, 2] * 50, config)
+    >>> first, last = result.validations
+    >>> first.epoch, first.update
+    (1, 3)
+    """
+
+    epoch: int
+    update: int
+    loss: float
 
 
 @dataclass
@@ -53,6 +73,15 @@ class TrainingResult:
         Duration of the run.
     interrupted : bool
         Whether Ctrl-C ended it.
+
+    Examples
+    --------
+    >>> import rnncore as rc
+    >>> model = rc.LanguageModel(vocab_size=3, hidden_size=4, num_layers=1, rng=0)
+    >>> config = rc.training.TrainingConfig(epochs=2, batch_size=2)
+    >>> result = model.fit([0, 1, 2] * 50, config)
+    >>> len(result.losses), len(result.validations)
+    (6, 2)
     """
 
     losses: list[float] = field(default_factory=list)
@@ -61,6 +90,19 @@ class TrainingResult:
     num_targets: int = 0
     seconds: float = 0.0
     interrupted: bool = False
+
+    def __repr__(self) -> str:
+        parts = [
+            f"{len(self.losses)} updates",
+            f"{self.num_targets} targets",
+            f"{self.seconds:.1f} seconds",
+            f"best={self.best}",
+        ]
+        if self.skipped:
+            parts.append(f"{self.skipped} skipped")
+        if self.interrupted:
+            parts.append("interrupted")
+        return f"TrainingResult({', '.join(parts)})"
 
     @property
     def best(self) -> Validation | None:
@@ -332,6 +374,7 @@ class _Run:
             seconds_left=self.elapsed() * (1 - fraction) / fraction,
             validated=validated,
             skipped=self.result.skipped,
+            by_time=fraction > self._share_of_updates(),
         )
         self._progress.show(report)
         self._meter.resume()
@@ -345,9 +388,12 @@ class _Run:
 
     def _fraction(self) -> float:
         """Share of the run that is done, by updates or by time."""
-        done = len(self.result.losses) / self._updates
+        done = self._share_of_updates()
         limit = self._config.time_limit
         return done if limit is None else min(1.0, max(done, self.elapsed() / limit))
+
+    def _share_of_updates(self) -> float:
+        return len(self.result.losses) / self._updates
 
     def _schedule_step(self) -> int:
         """Updates done; more where the time runs out before the epochs."""
