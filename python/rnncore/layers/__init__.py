@@ -5,6 +5,7 @@ from rnncore.layers.cells import GRU, LSTM, RNN
 from rnncore.layers.dropout import Dropout
 from rnncore.layers.embedding import Embedding
 from rnncore.layers.frozen import Frozen
+from rnncore.layers.last_output import LastOutput
 from rnncore.layers.linear import Linear
 from rnncore.layers.module import Module
 from rnncore.layers.recurrent import Recurrent
@@ -18,6 +19,7 @@ __all__ = [
     "Dropout",
     "Embedding",
     "Frozen",
+    "LastOutput",
     "Linear",
     "Module",
     "Recurrent",
