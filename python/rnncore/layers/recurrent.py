@@ -28,7 +28,7 @@ from rnncore.layers.dropout import Dropout
 from rnncore.layers.frozen import Frozen
 from rnncore.layers.linear import Linear
 from rnncore.layers.module import Module
-from rnncore.layers.parameters import fill_uniform
+from rnncore.layers.parameters import apart, fill_uniform
 from rnncore.layers.state import State
 from rnncore.layers.stream import Stream
 
@@ -271,13 +271,13 @@ class Recurrent(Module, Generic[State]):
         saved = open_cache(cache, self)
         steps = None
         if dy is not None:
-            steps = saved.call.steps(floats("dy", dy, self.dtype, saved.y_shape))
+            gradient = floats("dy", dy, self.dtype, saved.y_shape)
+            steps = saved.call.steps(apart(gradient, self._flat_grads))
+        dfinal = saved.call.states("dstate", dstate)
+        if dfinal is not None:
+            dfinal = tuple(apart(array, self._flat_grads) for array in dfinal)
         dx, dinitial = self._network.backward(
-            self._flat_params,
-            self._flat_grads,
-            steps,
-            saved.core,
-            saved.call.states("dstate", dstate),
+            self._flat_params, self._flat_grads, steps, saved.core, dfinal
         )
         return None if dx is None else saved.call.as_given(dx), saved.call.state_as_given(dinitial)
 
