@@ -130,8 +130,7 @@ def spoils(optimizer: optim.Optimizer) -> bool:
     module, kept = optimizer.module, optimizer._buffers
     limit = math.inf if optimizer.clip_value is None else optimizer.clip_value
     optimizer.num_steps += 1
-    buffers = rc.optim.optimizer.Buffers(module.flat_params, module.flat_grads, kept)
-    optimizer._update(buffers, 1.0, limit, False)
+    optimizer._update(module.flat_params, module.flat_grads, kept, 1.0, limit, False)
     return not all(np.isfinite(array).all() for array in (module.flat_params, *kept.values()))
 
 

@@ -29,7 +29,7 @@ from rnncore._core import available_isas, isa
 from rnncore._threads import get_num_threads, set_num_threads
 from rnncore.io import load, register, save
 from rnncore.layers import GRU, LSTM, RNN, Dropout, Embedding, Linear
-from rnncore.models import LanguageModel, Model, Pass
+from rnncore.models import LanguageModel, Model, Pass, SequenceClassifier
 
 __version__ = "0.1.0"
 
@@ -43,6 +43,7 @@ __all__ = [
     "Linear",
     "Model",
     "Pass",
+    "SequenceClassifier",
     "__version__",
     "available_isas",
     "data",

@@ -6,9 +6,9 @@ from rnncore.io import register
 KINDS = (
     *(layers.RNN, layers.GRU, layers.LSTM),
     *(layers.Embedding, layers.Linear, layers.Dropout),
-    *(layers.Add, layers.Concatenate, layers.Pooling, layers.Reverse),
+    *(layers.Add, layers.Concatenate, layers.LastOutput, layers.Pooling, layers.Reverse),
     *(heads.Softmax, heads.Regression, heads.Binary),
-    models.LanguageModel,
+    *(models.LanguageModel, models.SequenceClassifier),
     *(text.CharTokenizer, text.ByteTokenizer, text.WordTokenizer),
     *(text.HuggingFaceTokenizer, text.SentencePieceTokenizer),
 )

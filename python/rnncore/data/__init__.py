@@ -9,6 +9,7 @@ from rnncore.data.batch import IGNORED, Batch, Batches
 from rnncore.data.buckets import Buckets
 from rnncore.data.contiguous import ContiguousBatches
 from rnncore.data.labeled import LabeledBatches
+from rnncore.data.padding import pad
 from rnncore.data.sentences import SentenceBatches, sentences
 from rnncore.data.splitting import split, split_shuffled
 
@@ -20,6 +21,7 @@ __all__ = [
     "ContiguousBatches",
     "LabeledBatches",
     "SentenceBatches",
+    "pad",
     "sentences",
     "split",
     "split_shuffled",

@@ -6,6 +6,7 @@ from rnncore.layers.dropout import Dropout
 from rnncore.layers.embedding import Embedding
 from rnncore.layers.frozen import Frozen
 from rnncore.layers.joining import Add, Concatenate
+from rnncore.layers.last_output import LastOutput
 from rnncore.layers.linear import Linear
 from rnncore.layers.module import Module
 from rnncore.layers.named import CELLS, recurrent
@@ -26,6 +27,7 @@ __all__ = [
     "Dropout",
     "Embedding",
     "Frozen",
+    "LastOutput",
     "Linear",
     "Module",
     "OutputGradient",

@@ -22,19 +22,18 @@ class Constructed(ABCMeta):
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         """Construct an instance."""
-        make: Any = cls.__new__
-        instance = make(cls, *args, **kwargs)
-        if isinstance(instance, cls):
-            try:
-                bound = signature(cls).bind(*args, **kwargs)
-            except TypeError:
-                pass  # the constructor says what is wrong
-            else:
-                bound.apply_defaults()
-                given = {name: value for name, value in bound.arguments.items() if name != "rng"}
-                object.__setattr__(instance, "_arguments", given)
-            instance.__init__(*args, **kwargs)
-            object.__setattr__(instance, "_constructed", True)
+        make: Any = cls
+        instance = make.__new__(cls, *args, **kwargs)
+        try:
+            bound = signature(make).bind(*args, **kwargs)
+        except TypeError:
+            given = {}  # the constructor says what is wrong
+        else:
+            bound.apply_defaults()
+            given = {name: value for name, value in bound.arguments.items() if name != "rng"}
+        object.__setattr__(instance, "_arguments", given)
+        instance.__init__(*args, **kwargs)
+        object.__setattr__(instance, "_constructed", True)
         return instance
 
 
@@ -52,11 +51,12 @@ def arguments(module: Any) -> dict[str, Any]:
     and converted it. Options of ``**options`` stand among the others.
     """
     given: dict[str, Any] = {}
-    for name, parameter in signature(type(module)).parameters.items():
+    kind: Any = type(module)
+    for name, parameter in signature(kind).parameters.items():
         if parameter.kind is inspect.Parameter.VAR_KEYWORD:
             given.update(module._arguments.get(name, {}))
         elif parameter.kind is not inspect.Parameter.VAR_POSITIONAL:
-            held = name in vars(module) or isinstance(getattr(type(module), name, None), property)
+            held = name in vars(module) or isinstance(getattr(kind, name, None), property)
             given[name] = getattr(module, name) if held else module._arguments[name]
     return given
 
@@ -142,8 +142,9 @@ class Configured(metaclass=Constructed):
     def _is_fixed(self, name: str) -> bool:
         if name in self._fixed:
             return True
-        is_argument = name in signature(type(self)).parameters
-        return is_argument and not isinstance(getattr(type(self), name, None), property)
+        kind: Any = type(self)
+        is_argument = name in signature(kind).parameters
+        return is_argument and not isinstance(getattr(kind, name, None), property)
 
     def __repr__(self) -> str:
         try:

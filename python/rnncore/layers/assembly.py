@@ -150,8 +150,9 @@ class Assembly:
     def _tree(self) -> Iterator[Any]:
         """Yield this module and all modules inside it."""
         yield self
-        for _, part in self._parts():
-            yield from part._tree()
+        for parts in self._children.values():
+            for part in parts.values():
+                yield from part._tree()
 
     def _above(self) -> Assembly | None:
         """Return the module that this one is a direct part of."""

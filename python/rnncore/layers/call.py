@@ -47,10 +47,12 @@ class Call(NamedTuple):
         batched = array.ndim != 1 + len(width)
         outer = ("B", "T") if layer.batch_first else ("T", "B")
         check_shape("x", array, (*outer, *width) if batched else ("T", *width))
-        sizes = (
-            dict(zip(outer, array.shape, strict=False)) if batched else {"T": len(array), "B": 1}
-        )
-        call = cls(layer, sizes["T"], sizes["B"], batched)
+        if not batched:
+            call = cls(layer, len(array), 1, False)
+        elif layer.batch_first:
+            call = cls(layer, array.shape[1], array.shape[0], True)
+        else:
+            call = cls(layer, array.shape[0], array.shape[1], True)
         steps = call.steps(array)
         if lengths is None:
             return call, steps, None

@@ -10,7 +10,7 @@ from rnncore._check import Array, Ids, floats, ids_array, size
 from rnncore._layout import as_flat, as_rows
 from rnncore.layers.cache import Cache, open_cache
 from rnncore.layers.module import Module
-from rnncore.layers.parameters import consecutive
+from rnncore.layers.parameters import apart, consecutive
 
 
 class Embedding(Module):
@@ -91,6 +91,7 @@ class Embedding(Module):
         """
         ids = open_cache(cache, self)
         gradient = floats("dy", dy, self.dtype, (*ids.shape, self.embedding_size))
+        gradient = apart(gradient, self._flat_grads)
         _core.embedding_backward(as_rows("dy", gradient), as_flat("ids", ids), self.grads["weight"])
 
     def _look_up(self, ids: Ids) -> Array:

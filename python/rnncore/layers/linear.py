@@ -10,7 +10,7 @@ from rnncore._check import Array, compute_type, describe, flag, floats, size
 from rnncore._layout import as_rows
 from rnncore.layers.cache import Cache, open_cache
 from rnncore.layers.module import Module
-from rnncore.layers.parameters import consecutive, fill_uniform
+from rnncore.layers.parameters import apart, consecutive, fill_uniform
 
 
 class Linear(Module):
@@ -99,8 +99,9 @@ class Linear(Module):
         ValueError
             If the shape does not fit, another layer made the cache, or the parameters have changed.
         """
-        x = open_cache(cache, self)
+        x = apart(open_cache(cache, self), self._flat_grads)
         gradient = floats("dy", dy, self.dtype, (*x.shape[:-1], self.output_size))
+        gradient = apart(gradient, self._flat_grads)
         # dW += dy^T x, db += sum dy, dx = dy W
         dx = _core.linear_backward(
             as_rows("dy", gradient),

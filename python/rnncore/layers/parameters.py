@@ -49,7 +49,9 @@ def assign(name: str, view: Array, value: ArrayLike) -> None:
 
 def apart(array: Array, written: Array) -> Array:
     """Return `array`, a copy where writing into `written` might change it."""
-    return array.copy() if np.may_share_memory(array, written) else array
+    if array is written or (array.base is not None and np.may_share_memory(array, written)):
+        return array.copy()
+    return array
 
 
 class ParameterDict(dict[str, Array]):

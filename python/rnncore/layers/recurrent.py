@@ -24,7 +24,7 @@ from rnncore.layers.call import Call
 from rnncore.layers.frozen import Frozen
 from rnncore.layers.module import Module
 from rnncore.layers.output_gradient import OutputGradient
-from rnncore.layers.parameters import fill_uniform
+from rnncore.layers.parameters import apart, fill_uniform
 from rnncore.layers.state import State
 from rnncore.layers.stream import Stream
 
@@ -263,9 +263,13 @@ class Recurrent(Module, Generic[State]):
         if isinstance(dy, OutputGradient):
             source = dy.bind(self.dtype, saved.y_shape, call.steps)
         elif dy is not None:
-            source = call.steps(floats("dy", dy, self.dtype, saved.y_shape))
+            gradient = floats("dy", dy, self.dtype, saved.y_shape)
+            source = call.steps(apart(gradient, self._flat_grads))
+        dfinal = call.states("dstate", dstate)
+        if dfinal is not None:
+            dfinal = tuple(apart(array, self._flat_grads) for array in dfinal)
         dx, dinitial, losses = self._network.backward(
-            self._flat_params, self._flat_grads, source, saved.core, call.states("dstate", dstate)
+            self._flat_params, self._flat_grads, source, saved.core, dfinal
         )
         if isinstance(dy, OutputGradient) and losses is not None:
             dy.loss = float(losses.sum())

@@ -4,5 +4,14 @@ from rnncore.models.initialization import Initialization
 from rnncore.models.language_model import LanguageModel
 from rnncore.models.model import Model
 from rnncore.models.passes import LossPass, Pass, TrainingPass
+from rnncore.models.sequence_classifier import SequenceClassifier
 
-__all__ = ["Initialization", "LanguageModel", "LossPass", "Model", "Pass", "TrainingPass"]
+__all__ = [
+    "Initialization",
+    "LanguageModel",
+    "LossPass",
+    "Model",
+    "Pass",
+    "SequenceClassifier",
+    "TrainingPass",
+]

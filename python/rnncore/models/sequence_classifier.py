@@ -119,7 +119,7 @@ class SequenceClassifier(Model):
             **shared,
         )
         last = choice("pooling", pooling, ("last", "mean", "max")) == "last"
-        self.pool = LastOutput() if last else Pooling(pooling)
+        self.pool = LastOutput(bidirectional=bidirectional) if last else Pooling(pooling)
         self.drop = Dropout(dropout, rng=self.rng)
         outputs = hidden_size * self.rnn.num_directions
         self.output = Softmax(outputs, num_classes, class_weights=class_weights, **shared)

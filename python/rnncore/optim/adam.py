@@ -6,11 +6,11 @@ import math
 from typing import Any
 
 from rnncore import _core
-from rnncore._check import describe, real
+from rnncore._check import Array, describe, real
 from rnncore._help import complete_docstring
 from rnncore.layers import Module
 from rnncore.optim.checked import Checked
-from rnncore.optim.optimizer import MODEST, Buffers, Optimizer, epsilon
+from rnncore.optim.optimizer import MODEST, Optimizer, epsilon
 
 
 @complete_docstring
@@ -94,12 +94,20 @@ class Adam(Optimizer):
             return math.inf  # the parameters grow
         return self.learning_rate * MODEST / (1 - first) / self.eps
 
-    def _update(self, buffers: Buffers, scale: float, clip_value: float, zero_grad: bool) -> None:
+    def _update(
+        self,
+        params: Array,
+        grads: Array,
+        state: dict[str, Array],
+        scale: float,
+        clip_value: float,
+        zero_grad: bool,
+    ) -> None:
         _core.adam_step(
-            buffers.params,
-            buffers.grads,
-            buffers.state["average"],
-            buffers.state["square_average"],
+            params,
+            grads,
+            state["average"],
+            state["square_average"],
             self.learning_rate,
             *self.betas,
             self.eps,

@@ -25,9 +25,10 @@ class Checked(Generic[Value]):
     def __get__(self, optimizer: Optimizer | None, kind: type) -> Value:
         if optimizer is None:
             return self  # type: ignore[return-value]  # of the class: for help()
-        if self._name not in optimizer.__dict__:  # the constructor has not come to it
-            raise AttributeError(f"{self._name}: not set yet")
-        value: Value = optimizer.__dict__[self._name]
+        try:
+            value: Value = optimizer.__dict__[self._name]
+        except KeyError:  # the constructor has not come to it
+            raise AttributeError(f"{self._name}: not set yet") from None
         return value
 
     def __set__(self, optimizer: Optimizer, value: Any) -> None:

@@ -17,7 +17,7 @@ _LEAST_SUM = 1e-290
 def norm_of(x: Array) -> float:
     """Return the Euclidean norm of x [P], also where its squares fit in no double."""
     squared = _core.squared_norm(x)
-    if x.dtype == np.float32 or _LEAST_SUM < squared < math.inf:
+    if _LEAST_SUM < squared < math.inf or x.itemsize == 4:
         return math.sqrt(squared)
     largest = float(np.abs(x).max(initial=0))
     if largest == 0 or not math.isfinite(largest):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -21,19 +21,6 @@ _MOST_STEPS = 2**31 - 1  # the kernels count them in an int
 
 #: Gradients and their averages up to this size overflow nothing, see `Optimizer.largest_change`.
 MODEST = 2.0**30
-
-
-class Buffers(NamedTuple):
-    """The arrays [P] that a step reads and writes."""
-
-    params: Array
-    grads: Array
-    state: dict[str, Array]
-
-    def copy(self) -> Buffers:
-        """Return copies of all arrays."""
-        state = {name: array.copy() for name, array in self.state.items()}
-        return Buffers(self.params.copy(), self.grads.copy(), state)
 
 
 class Optimizer(StrictKeywords, ABC):
@@ -91,6 +78,7 @@ class Optimizer(StrictKeywords, ABC):
         self._buffers = {name: np.zeros_like(module.flat_params) for name in buffers}
         self._modest = True  # whether those are
         info = np.finfo(module.dtype)
+        self._least_scale = float(info.tiny)  # kernels take less for 0
         # A quarter of what is lost in rounding the largest number: adding it overflows nothing.
         self._safe_change = float(info.max) * float(info.eps) / 8
 
@@ -156,40 +144,40 @@ class Optimizer(StrictKeywords, ABC):
 
     def _take(self, norm: float, zero_grad: bool) -> bool:
         """Take the step and return whether all numbers stay finite; if not, nothing changes."""
-        buffers = Buffers(self.module.flat_params, self.module.flat_grads, self._buffers)
-        clip_norm = math.inf if self.clip_norm is None else self.clip_norm
-        clip_value = math.inf if self.clip_value is None else self.clip_value
+        params, grads = self.module.flat_params, self.module.flat_grads
+        clip_norm = self.clip_norm or math.inf
+        clip_value = self.clip_value or math.inf
         largest = min(norm, clip_norm, clip_value)
-        if self.weight_decay and not self.decoupled:
-            largest += self.weight_decay * norm_of(buffers.params)
+        if not self.decoupled and (decay := self.weight_decay):
+            largest += decay * norm_of(params)
         scale = clip_norm / norm if norm > clip_norm else 1.0
-        modest = self._modest and largest <= MODEST and scale >= np.finfo(buffers.grads.dtype).tiny
+        modest = self._modest and largest <= MODEST and scale >= self._least_scale
         if modest and self.largest_change() <= self._safe_change:
             self.num_steps += 1
-            self._update(buffers, scale, clip_value, zero_grad)
+            self._update(params, grads, self._buffers, scale, clip_value, zero_grad)
             return True
-        return self._take_if_finite(buffers, norm, clip_norm, clip_value, zero_grad)
+        if not self._take_if_finite(norm, clip_norm, clip_value):
+            return False
+        if zero_grad:
+            self.zero_grad()
+        return True
 
-    def _take_if_finite(
-        self, buffers: Buffers, norm: float, clip_norm: float, clip_value: float, zero_grad: bool
-    ) -> bool:
+    def _take_if_finite(self, norm: float, clip_norm: float, clip_value: float) -> bool:
         """Try the step on copies."""
-        count = 2 + len(buffers.state)
-        _memory.require(
-            count * buffers.params.nbytes, "copies that a step of huge numbers is tried on"
-        )
-        tried = buffers.copy()
+        original = self.module.flat_params
+        needed = (2 + len(self._buffers)) * original.nbytes
+        _memory.require(needed, "copies that a step of huge numbers is tried on")
+        params, grads = original.copy(), self.module.flat_grads.copy()
+        state = {name: buffer.copy() for name, buffer in self._buffers.items()}
         if norm > clip_norm:
-            scale_down(tried.grads, norm, clip_norm)
+            scale_down(grads, norm, clip_norm)
         self.num_steps += 1
-        self._update(tried, 1.0, clip_value, False)
-        if not all(np.isfinite(array).all() for array in (tried.params, *tried.state.values())):
+        self._update(params, grads, state, 1.0, clip_value, False)
+        if not all(np.isfinite(array).all() for array in (params, *state.values())):
             self.num_steps -= 1
             return False
-        buffers.params[:] = tried.params
-        if zero_grad:
-            buffers.grads.fill(0)
-        self._set_state(tried.state)
+        original[:] = params
+        self._set_state(state)
         return True
 
     def _set_state(self, state: Mapping[str, Array]) -> None:
@@ -216,7 +204,15 @@ class Optimizer(StrictKeywords, ABC):
         """
 
     @abstractmethod
-    def _update(self, buffers: Buffers, scale: float, clip_value: float, zero_grad: bool) -> None:
+    def _update(
+        self,
+        params: Array,
+        grads: Array,
+        state: dict[str, Array],
+        scale: float,
+        clip_value: float,
+        zero_grad: bool,
+    ) -> None:
         """Change the parameters by g = clip(grad * scale, -clip_value, clip_value)."""
 
     def state_dict(self) -> dict[str, Any]:

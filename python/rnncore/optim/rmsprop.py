@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from rnncore import _core
-from rnncore._check import real
+from rnncore._check import Array, real
 from rnncore._help import complete_docstring
 from rnncore.layers import Module
 from rnncore.optim.checked import Checked
-from rnncore.optim.optimizer import MODEST, Buffers, Optimizer, epsilon
+from rnncore.optim.optimizer import MODEST, Optimizer, epsilon
 
 
 @complete_docstring
@@ -83,11 +83,19 @@ class RMSprop(Optimizer):
         """Return a bound of what a step changes a parameter by, where all numbers are modest."""
         return self.learning_rate * MODEST / self.eps
 
-    def _update(self, buffers: Buffers, scale: float, clip_value: float, zero_grad: bool) -> None:
+    def _update(
+        self,
+        params: Array,
+        grads: Array,
+        state: dict[str, Array],
+        scale: float,
+        clip_value: float,
+        zero_grad: bool,
+    ) -> None:
         _core.rmsprop_step(
-            buffers.params,
-            buffers.grads,
-            buffers.state["square_average"],
+            params,
+            grads,
+            state["square_average"],
             self.learning_rate,
             self.alpha,
             self.eps,

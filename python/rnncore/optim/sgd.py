@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from rnncore import _core
-from rnncore._check import flag, real
+from rnncore._check import Array, flag, real
 from rnncore._help import complete_docstring
 from rnncore.layers import Module
 from rnncore.optim.checked import Checked
-from rnncore.optim.optimizer import MODEST, Buffers, Optimizer
+from rnncore.optim.optimizer import MODEST, Optimizer
 
 
 @complete_docstring
@@ -95,11 +95,19 @@ class SGD(Optimizer):
         """Return a bound of what a step changes a parameter by, where all numbers are modest."""
         return self.learning_rate * (MODEST if self.momentum == 0 else 2.0**32 * MODEST)
 
-    def _update(self, buffers: Buffers, scale: float, clip_value: float, zero_grad: bool) -> None:
+    def _update(
+        self,
+        params: Array,
+        grads: Array,
+        state: dict[str, Array],
+        scale: float,
+        clip_value: float,
+        zero_grad: bool,
+    ) -> None:
         _core.sgd_step(
-            buffers.params,
-            buffers.grads,
-            buffers.state.get("momentum_buffer"),
+            params,
+            grads,
+            state.get("momentum_buffer"),
             self.learning_rate,
             self.momentum,
             self.nesterov,
