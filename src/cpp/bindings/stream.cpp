@@ -82,12 +82,14 @@ private:
     void take_rows(py::handle given, Index width) {
         x = elements<T>(given, layout, width);
         if (x) return;
-        copy_.emplace(view<T>(given, "x", layout.shape({"I", width})));
-        x = copy_->data();
+        view_.emplace(view<T>(given, "x", layout.shape({"I", width})));
+        values_.emplace(*view_);
+        x = values_->data();
     }
 
     std::optional<Ids> copied_ids_;
-    std::optional<Contiguous<T>> copy_;
+    std::optional<View<T>> view_;
+    std::optional<Contiguous<T>> values_;
 };
 
 bool overlap(const void* a, std::size_t a_bytes, const void* b, std::size_t b_bytes) {
