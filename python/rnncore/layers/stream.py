@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Generic
+from copy import copy
+from typing import TYPE_CHECKING, Any, Generic, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -21,6 +22,11 @@ class Stream(Generic[State]):
 
     The weights are packed once: later changes of the layer's parameters are not seen. A call works
     in the thread that makes it.
+
+    A stream takes one call at a time. Threads need streams of their own: `copy` makes them, of one
+    set of packed weights. A second call at the same time raises RuntimeError. So does any call in a
+    child process that was forked while another thread was in a call. A signal handler can read
+    `state`, and copy the stream, inside the call that it interrupts.
 
     Parameters
     ----------
@@ -47,6 +53,8 @@ class Stream(Generic[State]):
         If the layer is bidirectional, or an argument is not as above.
     MemoryError
         If the packed weights and states do not fit in memory.
+    RuntimeError
+        From every method, if another call of this stream is going on.
     """
 
     def __init__(
@@ -141,6 +149,28 @@ class Stream(Generic[State]):
     def reset(self) -> None:
         """Set the state to zero."""
         self._core.reset()
+
+    def copy(self) -> Self:
+        """Return a stream that goes on from the same state on its own.
+
+        The two share the packed weights, so that a copy takes the memory of the states only.
+        `copy.copy` and `copy.deepcopy` make the same.
+
+        Examples
+        --------
+        >>> import numpy as np, rnncore as rc
+        >>> first = rc.GRU(3, 8, rng=0).stream()
+        >>> second = first.copy()
+        >>> y = first.step(np.ones(3, np.float32))  # does not move the second
+        >>> bool(second.state.any())
+        False
+        """
+        return copy(self)
+
+    def __copy__(self) -> Self:
+        other = type(self).__new__(type(self))
+        other.__dict__.update(self.__dict__, _core=self._core.copy())
+        return other
 
 
 def _numbers(x: ArrayLike) -> Any:
