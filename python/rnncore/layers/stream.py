@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from rnncore import _core
-from rnncore._check import Array, floats, ids_or_floats, size
+from rnncore._check import Array, ids_or_floats, size
 from rnncore._narrow import storage
-from rnncore.layers.state import State, pack_state, state_parts
+from rnncore.layers.state import State, pack_state, state_arrays
 
 if TYPE_CHECKING:
     from rnncore.layers.recurrent import Recurrent
@@ -135,15 +135,17 @@ class Stream(Generic[State]):
 
     @property
     def state(self) -> State:
-        """State after the last step, a copy: h, or (h, c) for LSTM, each [L,B,H]."""
+        """State after the last step, a copy: h, or (h, c) for LSTM, each [L,B,H].
+
+        For B = 1 it can be set to arrays [L,H], the state of a call without a batch.
+        """
         state: State = pack_state(self._core.state)
         return state
 
     @state.setter
     def state(self, value: State) -> None:
-        parts = state_parts("state", value, self._state_names)
-        self._core.state = tuple(
-            floats(name, part, self._dtype, self._state_shape) for name, part in parts.items()
+        self._core.state = state_arrays(
+            "state", value, self._state_names, self._dtype, self._state_shape
         )
 
     def reset(self) -> None:
