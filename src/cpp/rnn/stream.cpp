@@ -9,6 +9,8 @@
 namespace rnncore {
 namespace {
 
+constexpr std::size_t kPage = 4096;
+
 std::size_t count(Index a, Index b) {
     return checked_product(static_cast<std::size_t>(a), static_cast<std::size_t>(b));
 }
@@ -108,6 +110,9 @@ void Stream<T>::reserve(Packed& packed, const Matrix<const T>& embedding) const 
 template <class T>
 void Stream<T>::take_working_memory() {
     const Index h = network_.hidden(), rows = static_cast<Index>(count(batch_, most_steps_));
+    // As if it stood behind the weights. Both begin at a page, and a load waits for an earlier store at the same
+    // distance from a page's beginning.
+    arena_.reserve<char>(packed_->arena.size() % kPage);
     for (Index i = 0; i < network_.states(); ++i) state_[i] = arena_.reserve<T>(count(batch_, network_.layers() * h));
     sums_ = arena_.reserve<T>(count(rows, network_.gate_columns()));
     outputs_ = arena_.reserve<T>(count(rows, h));
