@@ -54,7 +54,7 @@ class Stream(Generic[State]):
     MemoryError
         If the packed weights and states do not fit in memory.
     RuntimeError
-        From every method, if another call of this stream is going on.
+        From every method, if a call in another thread is changing the stream.
     """
 
     def __init__(
