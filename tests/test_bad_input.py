@@ -160,7 +160,7 @@ def test_states(make: Callable[..., Any], argument: str) -> None:
         for state, error, words in bad:
             refuses(layer, lambda c=call, s=state: c(s), error, argument, *words)
     for call in calls_with_state(layer, GOOD[:, 0], argument):
-        for shape in (good, (2, 1, 6), (6,), (2, 5)):
+        for shape in (good, (2, 2, 6), (6,), (2, 5)):
             wrong = state_of(make, *shape)
             words = [argument, "[2, 6]", str(shape)]
             refuses(layer, lambda c=call, s=wrong: c(s), ValueError, *words)

@@ -299,20 +299,6 @@ def test_eight_threads_on_one_layer(cell: str) -> None:
         assert_same_bits(answers, serial[i % WORKERS])
 
 
-def test_eight_threads_on_one_stream() -> None:
-    """Calls of one stream follow each other: together they are the steps of one sequence."""
-    steps = 80
-    layer = rc.LSTM(5, 40, num_layers=2, rng=0)
-    stream, x = layer.stream(), np.ones(5, np.float32)
-    with ThreadPoolExecutor(8) as pool:
-        outputs = list(pool.map(lambda _: stream.step(x), range(steps)))
-    other = layer.stream()
-    expected = [other.step(x) for _ in range(steps)]
-    assert sorted(y.tobytes() for y in outputs) == sorted(y.tobytes() for y in expected)
-    for got, expected_state in zip(stream.state, other.state, strict=True):
-        assert got.tobytes() == expected_state.tobytes()
-
-
 def test_eight_threads_on_different_layers() -> None:
     """Own layers, own gradients: everything as in serial."""
     problems = [

@@ -156,9 +156,14 @@ class Stream:
     @state.setter
     def state(self, value: Sequence[Array]) -> None: ...
     def reset(self) -> None: ...
+    def copy(self) -> Stream:
+        """One that goes on from the same state on its own; they share the packed weights."""
 
 class Sampler:
-    """A whole language model, one sequence: [embedding] -> network -> linear -> softmax -> draw."""
+    """A whole language model, one sequence: [embedding] -> network -> linear -> softmax -> draw.
+
+    It takes one call at a time, as a stream does; `copy` gives each thread its own.
+    """
 
     def __init__(
         self,
@@ -183,6 +188,9 @@ class Sampler:
         Token i uses Philox counter `counter + i`: pieces drawn one after the other equal one long
         draw. temperature 0 is greedy; top_k 0 and top_p 1 are off.
         """
+
+    def copy(self) -> Sampler:
+        """One that goes on from the same state on its own; they share the packed weights."""
 
 # --- other layers ---------------------------------------------------------------------------------
 def linear_forward(

@@ -64,6 +64,7 @@ class Sampled(ABC):
         """Return the kernel's sampler of one sequence, with the present parameters.
 
         `weights` is how it stores the matrices; None is the model's own choice.
+        It takes one call at a time; ``sampler.copy()`` gives each thread its own.
         """
 
     def encode(self, tokens: str | IdsLike, name: str = "tokens") -> NDArray[np.int64]:

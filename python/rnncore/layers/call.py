@@ -17,7 +17,7 @@ from rnncore._check import (
     lengths_array,
     within,
 )
-from rnncore.layers.state import pack_state, state_parts
+from rnncore.layers.state import pack_state, state_arrays
 
 if TYPE_CHECKING:
     from rnncore.layers.recurrent import Recurrent
@@ -89,13 +89,11 @@ class Call(NamedTuple):
         if state is None:
             return None
         layer = self.layer
-        rows = layer.num_layers * layer.num_directions
-        batch = (self.batch_size,) if self.batched else ()
-        shape = (rows, *batch, layer.hidden_size)
-        parts = state_parts(name, state, layer.state_names)
-        arrays = (floats(part, array, layer.dtype, shape) for part, array in parts.items())
-        return tuple(array if self.batched else array[:, np.newaxis] for array in arrays)
+        shape = (layer.num_layers * layer.num_directions, self.batch_size, layer.hidden_size)
+        return state_arrays(
+            name, state, layer.state_names, layer.dtype, shape, batched=self.batched
+        )
 
     def state_as_given(self, arrays: tuple[Array, ...]) -> Any:
-        """Undo `states`."""
+        """Return a state [L*D,B,H] with or without its B, as the caller has laid out x."""
         return pack_state(tuple(a if self.batched else a[:, 0] for a in arrays))

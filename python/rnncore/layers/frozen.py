@@ -65,7 +65,7 @@ class Frozen(Generic[State]):
         ----------
         x : array [T,B,I], [B,T,I] if batch_first, or [T,I]; or integer ids without I
             Inputs, as those of the layer.
-        state : h, or (h, c) for LSTM; each array [L*D,B,H], unbatched [L*D,H]
+        state : h, or (h, c) for LSTM; each array [L*D,B,H], for B = 1 also [L*D,H]
             Initial state; None is zero.
         lengths : integers [B], or one for x without a batch, optional
             Steps of each sequence, from 0 to T; None is T for all.
@@ -74,8 +74,8 @@ class Frozen(Generic[State]):
         -------
         y : array [T,B,D*H], [B,T,D*H] or [T,D*H]
             Outputs of the last layer; zero past a sequence's end.
-        state : like the argument
-            Final state of every layer and direction; a new array.
+        state : h, or (h, c) for LSTM
+            Final state of every layer and direction; a new array, [L*D,H] if x has no batch.
 
         Raises
         ------

@@ -127,7 +127,7 @@ class Recurrent(Module, Generic[State]):
         x : array [T,B,I], [B,T,I] if batch_first, or [T,I]
             Inputs in the layer's dtype; or integer ids [T,B], [B,T] or [T], which stand for one-hot
             vectors of width I and cost a look-up instead of a product.
-        state : h, or (h, c) for LSTM; each array [L*D,B,H], unbatched [L*D,H]
+        state : h, or (h, c) for LSTM; each array [L*D,B,H], for B = 1 also [L*D,H]
             Initial state; None is zero.
         lengths : integers [B], or one for x without a batch, optional
             Steps of each sequence, from 0 to T, in any order; None is T for all. Later steps are
@@ -139,8 +139,8 @@ class Recurrent(Module, Generic[State]):
         -------
         y : array [T,B,D*H], [B,T,D*H] or [T,D*H]
             Outputs of the last layer; forward direction first.
-        state : like the argument
-            Final state of every layer and direction; a new array.
+        state : h, or (h, c) for LSTM
+            Final state of every layer and direction; a new array, [L*D,H] if x has no batch.
 
         Raises
         ------

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-from rnncore._check import Array, describe
+import numpy as np
+
+from rnncore._check import Array, check_shape, describe, floats
 
 State = TypeVar("State")
 
@@ -24,6 +26,32 @@ def state_parts(name: str, state: object, names: tuple[str, ...]) -> dict[str, o
     if not isinstance(state, tuple | list) or len(state) != len(names):
         raise TypeError(f"{name}: expected a tuple ({', '.join(names)}), got {describe(state)}")
     return {f"{name} ({part})": array for part, array in zip(names, state, strict=True)}
+
+
+def state_arrays(
+    name: str,
+    state: object,
+    names: tuple[str, ...],
+    dtype: np.dtype[Any],
+    shape: tuple[int, int, int],
+    *,
+    batched: bool = True,
+) -> tuple[Array, ...]:
+    """Return the arrays of a state as the kernel takes them: of `shape`, [L*D,B,H].
+
+    Where B is 1 they may come with or without it, whatever the call's other arrays do; `batched` is
+    what errors expect.
+    """
+    rows, batch, hidden = shape
+    arrays = []
+    for part, value in state_parts(name, state, names).items():
+        array = floats(part, value, dtype)
+        if batch == 1 and array.shape == (rows, hidden):
+            array = array[:, np.newaxis]
+        if array.shape != shape:
+            check_shape(part, array, shape if batched else (rows, hidden))
+        arrays.append(array)
+    return tuple(arrays)
 
 
 def pack_state(arrays: tuple[Array, ...]) -> Any:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Generic
+from copy import copy
+from typing import TYPE_CHECKING, Any, Generic, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from rnncore import _core
-from rnncore._check import Array, floats, ids_or_floats, size
+from rnncore._check import Array, ids_or_floats, size
 from rnncore._narrow import storage
-from rnncore.layers.state import State, pack_state, state_parts
+from rnncore.layers.state import State, pack_state, state_arrays
 
 if TYPE_CHECKING:
     from rnncore.layers.recurrent import Recurrent
@@ -21,6 +22,11 @@ class Stream(Generic[State]):
 
     The weights are packed once: later changes of the layer's parameters are not seen. A call works
     in the thread that makes it.
+
+    A stream takes one call at a time. Threads need streams of their own: `copy` makes them, of one
+    set of packed weights. A second call at the same time raises RuntimeError. So does any call in a
+    child process that was forked while another thread was in a call. A signal handler can read
+    `state`, and copy the stream, inside the call that it interrupts.
 
     Parameters
     ----------
@@ -47,6 +53,8 @@ class Stream(Generic[State]):
         If the layer is bidirectional, or an argument is not as above.
     MemoryError
         If the packed weights and states do not fit in memory.
+    RuntimeError
+        From every method, if a call in another thread is changing the stream.
 
     Examples
     --------
@@ -138,20 +146,44 @@ class Stream(Generic[State]):
 
     @property
     def state(self) -> State:
-        """State after the last step, a copy: h, or (h, c) for LSTM, each [L,B,H]."""
+        """State after the last step, a copy: h, or (h, c) for LSTM, each [L,B,H].
+
+        For B = 1 it can be set to arrays [L,H], the state of a call without a batch.
+        """
         state: State = pack_state(self._core.state)
         return state
 
     @state.setter
     def state(self, value: State) -> None:
-        parts = state_parts("state", value, self._state_names)
-        self._core.state = tuple(
-            floats(name, part, self._dtype, self._state_shape) for name, part in parts.items()
+        self._core.state = state_arrays(
+            "state", value, self._state_names, self._dtype, self._state_shape
         )
 
     def reset(self) -> None:
         """Set the state to zero."""
         self._core.reset()
+
+    def copy(self) -> Self:
+        """Return a stream that goes on from the same state on its own.
+
+        The two share the packed weights, so that a copy takes the memory of the states only.
+        `copy.copy` and `copy.deepcopy` make the same.
+
+        Examples
+        --------
+        >>> import numpy as np, rnncore as rc
+        >>> first = rc.GRU(3, 8, rng=0).stream()
+        >>> second = first.copy()
+        >>> y = first.step(np.ones(3, np.float32))  # does not move the second
+        >>> bool(second.state.any())
+        False
+        """
+        return copy(self)
+
+    def __copy__(self) -> Self:
+        other = type(self).__new__(type(self))
+        other.__dict__.update(self.__dict__, _core=self._core.copy())
+        return other
 
 
 def _numbers(x: ArrayLike) -> Any:

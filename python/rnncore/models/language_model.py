@@ -261,6 +261,7 @@ class LanguageModel(Model, Sampled):
         """Return the kernel's sampler of one sequence, with the present parameters.
 
         `weights` is how it stores the matrices; None is the model's own choice.
+        It takes one call at a time; ``sampler.copy()`` gives each thread its own.
         """
         return _core.Sampler(
             self.rnn.network,

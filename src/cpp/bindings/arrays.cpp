@@ -70,20 +70,9 @@ void require_in_range(const Ids& ids, const char* name, Dimension count, std::op
                           std::to_string(*found) + " at " + where);
 }
 
-template <class T>
-View<T> view_of(py::array array) {
-    const Index size = static_cast<Index>(sizeof(T));
-    const auto whole = [&](Index bytes) { return bytes % size == 0; };
-    // Fields of records stand at odd distances.
-    if (!aligned(array) || !std::all_of(array.strides(), array.strides() + array.ndim(), whole))
-        array = array.attr("copy")().template cast<py::array>();
-    View<T> result;
-    result.data = static_cast<const T*>(array.data());
-    result.shape = shape_of(array);
-    for (Index i = 0; i < array.ndim(); ++i) result.strides.push_back(array.strides(i) / size);
-    result.owner = std::move(array);
-    return result;
-}
+// Arrays that stand as a kernel reads them; others become copies. NumPy's own function makes those: a method of the
+// array may be that of a subclass, and return anything.
+constexpr int kPlain = int{py::array::c_style} | int{py::detail::npy_api::NPY_ARRAY_ALIGNED_};
 
 }  // namespace
 
@@ -116,6 +105,19 @@ void require_in_place(const py::array& array, const char* name) {
     if (missing) throw py::value_error(std::string(name) + ": expected " + missing + " array, got one that is not");
 }
 
+template <class T>
+View<T>::View(py::array array) {
+    const Index bytes = static_cast<Index>(sizeof(T));
+    const auto whole = [&](Index stride) { return stride % bytes == 0; };
+    // Fields of records stand at odd distances.
+    if (!aligned(array) || !std::all_of(array.strides(), array.strides() + array.ndim(), whole))
+        array = py::array_t<T, kPlain>(array);
+    data_ = static_cast<const T*>(array.data());
+    shape = shape_of(array);
+    for (Index i = 0; i < array.ndim(); ++i) strides.push_back(array.strides(i) / bytes);
+    owner = std::move(array);
+}
+
 // Of the shape as it was checked: the owner's may be set by another thread while the call has released the lock.
 template <class T>
 Index View<T>::size() const {
@@ -135,13 +137,13 @@ bool View<T>::contiguous() const {
 
 template <class T>
 View<T> view(py::handle value, const char* name, const Shape& shape) {
-    return view_of<T>(checked_array(value, name, py::dtype::of<T>(), shape));
+    return View<T>(checked_array(value, name, py::dtype::of<T>(), shape));
 }
 
 template <class T>
 View<T> view_of_any_shape(py::handle value, const char* name) {
     if (!py::isinstance<py::array_t<T>>(value)) throw_no_float(value, name);
-    return view_of<T>(py::reinterpret_borrow<py::array>(value));
+    return View<T>(py::reinterpret_borrow<py::array>(value));
 }
 
 template <class T>
@@ -150,14 +152,14 @@ View<T> view_or_none(py::handle value, const char* name, const Shape& shape) {
 }
 
 template <class T>
-T* writeable(py::handle value, const char* name, const Shape& shape) {
+T* writeable(const py::object& value, const char* name, const Shape& shape) {
     py::array array = checked_array(value, name, py::dtype::of<T>(), shape);
     require_in_place(array, name);
     return static_cast<T*>(array.mutable_data());
 }
 
 template <class T>
-T* writeable_or_none(py::handle value, const char* name, const Shape& shape) {
+T* writeable_or_none(const py::object& value, const char* name, const Shape& shape) {
     return value.is_none() ? nullptr : writeable<T>(value, name, shape);
 }
 
@@ -176,7 +178,7 @@ Ids ids(py::handle value, const char* name, const Shape& shape) {
         require_memory(checked_product(static_cast<std::size_t>(array.size()), 2 * sizeof(std::int64_t)));
     };
     naming([&] { return std::string(name) + " as int64"; }, require);
-    const auto wide = py::array_t<std::int64_t, py::array::c_style | py::array::forcecast>::ensure(array);
+    const auto wide = py::array_t<std::int64_t, kPlain | py::array::forcecast>::ensure(array);
     if (!wide)
         throw OutOfMemory(std::string(name) + ": needs memory for " + std::to_string(array.size()) +
                           " ids, which the system refused");
@@ -221,7 +223,7 @@ void gather(const View<T>& from, T* to) {
     const Index rows = columns == 0 ? 0 : from.size() / columns;
     for_row_blocks(rows, columns, [&](Index first, Index end) {
         for (Index row = first; row < end; ++row) {
-            const T* source = from.data;
+            const T* source = from.data();
             for (Index d = last, rest = row; d-- > 0; rest /= from.shape[d])
                 source += rest % from.shape[d] * from.strides[d];
             for (Index i = 0; i < columns; ++i) to[row * columns + i] = source[i * stride];
@@ -242,31 +244,31 @@ Block contiguous_copy(const View<T>& view) {
 }  // namespace
 
 template <class T>
-Contiguous<T>::Contiguous(const View<T>& view) : data_(view.data) {
+Contiguous<T>::Contiguous(const View<T>& view) : data_(view.data()) {
     if (!view || view.contiguous()) return;
     copy_ = contiguous_copy(view);
     data_ = static_cast<const T*>(copy_.data());
 }
 
 template <class T>
-Rows<T>::Rows(const View<T>& view) : matrix_{view.data, view.shape[0], view.shape[1], view.strides[0]} {
+Rows<T>::Rows(const View<T>& view) : matrix_{view.data(), view.shape[0], view.shape[1], view.strides[0]} {
     if (matrix_.columns <= 1 || matrix_.rows == 0 || view.strides[1] == 1) return;
     copy_ = contiguous_copy(view);
     matrix_.data = static_cast<const T*>(copy_.data());
     matrix_.stride = matrix_.columns;
 }
 
-#define RNNCORE_INSTANTIATE(T)                                              \
-    template struct View<T>;                                                \
-    template View<T> view(py::handle, const char*, const Shape&);           \
-    template View<T> view_of_any_shape(py::handle, const char*);            \
-    template View<T> view_or_none(py::handle, const char*, const Shape&);   \
-    template T* writeable(py::handle, const char*, const Shape&);           \
-    template T* writeable_or_none(py::handle, const char*, const Shape&);   \
-    template py::array_t<T> new_array(const std::vector<Index>&);           \
-    template py::array_t<T> array_in(Block, T*, const std::vector<Index>&); \
-    template void gather(const View<T>&, T*);                               \
-    template class Contiguous<T>;                                           \
+#define RNNCORE_INSTANTIATE(T)                                                   \
+    template class View<T>;                                                      \
+    template View<T> view(py::handle, const char*, const Shape&);                \
+    template View<T> view_of_any_shape(py::handle, const char*);                 \
+    template View<T> view_or_none(py::handle, const char*, const Shape&);        \
+    template T* writeable(const py::object&, const char*, const Shape&);         \
+    template T* writeable_or_none(const py::object&, const char*, const Shape&); \
+    template py::array_t<T> new_array(const std::vector<Index>&);                \
+    template py::array_t<T> array_in(Block, T*, const std::vector<Index>&);      \
+    template void gather(const View<T>&, T*);                                    \
+    template class Contiguous<T>;                                                \
     template class Rows<T>;
 
 RNNCORE_INSTANTIATE(float)

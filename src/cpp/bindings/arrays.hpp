@@ -40,17 +40,28 @@ std::string describe(py::handle value);
 py::array checked_array(py::handle value, const char* name, const py::dtype& dtype, const Shape& shape);
 void require_in_place(const py::array& array, const char* name);  // C-contiguous, aligned and writeable
 
+// What follows may own the memory that its pointers lead to, where a call's array had to be copied. So none of them
+// gives a pointer of a temporary, nor is made of one that it only refers to: either does not compile.
+
 // An array of any strides, read only; it lives as long as the view.
 template <class T>
-struct View {
-    py::array owner;
-    const T* data = nullptr;
-    std::vector<Index> shape, strides;  // strides in elements
+class View {
+public:
+    View() = default;
+    explicit View(py::array array);  // of elements T
 
-    explicit operator bool() const { return data != nullptr; }
+    const T* data() const& { return data_; }
+    const T* data() const&& = delete;
+    explicit operator bool() const { return data_ != nullptr; }
     Index rank() const { return static_cast<Index>(shape.size()); }
     Index size() const;
     bool contiguous() const;
+
+    py::array owner;
+    std::vector<Index> shape, strides;  // strides in elements
+
+private:
+    const T* data_ = nullptr;
 };
 
 template <class T>
@@ -65,10 +76,16 @@ View<T> view_or_none(py::handle value, const char* name, const Shape& shape);
 
 // The elements of an array that the call writes to.
 template <class T>
-T* writeable(py::handle value, const char* name, const Shape& shape);
+T* writeable(const py::object& value, const char* name, const Shape& shape);
 
 template <class T>
-T* writeable_or_none(py::handle value, const char* name, const Shape& shape);
+T* writeable(const py::object&& value, const char* name, const Shape& shape) = delete;
+
+template <class T>
+T* writeable_or_none(const py::object& value, const char* name, const Shape& shape);
+
+template <class T>
+T* writeable_or_none(const py::object&& value, const char* name, const Shape& shape) = delete;
 
 // Integers of any width and strides, copied.
 struct Ids {
@@ -102,7 +119,9 @@ template <class T>
 class Contiguous {
 public:
     explicit Contiguous(const View<T>& view);
-    const T* data() const { return data_; }
+    explicit Contiguous(const View<T>&& view) = delete;
+    const T* data() const& { return data_; }
+    const T* data() const&& = delete;
 
 private:
     Block copy_;
@@ -114,7 +133,9 @@ template <class T>
 class Rows {
 public:
     explicit Rows(const View<T>& view);
-    const Matrix<const T>& matrix() const { return matrix_; }
+    explicit Rows(const View<T>&& view) = delete;
+    const Matrix<const T>& matrix() const& { return matrix_; }
+    const Matrix<const T>& matrix() const&& = delete;
 
 private:
     Block copy_;

@@ -38,14 +38,16 @@ Block packed_rows(const Sequence& sequence, Index columns) {
 template <class T>
 class OutputGradientRows {
 public:
-    OutputGradientRows(const Sequence& sequence, const View<T>& dy, Index columns) : data_(dy.data) {
+    OutputGradientRows(const Sequence& sequence, const View<T>& dy, Index columns) : data_(dy.data()) {
         if (!dy || (dy.contiguous() && !sequence.ragged())) return;
         copy_ = packed_rows<T>(sequence, columns);
         T* to = static_cast<T*>(copy_.data());
-        pack_rows<T>(sequence, {dy.data, dy.strides[0], dy.strides[1], dy.strides[2]}, columns, to);
+        pack_rows<T>(sequence, {dy.data(), dy.strides[0], dy.strides[1], dy.strides[2]}, columns, to);
         data_ = to;
     }
-    const T* data() const { return data_; }
+    OutputGradientRows(const Sequence& sequence, const View<T>&& dy, Index columns) = delete;
+    const T* data() const& { return data_; }
+    const T* data() const&& = delete;
 
 private:
     Block copy_;

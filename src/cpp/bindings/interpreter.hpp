@@ -3,6 +3,7 @@
 
 #include <pybind11/pybind11.h>
 
+#include <memory>
 #include <utility>
 
 #include "core/error.hpp"
@@ -27,6 +28,17 @@ auto naming(const Purpose& purpose, Work&& work) {
     } catch (const OutOfMemory& error) {
         throw OutOfMemory(purpose() + ": " + error.what());
     }
+}
+
+// __copy__ and __deepcopy__ of a class with a copy constructor.
+template <class T>
+std::unique_ptr<T> copied(const T& from) {
+    return std::make_unique<T>(from);
+}
+
+template <class T>
+std::unique_ptr<T> deep_copied(const T& from, const py::dict&) {
+    return copied(from);
 }
 
 // Invalid -> ValueError, OutOfMemory and std::bad_alloc -> MemoryError, Interrupted -> what the signal handler raised.

@@ -90,7 +90,10 @@ py::object kernel_map(const std::string& name, py::object x) {
         const auto values = view<T>(x, "x", {{"N"}});
         auto y = new_array<T>(values.shape);
         T* const to = y.mutable_data();
-        without_gil([&] { map(Contiguous<T>(values).data(), values.size(), to); });
+        without_gil([&] {
+            const Contiguous<T> from(values);
+            map(from.data(), values.size(), to);
+        });
         return y;
     });
 }
@@ -117,7 +120,8 @@ double kernel_repeated_sum(py::object x, Index rounds) {
     return by_dtype(x, "x", [&]<class T>() -> double {
         const auto values = view<T>(x, "x", {{"N"}});
         return without_gil([&]() -> double {
-            return static_cast<double>(kernels<T>().repeated_sum(Contiguous<T>(values).data(), values.size(), rounds));
+            const Contiguous<T> from(values);
+            return static_cast<double>(kernels<T>().repeated_sum(from.data(), values.size(), rounds));
         });
     });
 }

@@ -105,7 +105,7 @@ RowTargets<T> CheckedTargets<T>::packed(const Sequence& sequence) {
         if (!from) return;
         to = copied(checked_product(n, static_cast<std::size_t>(width)), sizeof(T));
         const Index column = from.rank() == 3 ? from.strides[2] : 1;
-        pack_rows<T>(sequence, {from.data, from.strides[0], from.strides[1], column}, width,
+        pack_rows<T>(sequence, {from.data(), from.strides[0], from.strides[1], column}, width,
                      static_cast<T*>(to.data()));
     };
     pack(values_, width_, values_copy_);

@@ -46,11 +46,11 @@ struct Inputs {
 
     // Rows [N, I] that the pass reads: the caller's own where they already stand so, otherwise a packed copy.
     const T* rows(const Sequence& sequence, Index width) {
-        if (x.contiguous() && !sequence.ragged()) return x.data;
+        if (x.contiguous() && !sequence.ragged()) return x.data();
         copy = Block(checked_product(
             checked_product(static_cast<std::size_t>(sequence.rows()), static_cast<std::size_t>(width)), sizeof(T)));
         T* to = static_cast<T*>(copy.data());
-        pack_rows<T>(sequence, {x.data, x.strides[0], x.strides[1], x.strides[2]}, width, to);
+        pack_rows<T>(sequence, {x.data(), x.strides[0], x.strides[1], x.strides[2]}, width, to);
         return to;
     }
 

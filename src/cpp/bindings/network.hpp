@@ -40,8 +40,11 @@ const T* parameters(const PyNetwork& self, const View<T>& params) {
     if (!params.contiguous())
         throw py::value_error(
             "params: expected a contiguous array of P=" + std::to_string(self.network.parameter_count()) + " values");
-    return params.data;
+    return params.data();
 }
+
+template <class T>
+const T* parameters(const PyNetwork& self, const View<T>&& params) = delete;
 
 template <class T>
 View<T> parameter_view(const PyNetwork& self, py::handle params) {
@@ -62,25 +65,20 @@ public:
                                   std::to_string(sequence.size()) + " array" + (sequence.size() == 1 ? "" : "s"));
         for (std::size_t i = 0; i < sequence.size(); ++i) {
             const std::string part = std::string(name) + (network.states() == 2 ? (i == 0 ? " h" : " c") : "");
-            const View<T> from =
+            views_.push_back(
                 view<T>(sequence[i], part.c_str(),
-                        {{"L*D", network.layers() * network.directions()}, {"B", batch}, {"H", network.hidden()}});
-            views_.push_back(from);
-            if (from.contiguous()) {
-                pointers_.push_back(from.data);
-                continue;
-            }
-            copies_.emplace_back(checked_product(static_cast<std::size_t>(from.size()), sizeof(T)));
-            gather(from, static_cast<T*>(copies_.back().data()));
-            pointers_.push_back(static_cast<const T*>(copies_.back().data()));
+                        {{"L*D", network.layers() * network.directions()}, {"B", batch}, {"H", network.hidden()}}));
+            values_.emplace_back(views_.back());
+            pointers_.push_back(values_.back().data());
         }
     }
 
-    const std::vector<const T*>& pointers() const { return pointers_; }
+    const std::vector<const T*>& pointers() const& { return pointers_; }
+    const std::vector<const T*>& pointers() const&& = delete;
 
 private:
     std::vector<View<T>> views_;
-    std::vector<Block> copies_;
+    std::vector<Contiguous<T>> values_;
     std::vector<const T*> pointers_;
 };
 

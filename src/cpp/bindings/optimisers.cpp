@@ -91,7 +91,10 @@ void adam_step(Step step, int count) {
 double squared_norm(py::object x) {
     return by_dtype(x, "x", [&]<class T>() {
         const auto values = view<T>(x, "x", {{"P"}});
-        return without_gil([&] { return rnncore::squared_norm(Contiguous<T>(values).data(), values.size()); });
+        return without_gil([&] {
+            const Contiguous<T> from(values);
+            return rnncore::squared_norm(from.data(), values.size());
+        });
     });
 }
 

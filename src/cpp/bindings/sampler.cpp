@@ -3,13 +3,13 @@
 
 #include <algorithm>
 #include <memory>
-#include <mutex>
 #include <utility>
 #include <variant>
 
 #include "bindings/arrays.hpp"
 #include "bindings/interpreter.hpp"
 #include "bindings/network.hpp"
+#include "bindings/one_call.hpp"
 #include "bindings/register.hpp"
 
 namespace rnncore::bindings {
@@ -44,19 +44,20 @@ SamplerPointer<T> make_sampler(const Network& network, const ModelArrays& model,
     });
 }
 
-// Several Python threads may hold one sampler: their calls follow each other.
 class PySampler {
 public:
     PySampler(const PyNetwork& network, const ModelArrays& model, Storage storage) {
         network.by_dtype([&]<class T>() { sampler_ = make_sampler<T>(network.network, model, storage); });
     }
 
+    PySampler(const PySampler& other) {
+        const auto copy = [&]<class S>(const S& from) { sampler_ = std::make_unique<typename S::element_type>(*from); };
+        other.call_.read([&] { std::visit(copy, other.sampler_); });
+    }
+
     void feed(py::object given) {
         const Ids tokens = checked(given);
-        without_gil([&] {
-            const std::lock_guard lock(mutex_);
-            std::visit([&](auto& s) { s->feed(tokens.values.data(), tokens.shape[0]); }, sampler_);
-        });
+        change([&](auto& s) { s.feed(tokens.values.data(), tokens.shape[0]); });
     }
 
     py::array_t<double> score(py::object given) {
@@ -64,10 +65,7 @@ public:
         const Index count = tokens.shape[0];
         auto scores = new_array<double>({std::max<Index>(count - 1, 0)});
         double* const to = scores.mutable_data();
-        without_gil([&] {
-            const std::lock_guard lock(mutex_);
-            std::visit([&](auto& s) { s->score(tokens.values.data(), count, to); }, sampler_);
-        });
+        change([&](auto& s) { s.score(tokens.values.data(), count, to); });
         return scores;
     }
 
@@ -75,14 +73,17 @@ public:
         if (count < 0) throw py::value_error("count: expected at least 0, got " + std::to_string(count));
         auto tokens = new_array<std::int64_t>({count});
         std::int64_t* const to = tokens.mutable_data();
-        without_gil([&] {
-            const std::lock_guard lock(mutex_);
-            std::visit([&](auto& s) { s->draw(options, {seed, counter}, to, count); }, sampler_);
-        });
+        change([&](auto& s) { s.draw(options, {seed, counter}, to, count); });
         return tokens;
     }
 
 private:
+    // work(sampler), without the interpreter's lock
+    template <class Work>
+    void change(const Work& work) {
+        call_.change([&] { std::visit([&](auto& s) { work(*s); }, sampler_); });
+    }
+
     Ids checked(py::object given) const {
         Ids tokens = ids(given, "ids", {{"N"}});
         tokens.require_below("ids", {"V", std::visit([](const auto& s) { return s->classes(); }, sampler_)});
@@ -90,7 +91,7 @@ private:
     }
 
     std::variant<SamplerPointer<float>, SamplerPointer<double>> sampler_;
-    std::mutex mutex_;
+    OneCall call_{"sampler"};
 };
 
 }  // namespace
@@ -111,7 +112,10 @@ void register_sampler(py::module_& module) {
             [](PySampler& self, Index count, double temperature, Index top_k, double top_p, std::uint64_t seed,
                std::uint64_t counter) { return self.draw(count, {temperature, top_k, top_p}, seed, counter); },
             py::arg("count"), py::arg("temperature"), py::arg("top_k"), py::arg("top_p"), py::arg("seed"),
-            py::arg("counter"));
+            py::arg("counter"))
+        .def("copy", copied<PySampler>)
+        .def("__copy__", copied<PySampler>)
+        .def("__deepcopy__", deep_copied<PySampler>, py::arg("memo"));
 }
 
 }  // namespace rnncore::bindings

@@ -4,13 +4,13 @@
 #include <algorithm>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <variant>
 
 #include "bindings/arrays.hpp"
 #include "bindings/interpreter.hpp"
 #include "bindings/network.hpp"
+#include "bindings/one_call.hpp"
 #include "bindings/register.hpp"
 
 namespace rnncore::bindings {
@@ -82,12 +82,14 @@ private:
     void take_rows(py::handle given, Index width) {
         x = elements<T>(given, layout, width);
         if (x) return;
-        copy_.emplace(view<T>(given, "x", layout.shape({"I", width})));
-        x = copy_->data();
+        view_.emplace(view<T>(given, "x", layout.shape({"I", width})));
+        values_.emplace(*view_);
+        x = values_->data();
     }
 
     std::optional<Ids> copied_ids_;
-    std::optional<Contiguous<T>> copy_;
+    std::optional<View<T>> view_;
+    std::optional<Contiguous<T>> values_;
 };
 
 bool overlap(const void* a, std::size_t a_bytes, const void* b, std::size_t b_bytes) {
@@ -96,7 +98,6 @@ bool overlap(const void* a, std::size_t a_bytes, const void* b, std::size_t b_by
     return a_bytes > 0 && b_bytes > 0 && before(first, second + b_bytes) && before(second, first + a_bytes);
 }
 
-// Several Python threads may hold one stream: their calls follow each other.
 class PyStream {
 public:
     PyStream(const PyNetwork& network, py::object params, Index batch, const std::string& weights) {
@@ -112,6 +113,11 @@ public:
         });
     }
 
+    PyStream(const PyStream& other) {
+        const auto copy = [&]<class S>(const S& from) { stream_ = std::make_unique<typename S::element_type>(*from); };
+        other.call_.read([&] { std::visit(copy, other.stream_); });
+    }
+
     py::object step(py::object x, py::object out) {
         return std::visit([&](auto& stream) { return advance(*stream, x, out, false); }, stream_);
     }
@@ -120,8 +126,8 @@ public:
         return std::visit([&](auto& stream) { return advance(*stream, x, out, true); }, stream_);
     }
 
-    py::tuple state() {
-        return std::visit([&](auto& stream) { return copy_state(*stream); }, stream_);
+    py::tuple state() const {
+        return std::visit([&](const auto& stream) { return copy_state(*stream); }, stream_);
     }
 
     void set_state(py::object value) {
@@ -129,18 +135,10 @@ public:
     }
 
     void reset() {
-        alone([&] { std::visit([](auto& stream) { stream->reset(); }, stream_); });
+        call_.change([&] { std::visit([](auto& stream) { stream->reset(); }, stream_); });
     }
 
 private:
-    template <class Work>
-    void alone(const Work& work) {
-        without_gil([&] {
-            const std::lock_guard lock(mutex_);
-            work();
-        });
-    }
-
     template <class T>
     py::object advance(Stream<T>& stream, const py::object& x, const py::object& out, bool time) {
         const Index width = stream.network().input(0), hidden = stream.network().hidden();
@@ -170,7 +168,7 @@ private:
             else
                 stream.advance(in.x + before * width, steps, y + before * hidden);
         };
-        alone([&] {
+        call_.change([&] {
             if (!time) return some(0, 1);
             run_parallel(1, [&](int thread, Team& team) {
                 for (Index first = 0; first < in.layout.steps && !team.stopped();) {
@@ -185,12 +183,11 @@ private:
     }
 
     template <class T>
-    py::tuple copy_state(Stream<T>& stream) {
+    py::tuple copy_state(const Stream<T>& stream) const {
         NewStates<T> copies(stream.network(), stream.batch());
-        const Index size = stream.network().layers() * stream.batch() * stream.network().hidden();
-        alone([&] {
+        call_.read([&] {
             for (std::size_t i = 0; i < copies.pointers.size(); ++i)
-                std::copy_n(stream.state(static_cast<Index>(i)), size, copies.pointers[i]);
+                std::copy_n(stream.state(static_cast<Index>(i)), stream.state_size(), copies.pointers[i]);
         });
         return py::tuple(copies.arrays);
     }
@@ -198,16 +195,15 @@ private:
     template <class T>
     void assign_state(Stream<T>& stream, py::object value) {
         const States<T> given(stream.network(), stream.batch(), value, "state");
-        const Index size = stream.network().layers() * stream.batch() * stream.network().hidden();
-        alone([&] {
+        call_.change([&] {
             for (std::size_t i = 0; i < given.pointers().size(); ++i)
-                std::copy_n(given.pointers()[i], size, stream.state(static_cast<Index>(i)));
+                std::copy_n(given.pointers()[i], stream.state_size(), stream.state(static_cast<Index>(i)));
             if (given.pointers().empty()) stream.reset();
         });
     }
 
     std::variant<std::unique_ptr<Stream<float>>, std::unique_ptr<Stream<double>>> stream_;
-    std::mutex mutex_;
+    OneCall call_{"stream"};
 };
 
 }  // namespace
@@ -219,7 +215,9 @@ void register_stream(py::module_& module) {
         .def("step", &PyStream::step, py::arg("x"), py::arg("out") = py::none())
         .def("run", &PyStream::run, py::arg("x"), py::arg("out") = py::none())
         .def_property("state", &PyStream::state, &PyStream::set_state)
-        .def("reset", &PyStream::reset);
+        .def("reset", &PyStream::reset)
+        .def("copy", copied<PyStream>)
+        .def("__deepcopy__", deep_copied<PyStream>, py::arg("memo"));
 }
 
 }  // namespace rnncore::bindings

@@ -37,7 +37,8 @@ public:
         return *this;
     }
 
-    void* data() const { return data_; }
+    void* data() const& { return data_; }
+    void* data() const&& = delete;  // of a temporary: the memory would be gone
     std::size_t size() const { return size_; }
 
 private:
@@ -58,6 +59,7 @@ public:
         T* in(const Arena& arena) const {
             return reinterpret_cast<T*>(static_cast<char*>(arena.block_.data()) + offset_);
         }
+        T* in(const Arena&& arena) const = delete;
 
     private:
         friend class Arena;

@@ -105,9 +105,12 @@ void set_num_threads(int n) {
 
 int threads_for(double flops) {
     constexpr double kFlopsPerThread = 1e7;  // about 50 microseconds
+    const int wanted = get_num_threads();
+    // In a forked child too: whoever was about to set what is static below is not there to finish it.
+    if (wanted == 1) return 1;
     // OpenMP ends the process where the system refuses a thread, so a call asks for no more than make sense.
     static const int sensible = std::max(64, affinity_count());
-    const int most = std::min(get_num_threads(), sensible);
+    const int most = std::min(wanted, sensible);
     return flops >= kFlopsPerThread * most ? most : std::max(1, static_cast<int>(flops / kFlopsPerThread));
 }
 

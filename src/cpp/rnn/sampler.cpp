@@ -1,6 +1,7 @@
 #include "rnn/sampler.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "core/philox.hpp"
 #include "dispatch/dispatch.hpp"
@@ -11,19 +12,39 @@ template <class T>
 Sampler<T>::Sampler(const Network& network, const LanguageModelWeights<T>& model, Storage storage)
     : stream_(network, model.params, {1, storage, model.embedding}),
       kernels_(&kernels<T>().storages[static_cast<int>(storage)]),
-      output_(arena_, *kernels_, network.hidden(), model.weight.rows),
       drawer_(model.weight.rows) {
     const auto classes = static_cast<std::size_t>(model.weight.rows);
-    bias_ = arena_.template reserve<T>(classes);
-    logits_ = arena_.template reserve<T>(classes);
-    hidden_ = arena_.template reserve<T>(static_cast<std::size_t>(stream_.most_steps() * network.hidden()));
-    scratch_ = arena_.template reserve<char>(static_cast<std::size_t>(kernels_->scratch_bytes(network.hidden())));
-    arena_.take(Use::result);
-    output_.fill(arena_, *kernels_, model.weight.data, model.weight.stride);
+    auto output = std::make_shared<Output>();
+    output->weight = StoredMatrix<T>(output->arena, *kernels_, network.hidden(), model.weight.rows);
+    output->bias = output->arena.template reserve<T>(classes);
+    output->arena.take(Use::result);
+    output->weight.fill(output->arena, *kernels_, model.weight.data, model.weight.stride);
+    T* const bias = output->bias.in(output->arena);
     if (model.bias)
-        std::copy_n(model.bias, classes, bias_.in(arena_));
+        std::copy_n(model.bias, classes, bias);
     else
-        std::fill_n(bias_.in(arena_), classes, T(0));
+        std::fill_n(bias, classes, T(0));
+    output_ = std::move(output);
+    take_working_memory();
+}
+
+template <class T>
+Sampler<T>::Sampler(const Sampler& other)
+    : stream_(other.stream_),
+      kernels_(other.kernels_),
+      output_(other.output_),
+      drawer_(other.classes()),
+      fed_(other.fed_) {
+    take_working_memory();
+}
+
+template <class T>
+void Sampler<T>::take_working_memory() {
+    const Index hidden = stream_.network().hidden();
+    logits_ = arena_.template reserve<T>(static_cast<std::size_t>(classes()));
+    hidden_ = arena_.template reserve<T>(static_cast<std::size_t>(stream_.most_steps() * hidden));
+    scratch_ = arena_.template reserve<char>(static_cast<std::size_t>(kernels_->scratch_bytes(hidden)));
+    arena_.take(Use::result);
 }
 
 template <class T>
@@ -60,9 +81,10 @@ void Sampler<T>::score(const std::int64_t* ids, Index count, double* scores) {
 
 template <class T>
 void Sampler<T>::multiply_output(const T* hidden) {
-    const Index k = output_.k;
-    kernels_->product({hidden, k, logits_.in(arena_), classes(), 1, output_.in(arena_), k, classes(), bias_.in(arena_),
-                       Init::bias, scratch_.in(arena_)});
+    const Arena& weights = output_->arena;
+    const Index k = output_->weight.k;
+    kernels_->product({hidden, k, logits_.in(arena_), classes(), 1, output_->weight.in(weights), k, classes(),
+                       output_->bias.in(weights), Init::bias, scratch_.in(arena_)});
 }
 
 template <class T>

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 
 #include "core/memory.hpp"
 #include "rnn/draw.hpp"
@@ -24,8 +25,11 @@ class Sampler {
 public:
     // Copies the weights. Invalid for a bidirectional network.
     Sampler(const Network& network, const LanguageModelWeights<T>& model, Storage storage);
+    // Goes on from the same state on its own; the packed weights are shared.
+    Sampler(const Sampler& other);
+    Sampler& operator=(const Sampler&) = delete;
 
-    Index classes() const { return output_.n; }
+    Index classes() const { return output_->weight.n; }
 
     // Runs the network over ids [count], each within [0, V).
     void feed(const std::int64_t* ids, Index count);
@@ -41,6 +45,14 @@ public:
     void draw(const DrawOptions& options, const Random& random, std::int64_t* tokens, Index count);
 
 private:
+    // What no token changes.
+    struct Output {
+        Arena arena;
+        StoredMatrix<T> weight;
+        Arena::Slot<T> bias;
+    };
+
+    void take_working_memory();
     // Calls after(first, steps) when ids[first .. first + steps) have been read; `hidden` as y of Stream::advance_ids.
     template <class After>
     void read(const std::int64_t* ids, Index count, T* hidden, const After& after);
@@ -48,9 +60,9 @@ private:
 
     Stream<T> stream_;
     const StorageKernels<T>* kernels_;
+    std::shared_ptr<const Output> output_;
     Arena arena_;
-    StoredMatrix<T> output_;
-    Arena::Slot<T> bias_, logits_, hidden_;
+    Arena::Slot<T> logits_, hidden_;
     Arena::Slot<char> scratch_;
     Drawer drawer_;
     bool fed_ = false;

@@ -9,6 +9,8 @@
 namespace rnncore {
 namespace {
 
+constexpr std::size_t kPage = 4096;
+
 std::size_t count(Index a, Index b) {
     return checked_product(static_cast<std::size_t>(a), static_cast<std::size_t>(b));
 }
@@ -55,54 +57,83 @@ Stream<T>::Stream(const Network& network, const T* params, const StreamOptions<T
     if (batch_ < 1) throw Invalid("batch_size: expected a positive integer, got " + std::to_string(batch_));
     check<T>(options.storage, std::max(network_.input(0), network_.hidden()));
     most_steps_ = steps_at_once<T>(batch_, network_.gate_columns());
-    reserve(options);
-    arena_.take(Use::result);
-    fill(params, options.embedding);
+    const Matrix<const T>& embedding = options.embedding;
+    if (embedding.data)
+        ids_are_ = worth_folding(embedding.rows, embedding.columns, network_.gate_columns())
+                       ? IdsAre::rows_of_sums
+                       : IdsAre::rows_of_embedding;
+    packed_ = pack(params, embedding);
+    take_working_memory();
     reset();
 }
 
 template <class T>
-void Stream<T>::reserve(const StreamOptions<T>& options) {
-    const Index h = network_.hidden(), columns = network_.gate_columns(), fused = network_.fused_columns();
-    const Matrix<const T>& embedding = options.embedding;
-    if (embedding.data)
-        ids_are_ = worth_folding(embedding.rows, embedding.columns, columns) ? IdsAre::rows_of_sums
-                                                                             : IdsAre::rows_of_embedding;
-    const Index rows = static_cast<Index>(count(batch_, most_steps_));
-    for (Index i = 0; i < network_.layers(); ++i) {
-        Layer layer;
-        if (i > 0 || ids_are_ != IdsAre::rows_of_sums)
-            layer.input = StoredMatrix<T>(arena_, *kernels_, network_.input(i), columns);
-        layer.recurrent = StoredMatrix<T>(arena_, *kernels_, h, fused);
-        if (network_.has_extra()) layer.recurrent_n = StoredMatrix<T>(arena_, *kernels_, h, h);
-        layer.bias = arena_.reserve<T>(count(1, columns));
-        layer.bias_n = arena_.reserve<T>(count(1, h));
-        layers_.push_back(layer);
-    }
-    if (ids_are_ == IdsAre::rows_of_sums) rows_ = arena_.reserve<T>(count(embedding.rows, columns));
-    if (ids_are_ == IdsAre::rows_of_embedding) {
-        rows_ = arena_.reserve<T>(count(embedding.rows, embedding.columns));
-        embedded_ = arena_.reserve<T>(count(rows, embedding.columns));
-    }
-    for (Index i = 0; i < network_.states(); ++i) state_[i] = arena_.reserve<T>(count(batch_, network_.layers() * h));
-    sums_ = arena_.reserve<T>(count(rows, columns));
-    outputs_ = arena_.reserve<T>(count(rows, h));
-    extra_ = arena_.reserve<T>(count(batch_, h));
-    scratch_ = arena_.reserve<char>(static_cast<std::size_t>(kernels_->scratch_bytes(std::max(network_.input(0), h))));
+Stream<T>::Stream(const Stream& other)
+    : network_(other.network_),
+      table_(other.table_),
+      kernels_(other.kernels_),
+      batch_(other.batch_),
+      most_steps_(other.most_steps_),
+      ids_are_(other.ids_are_),
+      packed_(other.packed_) {
+    take_working_memory();
+    for (Index i = 0; i < network_.states(); ++i) std::copy_n(other.state(i), state_size(), state(i));
 }
 
 template <class T>
-void Stream<T>::fill(const T* params, const Matrix<const T>& embedding) {
+auto Stream<T>::pack(const T* params, const Matrix<const T>& embedding) const -> std::shared_ptr<const Packed> {
+    auto packed = std::make_shared<Packed>();
+    reserve(*packed, embedding);
+    packed->arena.take(Use::result);
+    fill(*packed, params, embedding);
+    return packed;
+}
+
+template <class T>
+void Stream<T>::reserve(Packed& packed, const Matrix<const T>& embedding) const {
+    const Index h = network_.hidden(), columns = network_.gate_columns(), fused = network_.fused_columns();
+    Arena& arena = packed.arena;
+    for (Index i = 0; i < network_.layers(); ++i) {
+        Layer layer;
+        if (i > 0 || ids_are_ != IdsAre::rows_of_sums)
+            layer.input = StoredMatrix<T>(arena, *kernels_, network_.input(i), columns);
+        layer.recurrent = StoredMatrix<T>(arena, *kernels_, h, fused);
+        if (network_.has_extra()) layer.recurrent_n = StoredMatrix<T>(arena, *kernels_, h, h);
+        layer.bias = arena.reserve<T>(count(1, columns));
+        layer.bias_n = arena.reserve<T>(count(1, h));
+        packed.layers.push_back(layer);
+    }
+    if (ids_are_ == IdsAre::rows_of_sums) packed.rows = arena.reserve<T>(count(embedding.rows, columns));
+    if (ids_are_ == IdsAre::rows_of_embedding) packed.rows = arena.reserve<T>(count(embedding.rows, embedding.columns));
+}
+
+template <class T>
+void Stream<T>::take_working_memory() {
+    const Index h = network_.hidden(), rows = static_cast<Index>(count(batch_, most_steps_));
+    // As if it stood behind the weights. Both begin at a page, and a load waits for an earlier store at the same
+    // distance from a page's beginning.
+    arena_.reserve<char>(packed_->arena.size() % kPage);
+    for (Index i = 0; i < network_.states(); ++i) state_[i] = arena_.reserve<T>(count(batch_, network_.layers() * h));
+    sums_ = arena_.reserve<T>(count(rows, network_.gate_columns()));
+    outputs_ = arena_.reserve<T>(count(rows, h));
+    extra_ = arena_.reserve<T>(count(batch_, h));
+    if (ids_are_ == IdsAre::rows_of_embedding) embedded_ = arena_.reserve<T>(count(rows, network_.input(0)));
+    scratch_ = arena_.reserve<char>(static_cast<std::size_t>(kernels_->scratch_bytes(std::max(network_.input(0), h))));
+    arena_.take(Use::result);
+}
+
+template <class T>
+void Stream<T>::fill(const Packed& packed, const T* params, const Matrix<const T>& embedding) const {
     const Index h = network_.hidden(), fused = network_.fused_columns();
     for (Index i = 0; i < network_.layers(); ++i) {
-        const Layer& layer = layers_[static_cast<std::size_t>(i)];
+        const Layer& layer = packed.layers[static_cast<std::size_t>(i)];
         const ParameterOffsets at = network_.offsets(i, 0);
-        if (layer.input.n) layer.input.fill(arena_, *kernels_, params + at.weight_ih, network_.input(i));
-        layer.recurrent.fill(arena_, *kernels_, params + at.weight_hh, h);
-        if (network_.has_extra()) layer.recurrent_n.fill(arena_, *kernels_, params + at.weight_hh + fused * h, h);
-        fill_biases(network_, params, at, layer.bias.in(arena_), layer.bias_n.in(arena_));
+        if (layer.input.n) layer.input.fill(packed.arena, *kernels_, params + at.weight_ih, network_.input(i));
+        layer.recurrent.fill(packed.arena, *kernels_, params + at.weight_hh, h);
+        if (network_.has_extra()) layer.recurrent_n.fill(packed.arena, *kernels_, params + at.weight_hh + fused * h, h);
+        fill_biases(network_, params, at, layer.bias.in(packed.arena), layer.bias_n.in(packed.arena));
     }
-    T* const rows = rows_.in(arena_);
+    T* const rows = packed.rows.in(packed.arena);
     if (ids_are_ == IdsAre::rows_of_embedding) {
         for (Index v = 0; v < embedding.rows; ++v)
             std::copy_n(embedding.row(v), embedding.columns, rows + v * embedding.columns);
@@ -115,16 +146,15 @@ void Stream<T>::fill(const T* params, const Matrix<const T>& embedding) {
         arena.take();
         run_parallel(1, [&](int thread, Team& team) {
             weight.fill(arena, {thread, team});
-            weight.multiply(arena, embedding, layers_[0].bias.in(arena_), {rows, embedding.rows, columns, columns},
-                            {0, columns});
+            weight.multiply(arena, embedding, packed.layers[0].bias.in(packed.arena),
+                            {rows, embedding.rows, columns, columns}, {0, columns});
         });
     }
 }
 
 template <class T>
 void Stream<T>::reset() {
-    for (Index i = 0; i < network_.states(); ++i)
-        std::fill_n(state(i), network_.layers() * batch_ * network_.hidden(), T(0));
+    for (Index i = 0; i < network_.states(); ++i) std::fill_n(state(i), state_size(), T(0));
 }
 
 template <class T>
@@ -138,7 +168,7 @@ template <class T>
 void Stream<T>::advance(const T* x, Index steps, T* y) {
     require_same_kernels();
     const FlushSubnormals flush;
-    multiply_input(layers_[0], x, steps * batch_);
+    multiply_input(packed_->layers[0], x, steps * batch_);
     run_layers(steps, y);
 }
 
@@ -147,21 +177,22 @@ void Stream<T>::advance_ids(const std::int64_t* ids, Index steps, T* y) {
     require_same_kernels();
     const FlushSubnormals flush;
     const Index columns = network_.gate_columns(), width = network_.input(0), rows = steps * batch_;
-    const Layer& first = layers_[0];
+    const Layer& first = packed_->layers[0];
+    const Arena& weights = packed_->arena;
     switch (ids_are_) {
         case IdsAre::one_hot:
             for (Index r = 0; r < rows; ++r)
-                kernels_->look_up({nullptr, 0, sums_.in(arena_) + r * columns, columns, 1, first.input.in(arena_),
-                                   width, columns, first.bias.in(arena_), Init::bias, nullptr},
+                kernels_->look_up({nullptr, 0, sums_.in(arena_) + r * columns, columns, 1, first.input.in(weights),
+                                   width, columns, first.bias.in(weights), Init::bias, nullptr},
                                   ids[r]);
             break;
         case IdsAre::rows_of_sums:
             for (Index r = 0; r < rows; ++r)
-                std::copy_n(rows_.in(arena_) + ids[r] * columns, columns, sums_.in(arena_) + r * columns);
+                std::copy_n(packed_->rows.in(weights) + ids[r] * columns, columns, sums_.in(arena_) + r * columns);
             break;
         case IdsAre::rows_of_embedding:
             for (Index r = 0; r < rows; ++r)
-                std::copy_n(rows_.in(arena_) + ids[r] * width, width, embedded_.in(arena_) + r * width);
+                std::copy_n(packed_->rows.in(weights) + ids[r] * width, width, embedded_.in(arena_) + r * width);
             multiply_input(first, embedded_.in(arena_), rows);
             break;
     }
@@ -171,16 +202,18 @@ void Stream<T>::advance_ids(const std::int64_t* ids, Index steps, T* y) {
 template <class T>
 void Stream<T>::multiply_input(const Layer& layer, const T* x, Index rows) {
     const Index columns = network_.gate_columns(), width = layer.input.k;
-    kernels_->product({x, width, sums_.in(arena_), columns, rows, layer.input.in(arena_), width, columns,
-                       layer.bias.in(arena_), Init::bias, scratch_.in(arena_)});
+    const Arena& weights = packed_->arena;
+    kernels_->product({x, width, sums_.in(arena_), columns, rows, layer.input.in(weights), width, columns,
+                       layer.bias.in(weights), Init::bias, scratch_.in(arena_)});
 }
 
 template <class T>
 void Stream<T>::run_layers(Index steps, T* y) {
     const Index h = network_.hidden(), size = batch_ * h;
     const auto run_steps = steps_of(network_, *kernels_);
+    const Arena& weights = packed_->arena;
     for (Index i = 0; i < network_.layers(); ++i) {
-        const Layer& layer = layers_[static_cast<std::size_t>(i)];
+        const Layer& layer = packed_->layers[static_cast<std::size_t>(i)];
         T* const below = outputs_.in(arena_);
         if (i > 0) multiply_input(layer, below, steps * batch_);
         LayerSteps<T> s{};
@@ -189,9 +222,9 @@ void Stream<T>::run_layers(Index steps, T* y) {
         s.hidden = h;
         s.sums = sums_.in(arena_);
         s.extra = extra_.in(arena_);
-        s.recurrent = layer.recurrent.in(arena_);
-        if (network_.has_extra()) s.recurrent_n = layer.recurrent_n.in(arena_);
-        s.bias_n = layer.bias_n.in(arena_);
+        s.recurrent = layer.recurrent.in(weights);
+        if (network_.has_extra()) s.recurrent_n = layer.recurrent_n.in(weights);
+        s.bias_n = layer.bias_n.in(weights);
         s.h0 = state(0) + i * size;
         s.h = i + 1 == network_.layers() && y ? y : below;
         if (network_.has_cell_state()) s.c = state(1) + i * size;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "core/memory.hpp"
@@ -25,6 +26,9 @@ class Stream {
 public:
     // Invalid for a bidirectional network.
     Stream(const Network& network, const T* params, const StreamOptions<T>& options);
+    // Goes on from the same state on its own; the packed weights are shared.
+    Stream(const Stream& other);
+    Stream& operator=(const Stream&) = delete;
 
     const Network& network() const { return network_; }
     Index batch() const { return batch_; }
@@ -34,18 +38,27 @@ public:
     void advance(const T* x, Index steps, T* y);
     void advance_ids(const std::int64_t* ids, Index steps, T* y);  // [steps,B], each within [0, I) or [0, V)
 
-    T* state(Index which) { return state_[which].in(arena_); }                                     // [L,B,H]
-    const T* hidden() { return state(0) + (network_.layers() - 1) * batch_ * network_.hidden(); }  // [B,H]
-    void reset();                                                                                  // to zero
+    Index state_size() const { return network_.layers() * batch_ * network_.hidden(); }
+    T* state(Index which) const { return state_[which].in(arena_); }                          // [L,B,H]
+    const T* hidden() const { return state(0) + state_size() - batch_ * network_.hidden(); }  // [B,H]
+    void reset();                                                                             // to zero
 
 private:
     struct Layer {
         StoredMatrix<T> input, recurrent, recurrent_n;
         Arena::Slot<T> bias, bias_n;
     };
+    // What no step changes.
+    struct Packed {
+        Arena arena;
+        std::vector<Layer> layers;
+        Arena::Slot<T> rows;
+    };
 
-    void reserve(const StreamOptions<T>& options);
-    void fill(const T* params, const Matrix<const T>& embedding);
+    std::shared_ptr<const Packed> pack(const T* params, const Matrix<const T>& embedding) const;
+    void reserve(Packed& packed, const Matrix<const T>& embedding) const;
+    void fill(const Packed& packed, const T* params, const Matrix<const T>& embedding) const;
+    void take_working_memory();
     void require_same_kernels() const;
     void multiply_input(const Layer& layer, const T* x, Index rows);  // sums = W_ih x + b
     void run_layers(Index steps, T* y);                               // the sums of the first layer are in place
@@ -54,13 +67,12 @@ private:
     const KernelTable* table_;  // that the weights are packed for
     const StorageKernels<T>* kernels_;
     Index batch_, most_steps_;
-    Arena arena_;
-    std::vector<Layer> layers_;
-    Arena::Slot<T> state_[2], sums_, outputs_, extra_;
-    Arena::Slot<char> scratch_;
     // Ids with an embedding: its rows, or what the first layer's sums start from for each id, embedding W_ih^T + b.
     enum class IdsAre { one_hot, rows_of_embedding, rows_of_sums } ids_are_ = IdsAre::one_hot;
-    Arena::Slot<T> rows_, embedded_;
+    std::shared_ptr<const Packed> packed_;
+    Arena arena_;  // of what steps change
+    Arena::Slot<T> state_[2], sums_, outputs_, extra_, embedded_;
+    Arena::Slot<char> scratch_;
 };
 
 }  // namespace rnncore
