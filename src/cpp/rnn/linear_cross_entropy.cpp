@@ -31,18 +31,19 @@ void linear_cross_entropy(const Kernels<T>& k, const LinearCrossEntropy<T>& s) {
                                     static_cast<double>(s.x.columns));
     Arena arena;
     const auto packed = PackedMatrix<T>::transpose_of(arena, k, s.weight);
-    const auto scratch = reserve_rows<T>(arena, threads * kRows, classes);
+    const auto rows_of_logits = reserve_rows<T>(arena, threads * kRows, classes);
+    const ProductScratch scratch(arena, k.product_scratch_bytes, threads);
     arena.take();
     run_parallel(threads, [&](int thread, Team& team) {
-        const Worker worker{thread, team};
+        const Worker worker{thread, team, scratch.of(arena, thread)};
         packed.fill(arena, worker);
         worker.barrier();
-        const Matrix<T> logits{scratch.in(arena) + thread * kRows * classes, kRows, classes, classes};
+        const Matrix<T> logits{rows_of_logits.in(arena) + thread * kRows * classes, kRows, classes, classes};
         const Range rows = worker.share(s.x.rows, kRows);
         for (Index first = rows.first; first < rows.last && !worker.stopped(); first += kRows) {
             const Index count = std::min<Index>(kRows, rows.last - first);
             // logits = x W^T + b
-            packed.multiply(arena, s.x.slice(first, count), s.bias, logits, {0, classes});
+            packed.multiply(arena, s.x.slice(first, count), s.bias, logits, {0, classes}, worker);
             for (Index r = 0; r < count; ++r) {
                 const std::int64_t target = s.targets.ids[first + r];
                 const bool counts = target != s.targets.ignored;
@@ -95,11 +96,12 @@ void LinearCrossEntropyPass<T>::add_block(const Arena& arena, const LinearCrossE
     if (mine > 0 && !worker.stopped()) {
         // 1. the thread's own rows: logits = x W^T + b, in their place dlogits = (softmax - one_hot) * scale
         const Matrix<T> own = logits.slice(rows.first, mine);
-        forward_.multiply(arena, s.x.slice(rows.first, mine), s.bias, own, {0, classes});
+        forward_.multiply(arena, s.x.slice(rows.first, mine), s.bias, own, {0, classes}, worker);
         for (Index n = rows.first; n < rows.last; ++n)
             s.losses[n] = cross_entropy_in_place(k, logits, s.targets, n, static_cast<T>(out.scale));
         // 2. dx = dlogits W
-        backward_.multiply(arena, {own.data, mine, classes, classes}, nullptr, dx.slice(rows.first, mine), {0, hidden});
+        backward_.multiply(arena, {own.data, mine, classes, classes}, nullptr, dx.slice(rows.first, mine), {0, hidden},
+                           worker);
     }
     worker.barrier();
     // 3. sums over all rows: dW += dlogits^T x, db += dlogits
