@@ -18,6 +18,7 @@ namespace rnncore {
 namespace {
 
 std::mutex mustering;
+std::atomic<int> dormant{0};  // threads that crews have been granted and do without at present
 
 // Of threads that OpenMP starts, where the user has set it; else 0.
 std::size_t chosen_stack() {
@@ -41,11 +42,36 @@ std::size_t chosen_stack() {
     return 0;
 }
 
-// Whether OpenMP will find the memory for its own few kilobytes: malloc may ask the system for a megabyte at once.
-bool has_room() {
-    constexpr std::size_t kRoom = std::size_t{4} << 20;
-    void* const room = mmap(nullptr, kRoom, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    return room != MAP_FAILED && munmap(room, kRoom) == 0;
+// What threads start with, as OpenMP starts them.
+class Attributes {
+public:
+    Attributes() {
+        pthread_attr_init(&value_);
+        static const std::size_t stack = chosen_stack();
+        if (stack) pthread_attr_setstacksize(&value_, stack);  // which refuses what is out of range, as in OpenMP
+    }
+    ~Attributes() { pthread_attr_destroy(&value_); }
+    Attributes(const Attributes&) = delete;
+    Attributes& operator=(const Attributes&) = delete;
+
+    const pthread_attr_t* get() const { return &value_; }
+    std::size_t stack() const {
+        std::size_t bytes = 0;
+        pthread_attr_getstacksize(&value_, &bytes);
+        return bytes;
+    }
+
+private:
+    pthread_attr_t value_;
+};
+
+// Whether there is address space for the stacks of so many threads, and for the few kilobytes that OpenMP allocates:
+// malloc may ask the system for a megabyte at once.
+bool has_room(int threads) {
+    constexpr std::size_t kRest = std::size_t{4} << 20;
+    const std::size_t bytes = kRest + static_cast<std::size_t>(threads) * Attributes().stack();
+    void* const room = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return room != MAP_FAILED && munmap(room, bytes) == 0;
 }
 
 // Threads of the kind that OpenMP starts, which wait for each other to be there.
@@ -53,19 +79,16 @@ class Trial {
 public:
     // Starts up to `wanted`.
     explicit Trial(int wanted) : threads_(static_cast<std::size_t>(wanted)) {
-        pthread_attr_t attributes;
-        if (pthread_attr_init(&attributes) != 0) return;
-        static const std::size_t stack = chosen_stack();
-        if (stack) pthread_attr_setstacksize(&attributes, stack);  // which refuses what is out of range, as in OpenMP
+        const Attributes attributes;
         gate_.lock();
         while (started_ < threads_.size()) {
             Thread& next = threads_[started_];
-            next.gate = &gate_;
-            if (pthread_create(&next.id, &attributes, run, &next) != 0) break;
+            next.trial = this;
+            if (pthread_create(&next.id, attributes.get(), run, &next) != 0) break;
             ++started_;
         }
-        pthread_attr_destroy(&attributes);
-        room_ = has_room();
+        for (std::size_t n = ready_.load(); n < started_; n = ready_.load()) ready_.wait(n);
+        room_ = has_room(0);
         gate_.unlock();
     }
 
@@ -89,7 +112,7 @@ private:
     struct Thread {
         pthread_t id;
         long number;  // the system's
-        std::mutex* gate;
+        Trial* trial;
     };
 
     static void* run(void* argument) {
@@ -100,12 +123,15 @@ private:
         // What a thread allocates first takes 64 MB of address space. Those that come later find it.
         void* volatile const first = std::malloc(1);
         std::free(first);
-        const std::lock_guard wait(*self->gate);
+        self->trial->ready_.fetch_add(1);
+        self->trial->ready_.notify_one();
+        const std::lock_guard wait(self->trial->gate_);
         return nullptr;
     }
 
     std::vector<Thread> threads_;
     std::size_t started_ = 0;
+    std::atomic<std::size_t> ready_{0};
     std::mutex gate_;
     bool room_ = false;
 };
@@ -139,20 +165,28 @@ Crew& Crew::of_this_thread() {
     return crew;
 }
 
+// Without the lock, which a fork may have left held.
+Crew::~Crew() { dormant -= granted_ - last_; }
+
 int Crew::muster(int wanted, std::unique_lock<std::mutex>& lock) {
     const int present = std::min(members_->load() + 1, last_);  // of more the last region has got rid
     if (wanted == last_ && wanted <= present) return wanted;
     lock = std::unique_lock(mustering);
-    int granted = std::min(wanted, present);
-    if (wanted > granted)
-        granted += startable(wanted - granted);
-    else if (!has_room())
-        granted = 1;
-    if (granted == 1)
-        lock.unlock();  // no region begins
-    else
-        last_ = granted;
-    return granted;
+    dormant -= granted_ - last_;
+    if (wanted > granted_) grow(wanted);
+    wanted = std::min(wanted, granted_);
+    if (wanted > present && !has_room(wanted - present)) wanted = present;
+    if (!has_room(0)) wanted = 1;
+    if (wanted > 1) last_ = wanted;
+    dormant += granted_ - last_;
+    if (wanted == 1) lock.unlock();  // no region begins
+    return wanted;
+}
+
+// Beside those that may come back to this crew and to others.
+void Crew::grow(int wanted) {
+    const int others = dormant + granted_ - last_;
+    granted_ += std::max(0, startable(wanted - granted_ + others) - others);
 }
 
 void Crew::join() {
