@@ -33,6 +33,13 @@ def test_includes(directory: str) -> None:
             assert included.startswith(allowed), f"{path.name} includes {included}"
 
 
+def test_the_lock_is_released_and_taken_in_one_way() -> None:
+    """pybind11's ends the process where the interpreter is being finalized; see ReleasedLock."""
+    for path in (SOURCES / "bindings").iterdir():
+        code = re.sub(r"//.*", "", path.read_text("utf-8"))
+        assert not re.search(r"gil_scoped_|PyGILState_Ensure", code), path.name
+
+
 def test_lines_have_at_most_120_columns() -> None:
     """Which clang-format sees to, but not in comments."""
     for path in SOURCES.glob("*/*.?pp"):

@@ -254,11 +254,11 @@ def test_bad_numbers_of_threads(n: Any, error: type[Exception]) -> None:
 WORKERS, REPETITIONS = 8, 6
 
 
-def number_of_threads(variable: str) -> subprocess.CompletedProcess[str]:
-    """The number of threads that a new process takes from RNNCORE_NUM_THREADS."""
+def number_of_threads(**environment: str) -> subprocess.CompletedProcess[str]:
+    """The number of threads that a new process takes from the environment."""
     return subprocess.run(
         [sys.executable, "-c", "import rnncore; print(rnncore.get_num_threads())"],
-        env={**os.environ, "RNNCORE_NUM_THREADS": variable},
+        env={**os.environ, **environment},
         capture_output=True,
         text=True,
         timeout=60,
@@ -266,12 +266,36 @@ def number_of_threads(variable: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_environment_limits_threads() -> None:
-    assert number_of_threads("1").stdout == "1\n"
-    assert number_of_threads("").stdout == number_of_threads("100000").stdout
+    assert number_of_threads(RNNCORE_NUM_THREADS="1").stdout == "1\n"
+    unlimited = number_of_threads(RNNCORE_NUM_THREADS="")
+    assert unlimited.stdout == number_of_threads(RNNCORE_NUM_THREADS="100000").stdout
     for wrong in ("abc", "0", "-3", "2x", "1.5"):
-        failed = number_of_threads(wrong)
+        failed = number_of_threads(RNNCORE_NUM_THREADS=wrong)
         expected = f"RNNCORE_NUM_THREADS: expected a number of threads of at least 1, got '{wrong}'"
         assert f"ValueError: {expected}" in failed.stderr
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="processors cannot be chosen")
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("OMP_PROC_BIND", "true"), ("OMP_PROC_BIND", "spread"), ("OMP_PLACES", "threads")],
+)
+def test_bound_threads(variable: str, value: str) -> None:
+    """OpenMP binds the main thread when it is loaded: its mask no longer tells of others."""
+    bound = number_of_threads(**{variable: value})
+    assert bound.stdout == number_of_threads().stdout
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(allowed)})  # of this thread and the processes it starts
+    try:
+        assert number_of_threads(**{variable: value}).stdout == "1\n"
+    finally:
+        os.sched_setaffinity(0, allowed)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="processors cannot be chosen")
+def test_places_limit_threads() -> None:
+    one = min(os.sched_getaffinity(0))
+    assert number_of_threads(OMP_PLACES=f"{{{one}}}").stdout == "1\n"
 
 
 def run_at_once(work: Callable[[int], Answers]) -> list[Answers]:

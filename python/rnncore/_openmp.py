@@ -1,9 +1,9 @@
 """Loads the kernel with an OpenMP runtime that lets idle threads sleep.
 
-Between two parallel regions libgomp's threads stay awake for milliseconds in case there is more to
-do. On a busy machine that is time taken from the very thread they wait for. The runtime reads its
-settings once, when it is loaded; what the user has set is respected, and nothing is left behind in
-the environment.
+Between two parallel regions OpenMP's threads stay awake for milliseconds, those of clang's libomp
+for two hundred, in case there is more to do. On a busy machine that is time taken from the very
+thread they wait for. The runtime reads its settings once, when the kernel is loaded; what the user
+has set is respected, and nothing is left behind in the environment.
 """
 
 from __future__ import annotations
@@ -13,15 +13,18 @@ import os
 
 __all__: list[str] = []
 
-#: Turns of libgomp's waiting loop, some hundred microseconds: between calls that follow each other
-#: a thread stays awake on its processor, and is not put on that of the one that would wake it.
-_SPIN_COUNT = "10000"
+#: Each runtime's setting, and what it is set to. Between calls that follow each other a thread
+#: stays awake on its processor, and is not put on that of the one that would wake it.
+_SETTINGS = {
+    "GOMP_SPINCOUNT": "10000",  # turns of libgomp's waiting loop, some hundred microseconds
+    "KMP_BLOCKTIME": "1",  # milliseconds: libomp's least but 0
+}
 
 
 def _load() -> None:
-    chosen = {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & os.environ.keys()
+    chosen = {*_SETTINGS, "OMP_WAIT_POLICY"} & os.environ.keys()
     if not chosen:
-        os.environ["GOMP_SPINCOUNT"] = _SPIN_COUNT
+        os.environ.update(_SETTINGS)
     try:
         # Before the kernel needs it, whose loading turns every error into an ImportError, also
         # KeyboardInterrupt.
@@ -29,7 +32,8 @@ def _load() -> None:
         importlib.import_module("rnncore._core")
     finally:
         if not chosen:
-            del os.environ["GOMP_SPINCOUNT"]
+            for name in _SETTINGS:
+                del os.environ[name]
 
 
 _load()

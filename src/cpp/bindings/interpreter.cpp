@@ -1,6 +1,9 @@
 #include "bindings/interpreter.hpp"
 
+#include <unistd.h>
+
 #include <exception>
+#include <utility>
 
 #include "core/error.hpp"
 #include "core/threads.hpp"
@@ -8,12 +11,24 @@
 namespace rnncore::bindings {
 namespace {
 
+thread_local PyThreadState* released = nullptr;  // this thread's, while it goes without the lock
+
+void take_lock(PyThreadState* state) {
+    try {
+        PyEval_RestoreThread(state);
+    } catch (...) {  // the unwinding of pthread_exit: going on with it, or ending it here, would end the process
+        for (;;) pause();
+    }
+}
+
 // Asked by the thread that made the call and released the lock. An exception of the signal handler stays pending in
 // that thread's state until the call has unwound. Python runs handlers in its main thread only; in others this is
 // false.
 bool signal_raised() {
-    const py::gil_scoped_acquire acquire;
-    return PyErr_CheckSignals() != 0;
+    take_lock(released);
+    const bool raised = PyErr_CheckSignals() != 0;
+    PyEval_SaveThread();
+    return raised;
 }
 
 void translate(std::exception_ptr pending) {
@@ -33,6 +48,9 @@ void translate(std::exception_ptr pending) {
 }
 
 }  // namespace
+
+ReleasedLock::ReleasedLock() { released = PyEval_SaveThread(); }
+ReleasedLock::~ReleasedLock() { take_lock(std::exchange(released, nullptr)); }
 
 void register_exceptions() { py::register_local_exception_translator(translate); }
 

@@ -12,10 +12,21 @@ namespace rnncore::bindings {
 
 namespace py = pybind11;
 
+// The interpreter's lock, released while this lives. Once the interpreter is being finalized, a thread that comes back
+// stays here until the process ends, as Python itself does from 3.14 on. Older ones end the thread with pthread_exit,
+// whose unwinding no destructor lets through: std::terminate would end the process.
+class ReleasedLock {
+public:
+    ReleasedLock();
+    ~ReleasedLock();
+    ReleasedLock(const ReleasedLock&) = delete;
+    ReleasedLock& operator=(const ReleasedLock&) = delete;
+};
+
 // Runs work() while other Python threads go on. It must touch no Python object.
 template <class Work>
 auto without_gil(Work&& work) {
-    const py::gil_scoped_release release;
+    const ReleasedLock released;
     return std::forward<Work>(work)();
 }
 

@@ -12,9 +12,11 @@
 #include <chrono>
 #include <cmath>
 #include <cstdlib>
+#include <mutex>
 #include <string>
 #include <thread>
 
+#include "core/crew.hpp"
 #include "core/limits.hpp"
 #include "core/time_slice.hpp"
 
@@ -24,7 +26,15 @@ std::atomic<bool (*)()> interrupt_requested{nullptr};
 
 namespace {
 
-int affinity_count() {
+int allowed_processors() {
+#if defined(_OPENMP)
+    if (omp_get_proc_bind() != omp_proc_bind_false) {
+        // OpenMP has bound this thread to a place, whose processors are all that the system still tells of.
+        int in_places = 0;
+        for (int place = 0; place < omp_get_num_places(); ++place) in_places += omp_get_place_num_procs(place);
+        return std::max(1, std::min(in_places, omp_get_num_procs()));
+    }
+#endif
 #if defined(__linux__)
     cpu_set_t set;
     CPU_ZERO(&set);
@@ -42,7 +52,7 @@ int openmp_count() {
 }
 
 int most_threads() {
-    const int most = std::min(openmp_count(), affinity_count());
+    const int most = std::min(openmp_count(), allowed_processors());
     return std::max(1, static_cast<int>(std::ceil(std::min<double>(most, processor_quota()))));
 }
 
@@ -60,6 +70,12 @@ int initial_threads() {
 
 std::atomic<int> forced_threads{0};  // 0: not yet asked for
 
+#if defined(_OPENMP)
+// A runtime may read its settings when it is first asked something. It is to be while this is loaded, when they are set
+// (python/rnncore/_openmp.py).
+[[maybe_unused]] const int asked_at_once = omp_get_max_threads();
+#endif
+
 // libgomp's pool does not survive fork: a parallel region in the child would wait for threads that are not there.
 std::atomic<bool> forked{false};
 
@@ -74,7 +90,7 @@ void relax() {
 #if defined(__x86_64__)
     _mm_pause();
 #elif defined(__aarch64__)
-    asm volatile("yield");
+    asm volatile("isb" ::: "memory");  // some ten nanoseconds; "yield" does nothing on most processors
 #endif
 }
 
@@ -108,8 +124,7 @@ int threads_for(double flops) {
     const int wanted = get_num_threads();
     // In a forked child too: whoever was about to set what is static below is not there to finish it.
     if (wanted == 1) return 1;
-    // OpenMP ends the process where the system refuses a thread, so a call asks for no more than make sense.
-    static const int sensible = std::max(64, affinity_count());
+    static const int sensible = std::max(64, allowed_processors());
     const int most = std::min(wanted, sensible);
     return flops >= kFlopsPerThread * most ? most : std::max(1, static_cast<int>(flops / kFlopsPerThread));
 }
@@ -125,11 +140,16 @@ bool Team::barrier() {
         generation_.notify_all();
         return go_on();
     }
-    constexpr int kLooksAwake = 4000;  // some 60 to 150 microseconds, about the shortest time slice
-    for (int i = 0; i < kLooksAwake; ++i) {
-        if (generation_.load(std::memory_order_acquire) != generation) return go_on();
-        relax();
-    }
+    // How long a pause is differs by a factor of ten from one processor to the next, so it is time that counts.
+    constexpr double kSecondsAwake = 1e-4;  // about the shortest time slice
+    constexpr int kLooks = 64;              // between two at the clock
+    const double start = seconds();
+    do {
+        for (int i = 0; i < kLooks; ++i) {
+            if (generation_.load(std::memory_order_acquire) != generation) return go_on();
+            relax();
+        }
+    } while (seconds() - start < kSecondsAwake);
     while (generation_.load(std::memory_order_acquire) == generation) generation_.wait(generation);
     placement_.go_home();
     return go_on();
@@ -147,6 +167,11 @@ void Team::poll(int thread) {
 
 void run_parallel(int threads, const std::function<void(int, Team&)>& work) {
     Team team;
+#if defined(_OPENMP)
+    std::unique_lock<std::mutex> mustering;
+    Crew* const crew = threads > 1 ? &Crew::of_this_thread() : nullptr;
+    if (crew) threads = crew->muster(std::min(threads, omp_get_thread_limit()), mustering);
+#endif
     if (threads <= 1) {
         const FlushSubnormals flush;
         work(0, team);
@@ -158,7 +183,10 @@ void run_parallel(int threads, const std::function<void(int, Team&)>& work) {
             team.size_.store(omp_get_num_threads(), std::memory_order_relaxed);  // the same from every thread
             team.placement_.enter();
             const FlushSubnormals flush;
-            if (omp_get_thread_num() > 0) {
+            if (omp_get_thread_num() == 0) {
+                if (mustering) mustering.unlock();
+            } else {
+                crew->join();
                 // for good: a thread that sleeps between two regions has to be woken by the next as soon as can be
                 thread_local const ShortTimeSlice slice;
             }

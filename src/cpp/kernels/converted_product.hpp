@@ -22,7 +22,7 @@ class ConvertedRows {
     using E = typename F::Element;
 
 public:
-    explicit ConvertedRows(const Product<T>& p) : product_(p) {
+    explicit ConvertedRows(const Product<T>& p) : product_(p), rows_of_a_(static_cast<E*>(p.scratch)) {
         for (Index i = 0; i < p.block_count; ++i) rows_ += p.blocks[i].rows;
     }
 
@@ -135,7 +135,7 @@ private:
     Index block_ = 0, row_ = 0;    // the first row that has not been taken
     Index count_ = 0, taken_ = 0;  // pieces, and the rows of all
     RowBlock<T> pieces_[kConvertedRows<F>];
-    alignas(kVectorBytes) E rows_of_a_[kElements];
+    E* const rows_of_a_;  // [kElements], in the scratch: the stack of a thread may be small
 };
 
 template <class F>

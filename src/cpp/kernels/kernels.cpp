@@ -48,6 +48,7 @@ inline constexpr Kernels<T> kKernels = {
     .k_steps = 1,
     .k_elements = 1,
     .makes_squares = false,
+    .product_scratch_bytes = 0,
     .outer_scratch = kOuterScratch<Whole<T>>,
     .pack = pack<Whole<T>>,
     .product = product<T>,
@@ -91,6 +92,7 @@ constexpr Kernels<float> kernels_with_operands() {
     kernels.k_steps = F::unit * F::steps;
     kernels.k_elements = F::unit * F::parts;
     kernels.makes_squares = F::unit > 1;
+    kernels.product_scratch_bytes = kConvertedBytes<F>;
     kernels.outer_scratch = kOuterScratch<F>;
     kernels.pack = pack<F>;
     kernels.product = converted_product<F>;

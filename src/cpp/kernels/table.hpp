@@ -51,6 +51,7 @@ struct Product {
     // Of a few rows: whether groups of panels of b are read from the last to the first. Steps that read in turn find in
     // a cache, which does not hold all of b, what the step before has read last.
     bool from_end = false;
+    void* scratch = nullptr;  // [product_scratch_bytes]
 };
 
 // c[m, n] += sum over k of a[k, m] b[k, n]: a weight gradient, summed over steps and rows.
@@ -197,9 +198,10 @@ template <class T>
 struct Kernels {
     int lanes;
     int tile_rows, tile_columns;
-    int k_steps;          // to a multiple of which zeros pad a column of a packed matrix
-    int k_elements;       // that hold so many steps
-    bool makes_squares;   // of rows of a, for each product: one of few columns is too short for that
+    int k_steps;         // to a multiple of which zeros pad a column of a packed matrix
+    int k_elements;      // that hold so many steps
+    bool makes_squares;  // of rows of a, for each product: one of few columns is too short for that
+    Index product_scratch_bytes;
     Index outer_scratch;  // elements
 
     void (*pack)(const Packing<T>&);

@@ -17,6 +17,7 @@ constexpr Kernels<T> kernels = {
     .k_steps = 1,
     .k_elements = 1,
     .makes_squares = false,
+    .product_scratch_bytes = 0,
     .outer_scratch = 0,
     .pack = pack<T, whole<T>>,
     .product = product<T, whole<T>>,

@@ -33,6 +33,9 @@ public:
           steps_(chunk_steps(seq_.steps(), seq_.batch())),
           threads_(threads_for(flops())),
           by_units_(divides_units(net_, seq_, threads_)),
+          product_scratch_(
+              arena_, std::max(kernels_.product_scratch_bytes(), in_.source ? in_.source->product_scratch_bytes() : 0),
+              threads_),
           weight_gradients_(arena_, tape, kernels_.whole, out) {
         // Of a ragged batch other rows are left in every chunk, after which the threads wait for each other.
         for (Index chunk = 0; chunk < chunk_count(seq_.steps(), steps_); ++chunk) {
@@ -73,7 +76,7 @@ public:
 
     void run() {
         run_parallel(threads_, [this](int thread, Team& team) {
-            const Worker w{thread, team};
+            const Worker w{thread, team, product_scratch_.of(arena_, thread)};
             if (in_.source) in_.source->begin(arena_, w);
             if (together()) return run_layers(uppermost(), 0, w);
             if (in_.source) {
@@ -241,8 +244,8 @@ private:
     // Part 1: the steps of one task in one chunk, against their order.
     void run_steps(const RowTask& task, Index layer, Index chunk, const Worker& w) const {
         const ChunkRows c = rows_of(layer, task.direction, chunk);
-        UnitShare share{{0, net_.hidden()}, nullptr};
-        if (by_units_) share = {w.share(net_.hidden(), kernels_.step.tile_columns), &w.team};
+        UnitShare share{{0, net_.hidden()}, nullptr, w.scratch};
+        if (by_units_) share = {w.share(net_.hidden(), kernels_.step.tile_columns), &w.team, w.scratch};
         bool go_on = true;
         for (Index i = 0; i < c.chunk.hi - c.chunk.lo && go_on; ++i) {
             const Index t = c.order.reverse ? c.chunk.lo + i : c.chunk.hi - 1 - i;
@@ -313,7 +316,7 @@ private:
         kernels_.whole.product(
             {&block, 1, ld_gates(), width,
              weights_[index(c.layer, c.direction)].input + part.first * packed_depth(kernels_.whole, k), nullptr, k,
-             part.last - part.first, together() ? Init::zero : Init::keep});
+             part.last - part.first, together() ? Init::zero : Init::keep, false, w.scratch});
     }
 
     const Tape<T>& tape_;
@@ -328,6 +331,7 @@ private:
     bool by_units_;
     std::vector<std::vector<RowTask>> tasks_;  // by chunk
     Arena arena_;
+    ProductScratch product_scratch_;
     WeightGradients<T> weight_gradients_;
     std::vector<PackedBackward<T>> packed_;  // these four by layer and direction
     std::vector<BackwardWeights<T>> weights_;

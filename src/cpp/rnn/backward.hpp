@@ -13,6 +13,7 @@ class OutputGradient {
 public:
     virtual ~OutputGradient() = default;
     virtual double flops(Index rows) const = 0;
+    virtual Index product_scratch_bytes() const = 0;  // of each worker
     // Returns the mark from which on memory is used within `write` only.
     virtual std::size_t reserve(Arena& arena, Index rows, int threads) = 0;
     virtual void begin(const Arena& arena, const Worker& worker) const = 0;  // a barrier follows

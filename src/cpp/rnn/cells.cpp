@@ -14,14 +14,13 @@ struct StepProduct {
     Index ldc;
     const T* bias;
     Init init;
-    bool from_end;
 
-    void multiply(const ColumnPart& part) const {
+    void multiply(const ColumnPart& part, const UnitShare& share) const {
         const RowBlock<T> block{a, c + part.first, rows};
         kernels.product({&block, 1, lda, ldc, packed + part.packed, bias ? bias + part.first : nullptr, k, part.count,
-                         init, from_end});
+                         init, share.from_end, share.scratch});
     }
-    void multiply_units(Range units) const { multiply(unit_columns(kernels, k, units)); }
+    void multiply_units(const UnitShare& share) const { multiply(unit_columns(kernels, k, share.units), share); }
 };
 
 template <class Step>
@@ -40,11 +39,11 @@ void forward_step(const Network& net, const ForwardWeights<T>& w, CellForward<T>
     take_units(s, share);
     // sums += W_hh h_prev; a zero state adds nothing
     if (s.h_prev) {
-        const StepProduct<T> recurrent{kernel,  s.h_prev,   s.ld_h_prev,         s.rows,
-                                       h,       w.fused,    rnn ? s.h : s.gates, rnn ? s.ld_h : s.ld_gates,
-                                       nullptr, Init::keep, share.from_end};
+        const StepProduct<T> recurrent{kernel,  s.h_prev,  s.ld_h_prev,         s.rows,
+                                       h,       w.fused,   rnn ? s.h : s.gates, rnn ? s.ld_h : s.ld_gates,
+                                       nullptr, Init::keep};
         for_gate_columns(w.gates, kernel, h, fused, h, share.units,
-                         [&](const ColumnPart& part) { recurrent.multiply(part); });
+                         [&](const ColumnPart& part) { recurrent.multiply(part, share); });
     }
     switch (net.cell()) {
         case CellKind::rnn:
@@ -59,9 +58,8 @@ void forward_step(const Network& net, const ForwardWeights<T>& w, CellForward<T>
                            s.ld_h_prev,      s.rows,
                            s.h_prev ? h : 0, w.extra,
                            s.extra,          h,
-                           w.bias_extra,     Init::bias,
-                           share.from_end}
-                .multiply_units(share.units);
+                           w.bias_extra,     Init::bias}
+                .multiply_units(share);
             kernel.gru_after_forward(s);
             break;
         case CellKind::gru_before:
@@ -69,9 +67,8 @@ void forward_step(const Network& net, const ForwardWeights<T>& w, CellForward<T>
             share.wait();
             // a_n += W_hn (r * h_prev)
             if (s.h_prev)
-                StepProduct<T>{kernel,     s.extra, h,          s.rows,        h, w.extra, s.gates + fused,
-                               s.ld_gates, nullptr, Init::keep, share.from_end}
-                    .multiply_units(share.units);
+                StepProduct<T>{kernel, s.extra, h, s.rows, h, w.extra, s.gates + fused, s.ld_gates, nullptr, Init::keep}
+                    .multiply_units(share);
             kernel.gru_before_output(s);
             break;
     }
@@ -96,23 +93,21 @@ bool backward_step(const Network& net, const BackwardWeights<T>& w, CellBackward
             kernel.gru_after_backward(s);
             go_on = share.wait();
             // dh_prev += W_hn^T dextra
-            StepProduct<T>{kernel, s.dextra, h, s.rows, h, w.extra, s.dh, h, nullptr, Init::keep, share.from_end}
-                .multiply_units(share.units);
+            StepProduct<T>{kernel, s.dextra, h, s.rows, h, w.extra, s.dh, h, nullptr, Init::keep}.multiply_units(share);
             break;
         case CellKind::gru_before:
             kernel.gru_before_output_backward(s);
             share.wait();
             // dextra = W_hn^T da_n
-            StepProduct<T>{kernel, s.dgates + fused, s.ld_dgates, s.rows,        h, w.extra, s.dextra,
-                           h,      nullptr,          Init::zero,  share.from_end}
-                .multiply_units(share.units);
+            StepProduct<T>{kernel, s.dgates + fused, s.ld_dgates, s.rows, h, w.extra, s.dextra, h, nullptr, Init::zero}
+                .multiply_units(share);
             kernel.gru_before_gates_backward(s);
             go_on = share.wait();
             break;
     }
     // dh_prev += W_hh^T da
-    StepProduct<T>{kernel, s.dgates, s.ld_dgates, s.rows, fused, w.fused, s.dh, h, nullptr, Init::keep, share.from_end}
-        .multiply_units(share.units);
+    StepProduct<T>{kernel, s.dgates, s.ld_dgates, s.rows, fused, w.fused, s.dh, h, nullptr, Init::keep}.multiply_units(
+        share);
     return go_on;
 }
 

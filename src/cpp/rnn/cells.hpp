@@ -11,6 +11,7 @@ namespace rnncore {
 struct UnitShare {
     Range units;
     Team* team;             // that divides the units; null: nobody else works on these rows
+    void* scratch;          // of this thread's products
     bool from_end = false;  // how the step reads its weights, see Product
 
     // Waits until the others have come as far; whether to go on, the same answer for all of them.

@@ -35,7 +35,8 @@ public:
           staggered_(divides_layers(net_, seq_, one_hot(0) ? 0 : net_.input(0), threads_) && !drops_in_place()),
           by_units_(!staggered_ && divides_units(net_, seq_, threads_)),
           tasks_(make_tasks(seq_, std::vector<Chunk>(as_size(net_.directions()), Chunk{0, seq_.steps()}),
-                            by_units_ ? 1 : threads_)) {
+                            by_units_ ? 1 : threads_)),
+          product_scratch_(arena_, kernels_.product_scratch_bytes(), threads_) {
         // A second thread without steps of its own costs more, awake beside the first, than its help in packing saves.
         if (!by_units_ && task_count() * layers_at_once() == 1) threads_ = 1;
         const std::size_t mark = arena_.mark();
@@ -71,7 +72,7 @@ public:
 
     void run() {
         run_parallel(threads_, [this](int thread, Team& team) {
-            const Worker w{thread, team};
+            const Worker w{thread, team, product_scratch_.of(arena_, thread)};
             if (staggered_) return run_staggered(w);
             for (Index layer = 0; layer < net_.layers(); ++layer) run_layer(layer, w);
         });
@@ -186,8 +187,8 @@ private:
     }
 
     UnitShare units_of(const Worker& w) const {
-        if (!by_units_) return {{0, net_.hidden()}, nullptr};
-        return {w.share(net_.hidden(), kernels_.step.tile_columns), &w.team};
+        if (!by_units_) return {{0, net_.hidden()}, nullptr, w.scratch};
+        return {w.share(net_.hidden(), kernels_.step.tile_columns), &w.team, w.scratch};
     }
 
     // A chunk of one task in one layer; whether to go on.
@@ -288,8 +289,8 @@ private:
                     for (Index i = 0; i < count; ++i) blocks[i].c += by;
                 };
                 to(first);
-                weights.whole->product(
-                    {blocks, count, width, ld_sums(), packed, weights.bias + first, width, columns, Init::bias});
+                weights.whole->product({blocks, count, width, ld_sums(), packed, weights.bias + first, width, columns,
+                                        Init::bias, false, share.scratch});
                 to(-first);
             };
             const T* const weight = pass.params_ + pass.net_.offsets(index, task.direction).weight_ih;
@@ -386,6 +387,7 @@ private:
     bool staggered_, by_units_;
     std::vector<RowTask> tasks_;
     Arena arena_;
+    ProductScratch product_scratch_;
     std::vector<PackedForward<T>> packed_;    // by layer and direction; of frozen weights none
     std::vector<ForwardWeights<T>> weights_;  // the same
     Arena::Slot<T> tables_[2];

@@ -29,6 +29,7 @@ public:
     explicit LossHead(const Head<T>& head);
 
     double flops(Index rows) const override;
+    Index product_scratch_bytes() const override { return kernels_.product_scratch_bytes; }
     std::size_t reserve(Arena& arena, Index rows, int threads) override;
     void begin(const Arena& arena, const Worker& worker) const override;
     void write(const Arena& arena, Index first, const Matrix<const T>& y, const Matrix<T>& dy,

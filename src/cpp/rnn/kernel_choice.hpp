@@ -2,6 +2,8 @@
 // choice, so it depends on nothing but sizes.
 #pragma once
 
+#include <algorithm>
+
 #include "kernels/table.hpp"
 #include "rnn/network.hpp"
 
@@ -19,6 +21,8 @@ template <class T>
 struct PassKernels {
     const Kernels<T>& whole;
     const Kernels<T>& step;
+
+    Index product_scratch_bytes() const { return std::max(whole.product_scratch_bytes, step.product_scratch_bytes); }
 };
 
 // For passes over a batch that has so many rows in all its steps.

@@ -14,11 +14,13 @@ double product_flops(Index m, Index n, Index k) {
 template <class T>
 void linear_forward(const Kernels<T>& k, const Matrix<const T>& x, const Matrix<const T>& weight, const T* bias, T* y) {
     const Matrix<T> out{y, x.rows, weight.rows, weight.rows};
+    const int threads = threads_for(product_flops(out.rows, out.columns, x.columns));
     Arena arena;
     const auto packed = PackedMatrix<T>::transpose_of(arena, k, weight);
+    const ProductScratch scratch(arena, k.product_scratch_bytes, threads);
     arena.take();
-    run_parallel(threads_for(product_flops(out.rows, out.columns, x.columns)), [&](int thread, Team& team) {
-        const Worker worker{thread, team};
+    run_parallel(threads, [&](int thread, Team& team) {
+        const Worker worker{thread, team, scratch.of(arena, thread)};
         packed.fill(arena, worker);
         worker.barrier();
         const bool by_rows = out.rows >= out.columns;
@@ -26,7 +28,7 @@ void linear_forward(const Kernels<T>& k, const Matrix<const T>& x, const Matrix<
         const Range columns = by_rows ? Range{0, out.columns} : worker.share(out.columns, k.tile_columns);
         for (Index first = rows.first; first < rows.last && !worker.stopped(); first += kBlockRows) {
             const Index count = std::min<Index>(kBlockRows, rows.last - first);
-            packed.multiply(arena, x.slice(first, count), bias, out.slice(first, count), columns);
+            packed.multiply(arena, x.slice(first, count), bias, out.slice(first, count), columns, worker);
             worker.poll();
         }
     });
@@ -40,16 +42,17 @@ void linear_backward(const Kernels<T>& k, const Matrix<const T>& dy, const Matri
     Arena arena;
     const auto packed = PackedMatrix<T>::of(arena, k, weight);
     const OuterSum<T> outer(arena, k, threads);
+    const ProductScratch scratch(arena, k.product_scratch_bytes, threads);
     arena.take();
     run_parallel(threads, [&](int thread, Team& team) {
-        const Worker worker{thread, team};
+        const Worker worker{thread, team, scratch.of(arena, thread)};
         packed.fill(arena, worker);
         worker.barrier();
         // 1. dx = dy W, by rows
         const Range rows = worker.share(dx.rows, k.tile_rows);
         for (Index first = rows.first; first < rows.last && !worker.stopped(); first += kBlockRows) {
             const Index count = std::min<Index>(kBlockRows, rows.last - first);
-            packed.multiply(arena, dy.slice(first, count), nullptr, dx.slice(first, count), {0, dx.columns});
+            packed.multiply(arena, dy.slice(first, count), nullptr, dx.slice(first, count), {0, dx.columns}, worker);
             worker.poll();
         }
         // 2. dW += dy^T x, db += sum over rows of dy, by parts of dW and db

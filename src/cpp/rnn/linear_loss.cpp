@@ -31,18 +31,19 @@ void linear_losses(const Kernels<T>& k, const LinearLoss<T>& s) {
                                     static_cast<double>(s.x.columns));
     Arena arena;
     const auto packed = PackedMatrix<T>::transpose_of(arena, k, s.weight);
-    const auto scratch = reserve_rows<T>(arena, threads * kRows, classes);
+    const auto rows_of_logits = reserve_rows<T>(arena, threads * kRows, classes);
+    const ProductScratch scratch(arena, k.product_scratch_bytes, threads);
     arena.take();
     run_parallel(threads, [&](int thread, Team& team) {
-        const Worker worker{thread, team};
+        const Worker worker{thread, team, scratch.of(arena, thread)};
         packed.fill(arena, worker);
         worker.barrier();
-        const Matrix<T> logits{scratch.in(arena) + thread * kRows * classes, kRows, classes, classes};
+        const Matrix<T> logits{rows_of_logits.in(arena) + thread * kRows * classes, kRows, classes, classes};
         const Range rows = worker.share(s.x.rows, kRows);
         for (Index first = rows.first; first < rows.last && !worker.stopped(); first += kRows) {
             const Index count = std::min<Index>(kRows, rows.last - first);
             // logits = x W^T + b
-            packed.multiply(arena, s.x.slice(first, count), s.bias, logits, {0, classes});
+            packed.multiply(arena, s.x.slice(first, count), s.bias, logits, {0, classes}, worker);
             for (Index r = 0; r < count; ++r) s.losses[first + r] = s.targets.loss(k, logits.row(r), first + r);
             worker.poll();
         }
@@ -88,11 +89,12 @@ void LinearLossPass<T>::add_block(const Arena& arena, const LinearLoss<T>& s, co
     if (mine > 0 && !worker.stopped()) {
         // 1. the thread's own rows: logits = x W^T + b, in their place dlogits = their gradient * scale
         const Matrix<T> own = logits.slice(rows.first, mine);
-        forward_.multiply(arena, s.x.slice(rows.first, mine), s.bias, own, {0, classes});
+        forward_.multiply(arena, s.x.slice(rows.first, mine), s.bias, own, {0, classes}, worker);
         for (Index n = rows.first; n < rows.last; ++n)
             s.losses[n] = s.targets.gradient(k, logits.row(n), n, static_cast<T>(out.scale));
         // 2. dx = dlogits W
-        backward_.multiply(arena, {own.data, mine, classes, classes}, nullptr, dx.slice(rows.first, mine), {0, hidden});
+        backward_.multiply(arena, {own.data, mine, classes, classes}, nullptr, dx.slice(rows.first, mine), {0, hidden},
+                           worker);
     }
     worker.barrier();
     // 3. sums over all rows: dW += dlogits^T x, db += dlogits
@@ -110,10 +112,11 @@ void linear_losses_backward(const Kernels<T>& k, const LinearLoss<T>& s, const L
                          static_cast<double>(s.weight.columns);
     const int threads = threads_for(flops);
     Arena arena;
+    const ProductScratch scratch(arena, k.product_scratch_bytes, threads);
     const LinearLossPass<T> pass(arena, k, s.weight, s.x.rows, threads);
     arena.take();
     run_parallel(threads, [&](int thread, Team& team) {
-        const Worker worker{thread, team};
+        const Worker worker{thread, team, scratch.of(arena, thread)};
         pass.fill(arena, worker);
         worker.barrier();
         pass.add(arena, s, out, dx, worker);

@@ -33,12 +33,12 @@ void PackedMatrix<T>::fill(const Arena& arena, const Worker& worker) const {
 
 template <class T>
 void PackedMatrix<T>::multiply(const Arena& arena, const Matrix<const T>& a, const T* bias, const Matrix<T>& c,
-                               Range columns) const {
+                               Range columns, const Worker& worker) const {
     const RowBlock<T> block{a.data, c.data + columns.first, a.rows};
     kernels_->product({&block, 1, a.stride, c.stride,
                        packed_.in(arena) + columns.first * packed_depth(*kernels_, packing_.k),
                        bias ? bias + columns.first : nullptr, packing_.k, columns.last - columns.first,
-                       bias ? Init::bias : Init::zero});
+                       bias ? Init::bias : Init::zero, false, worker.scratch});
 }
 
 template <class T>

@@ -23,10 +23,23 @@ struct Matrix {
     Matrix slice(Index first, Index count) const { return {row(first), count, columns, stride}; }
 };
 
+// The scratch of the products that each thread of a region computes.
+class ProductScratch {
+public:
+    ProductScratch(Arena& arena, Index bytes, int threads)
+        : bytes_(bytes), all_(arena.reserve<char>(static_cast<std::size_t>(bytes * threads))) {}
+    void* of(const Arena& arena, int thread) const { return all_.in(arena) + thread * bytes_; }
+
+private:
+    Index bytes_;  // of one thread
+    Arena::Slot<char> all_;
+};
+
 // One of the threads of a region.
 struct Worker {
     int thread;
     Team& team;
+    void* scratch = nullptr;  // of its products, if it computes any
 
     Range share(Index n, Index unit = 1) const { return rnncore::share(n, thread, team.size(), unit); }
     // Of tasks: the calling thread, which alone looks for interrupts, has the last share; no other is larger.
@@ -51,7 +64,8 @@ public:
     void fill(const Arena& arena, const Worker& worker) const;  // the worker's share; a barrier must follow
 
     // c[:, columns] = a b[:, columns] + bias (null: none) in this thread
-    void multiply(const Arena& arena, const Matrix<const T>& a, const T* bias, const Matrix<T>& c, Range columns) const;
+    void multiply(const Arena& arena, const Matrix<const T>& a, const T* bias, const Matrix<T>& c, Range columns,
+                  const Worker& worker) const;
 
     Index columns() const { return packing_.n; }
 

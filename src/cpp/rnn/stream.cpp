@@ -143,11 +143,13 @@ void Stream<T>::fill(const Packed& packed, const T* params, const Matrix<const T
         Arena arena;
         const auto weight = PackedMatrix<T>::transpose_of(
             arena, kernels<T>(), {params + network_.offsets(0, 0).weight_ih, columns, width, width});
+        const ProductScratch scratch(arena, kernels<T>().product_scratch_bytes, 1);
         arena.take();
         run_parallel(1, [&](int thread, Team& team) {
-            weight.fill(arena, {thread, team});
+            const Worker worker{thread, team, scratch.of(arena, thread)};
+            weight.fill(arena, worker);
             weight.multiply(arena, embedding, packed.layers[0].bias.in(packed.arena),
-                            {rows, embedding.rows, columns, columns}, {0, columns});
+                            {rows, embedding.rows, columns, columns}, {0, columns}, worker);
         });
     }
 }
