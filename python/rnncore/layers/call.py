@@ -41,12 +41,16 @@ class Call(NamedTuple):
         array = ids_or_floats("x", x)
         width: tuple[int, ...] = ()
         if not is_ids(array):
-            floats("x", x, layer.dtype)
+            if array.dtype != layer.dtype:
+                floats("x", x, layer.dtype)  # says what came
             width = (layer.input_size,)
         batched = array.ndim != 1 + len(width)
-        outer = ("B", "T") if layer.batch_first else ("T", "B")
-        check_shape("x", array, (*outer, *width) if batched else ("T", *width))
-        call = cls(layer, array.shape[outer.index("B")] if batched else 1, batched)
+        outer = 1 + batched
+        if array.ndim != outer + len(width) or array.shape[outer:] != width:
+            names = ("B", "T") if layer.batch_first else ("T", "B")
+            check_shape("x", array, (*names, *width) if batched else ("T", *width))  # raises
+        batch = 0 if layer.batch_first else 1
+        call = cls(layer, array.shape[batch] if batched else 1, batched)
         steps = call.steps(array)
         if lengths is None:
             return call, steps, None
@@ -89,4 +93,4 @@ class Call(NamedTuple):
 
     def state_as_given(self, arrays: tuple[Array, ...]) -> Any:
         """Undo `states`."""
-        return pack_state(tuple(a if self.batched else a[:, 0] for a in arrays))
+        return pack_state(arrays if self.batched else tuple([a[:, 0] for a in arrays]))

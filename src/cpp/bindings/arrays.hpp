@@ -43,7 +43,7 @@ void require_in_place(const py::array& array, const char* name);  // C-contiguou
 // An array of any strides, read only; it lives as long as the view.
 template <class T>
 struct View {
-    py::array owner;
+    py::object owner;  // an array; a py::array would make an empty one first
     const T* data = nullptr;
     std::vector<Index> shape, strides;  // strides in elements
 
