@@ -222,6 +222,8 @@ def _ragged(name: str, value: object) -> str:
 
 def ids_or_floats(name: str, value: object) -> Array:
     """Return `value` as an array; an empty list [T] or [T,B] counts as one of integers."""
+    if type(value) is np.ndarray:  # what follows takes as long as a step of a small layer
+        return value
     array = as_array(name, value)
     if array.size == 0 and array.ndim <= 2 and not isinstance(value, np.ndarray):
         return array.astype(np.int64)
@@ -318,9 +320,12 @@ def floats(
 
 def check_shape(name: str, array: Array, shape: tuple[int | str, ...]) -> None:
     """Raise ValueError unless `array` has `shape`; a string stands for any size."""
-    if len(shape) != array.ndim or any(
-        isinstance(expected, int) and expected != came
-        for expected, came in zip(shape, array.shape, strict=True)
-    ):
-        text = "[" + ", ".join(str(part) for part in shape) + "]"
-        raise ValueError(f"{name}: expected shape {text}, got {describe(array)}")
+    sizes = array.shape
+    if len(shape) == len(sizes):
+        for expected, came in zip(shape, sizes, strict=True):
+            if expected != came and isinstance(expected, int):
+                break
+        else:
+            return
+    text = "[" + ", ".join(str(part) for part in shape) + "]"
+    raise ValueError(f"{name}: expected shape {text}, got {describe(array)}")

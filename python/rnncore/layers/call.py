@@ -42,11 +42,14 @@ class Call(NamedTuple):
         array = ids_or_floats("x", x)
         width: tuple[int, ...] = ()
         if not is_ids(array):
-            floats("x", x, layer.dtype)
+            if array.dtype != layer.dtype:
+                floats("x", x, layer.dtype)  # says what came
             width = (layer.input_size,)
         batched = array.ndim != 1 + len(width)
-        outer = ("B", "T") if layer.batch_first else ("T", "B")
-        check_shape("x", array, (*outer, *width) if batched else ("T", *width))
+        outer = 1 + batched
+        if array.ndim != outer + len(width) or array.shape[outer:] != width:
+            names = ("B", "T") if layer.batch_first else ("T", "B")
+            check_shape("x", array, (*names, *width) if batched else ("T", *width))  # raises
         if not batched:
             call = cls(layer, len(array), 1, False)
         elif layer.batch_first:
@@ -96,4 +99,4 @@ class Call(NamedTuple):
 
     def state_as_given(self, arrays: tuple[Array, ...]) -> Any:
         """Return a state [L*D,B,H] with or without its B, as the caller has laid out x."""
-        return pack_state(tuple(a if self.batched else a[:, 0] for a in arrays))
+        return pack_state(arrays if self.batched else tuple([a[:, 0] for a in arrays]))

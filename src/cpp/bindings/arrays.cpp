@@ -92,7 +92,7 @@ py::array checked_array(py::handle value, const char* name, const py::dtype& dty
     const auto message = [&] { return mismatch(value, name, "a " + py::str(dtype).cast<std::string>(), shape); };
     if (!py::isinstance<py::array>(value)) throw py::type_error(message());
     auto array = py::reinterpret_borrow<py::array>(value);
-    if (!array.dtype().equal(dtype)) throw py::type_error(message());
+    if (!array.dtype().is(dtype) && !array.dtype().equal(dtype)) throw py::type_error(message());
     if (!fits(array, shape)) throw py::value_error(message());
     return array;
 }

@@ -57,7 +57,7 @@ public:
     Index size() const;
     bool contiguous() const;
 
-    py::array owner;
+    py::object owner;                   // an array; a py::array would make an empty one first
     std::vector<Index> shape, strides;  // strides in elements
 
 private:

@@ -18,6 +18,7 @@ namespace rnncore::RNNCORE_ISA {
 
 template <class S>
 inline constexpr StorageKernels<typename S::Value> kStorage = {
+    .rows = kFewRows,
     .packed_bytes = packed_bytes<S>,
     .scratch_bytes = few_rows_scratch<S>,
     .pack = pack_storage<S>,

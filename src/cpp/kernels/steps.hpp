@@ -14,12 +14,19 @@ struct Step {
     CellForward<T> cell;
     bool from_end;  // how the weights are read, see FewRows: every second step
 
-    // sums of the first `columns` += W_hh h_prev
+    // sums of the first `columns` += W_hh h_prev; a zero state adds nothing
     [[gnu::always_inline]] void add_recurrent(Index columns) const {
+        if (!cell.h_prev) return;
         few_rows<S>({cell.h_prev, cell.ld_h_prev, cell.gates, cell.ld_gates, cell.rows, layer.recurrent, cell.hidden,
                      columns, nullptr, Init::keep, layer.scratch, from_end});
     }
 };
+
+template <class T>
+[[gnu::always_inline]] inline void copy_rows(const T* from, Index ld_from, T* to, Index ld_to, Index rows, Index n) {
+    for (Index b = 0; b < rows; ++b)
+        __builtin_memcpy(to + b * ld_to, from + b * ld_from, static_cast<unsigned long>(n) * sizeof(T));
+}
 
 template <class S, Nonlinearity F>
 struct RnnStep {
@@ -27,9 +34,7 @@ struct RnnStep {
     static void run(const Step<S>& step) {
         const auto& s = step.cell;
         step.add_recurrent(s.hidden);
-        for (Index b = 0; b < s.rows; ++b)
-            __builtin_memcpy(s.h + b * s.ld_h, s.gates + b * s.ld_gates,
-                             static_cast<__SIZE_TYPE__>(s.hidden) * sizeof(*s.h));
+        if (s.h != s.gates) copy_rows(s.gates, s.ld_gates, s.h, s.ld_h, s.rows, s.hidden);
         rnn_forward<F>(s);
     }
 };
@@ -49,8 +54,11 @@ struct GruAfterStep {
     static void run(const Step<S>& step) {
         const auto& s = step.cell;
         const auto add_candidate = [&] {  // extra = W_hn h_prev + b_hn
-            few_rows<S>({s.h_prev, s.ld_h_prev, s.extra, s.hidden, s.rows, step.layer.recurrent_n, s.hidden, s.hidden,
-                         step.layer.bias_n, Init::bias, step.layer.scratch, step.from_end});
+            if (s.h_prev)
+                few_rows<S>({s.h_prev, s.ld_h_prev, s.extra, s.hidden, s.rows, step.layer.recurrent_n, s.hidden,
+                             s.hidden, step.layer.bias_n, Init::bias, step.layer.scratch, step.from_end});
+            else
+                copy_rows(step.layer.bias_n, 0, s.extra, s.hidden, s.rows, s.hidden);
         };
         if (step.from_end) add_candidate();  // read last in the step before, it is read first in this one
         step.add_recurrent(2 * s.hidden);
@@ -75,24 +83,20 @@ struct GruBeforeStep {
 
 template <class S, class Cell>
 void run_steps(const LayerSteps<typename S::Value>& l) {
-    using T = typename S::Value;
-    Step<S> step{l, {}, false};
-    CellForward<T>& s = step.cell;
-    s.rows = l.rows;
-    s.hidden = s.units = l.hidden;
-    s.ld_gates = Cell::gates * l.hidden;
-    s.extra = l.extra;
-    s.ld_h_prev = s.ld_h = l.hidden;
-    s.c_prev = s.c = l.c;
-    s.h_prev = l.h0;
+    Step<S> step{l, l.first, false};
+    auto& s = step.cell;
     // what the L1 cache holds is found there in any order
-    const bool turns = packed_bytes<S>(l.hidden, Cell::gates * l.hidden) > kFetchedBytes;
+    const bool turns = packed_bytes<S>(s.hidden, Cell::gates * s.hidden) > kFetchedBytes;
     for (Index t = 0; t < l.steps; ++t) {
-        s.gates = l.sums + t * l.rows * s.ld_gates;
-        s.h = l.h + t * l.rows * l.hidden;
         step.from_end = turns && t % 2 != 0;
+        s.gates = l.first.gates + t * l.to_gates;
+        s.extra = l.first.extra + t * l.to_extra;
+        s.h = l.first.h + t * l.to_h;
+        s.c = l.first.c + t * l.to_c;
         Cell::run(step);
         s.h_prev = s.h;
+        s.ld_h_prev = s.ld_h;
+        s.c_prev = s.c;
     }
 }
 

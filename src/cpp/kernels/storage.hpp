@@ -15,6 +15,7 @@
 #pragma once
 
 #include "kernels/bfloat16.hpp"
+#include "kernels/packing.hpp"
 #include "kernels/table.hpp"
 
 namespace rnncore::RNNCORE_ISA {
@@ -111,8 +112,17 @@ struct FullStorage {
 
     template <int V>
     static void pack(const Columns<T>& columns, int v, char* panel) {
-        for (Index k = 0; k < columns.k; ++k)
-            store(reinterpret_cast<T*>(panel + (k * V + v) * kVectorBytes), columns.at(k));
+        for_lanes<T>(columns.k, [&](Index k, auto lanes) {
+            Vec<T> square[kLanes<T>];
+#pragma GCC unroll 16
+            for (int j = 0; j < kLanes<T>; ++j)
+                square[j] = j < columns.used ? lanes.load(columns.weight + j * columns.stride + k) : Vec<T>{};
+            transpose<T>(square);
+#pragma GCC unroll 16
+            for (int i = 0; i < kLanes<T>; ++i) {
+                if (k + i < columns.k) store(reinterpret_cast<T*>(panel + ((k + i) * V + v) * kVectorBytes), square[i]);
+            }
+        });
     }
 };
 

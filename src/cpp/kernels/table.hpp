@@ -97,21 +97,6 @@ struct FewRows {
     bool from_end = false;
 };
 
-// The steps of one layer one after the other, the input's part of the sums being there for all of them.
-template <class T>
-struct LayerSteps {
-    Index steps, rows, hidden;
-    T* sums;                  // [steps, rows, G*H] overwritten
-    T* extra;                 // [rows, H] GRU only, overwritten
-    const void* recurrent;    // W_hh; of a GRU: W_hr and W_hz
-    const void* recurrent_n;  // W_hn, GRU only
-    const T* bias_n;          // [H] b_hn (reset after)
-    const T* h0;              // [rows, H] state before the first step
-    T* h;                     // [steps, rows, H] out
-    T* c;                     // [rows, H] LSTM only, in and out
-    void* scratch;            // [scratch_bytes(hidden)]
-};
-
 // One step of one direction, pointwise part, of the units [first_unit, first_unit + units). ld_* are row strides; the
 // other arrays have rows of `hidden` elements.
 template <class T>
@@ -127,6 +112,18 @@ struct CellForward {
     Index ld_h;
     const T* c_prev;  // [rows, H] LSTM only, null: zero; may be c
     T* c;             // [rows, H]
+};
+
+// Steps of one direction of one layer one after the other, the input's part of the sums being there for all of them.
+template <class T>
+struct LayerSteps {
+    CellForward<T> first;  // the first step, of all units; of CellKind::rnn, gates [rows, H] hold the sums and may be h
+    Index steps;
+    Index to_gates, to_extra, to_h, to_c;  // how far those of the next step stand from a step's; may be negative or 0
+    const void* recurrent;                 // W_hh; of a GRU: W_hr and W_hz
+    const void* recurrent_n;               // W_hn, GRU only
+    const T* bias_n;                       // [H] b_hn (reset after)
+    void* scratch;                         // [scratch_bytes(hidden)]
 };
 
 template <class T>
@@ -180,9 +177,10 @@ struct Update {
     bool zero_grad;
 };
 
-// What a stream needs of weights in one storage.
+// Products and steps of few rows, with weights in one storage.
 template <class T>
 struct StorageKernels {
+    int rows;  // that share a pass over the weights
     Index (*packed_bytes)(Index k, Index n);
     Index (*scratch_bytes)(Index k);
     void (*pack)(const StoragePacking<T>&);

@@ -86,38 +86,41 @@ enum class StreamCell { rnn, lstm, gru_after, gru_before };
 
 template <class T, Storage S, StreamCell C, Nonlinearity F = Nonlinearity::tanh>
 void run_steps(const LayerSteps<T>& l) {
-    const Index h = l.hidden, gates = C == StreamCell::rnn ? 1 : C == StreamCell::lstm ? 4 : 3;
-    const Index fused = gates == 3 ? 2 * h : gates * h;
+    CellForward<T> s = l.first;
+    const Index h = s.hidden, fused = C == StreamCell::rnn ? h : C == StreamCell::lstm ? 4 * h : 2 * h;
     for (Index t = 0; t < l.steps; ++t) {
-        CellForward<T> s{};
-        s.rows = l.rows;
-        s.hidden = s.units = s.ld_h_prev = s.ld_h = h;
-        s.gates = l.sums + t * l.rows * gates * h;
-        s.ld_gates = gates * h;
-        s.extra = l.extra;
-        s.h_prev = t == 0 ? l.h0 : l.h + (t - 1) * l.rows * h;
-        s.h = l.h + t * l.rows * h;
-        s.c_prev = s.c = l.c;
-        few_rows<T, S>({s.h_prev, h, s.gates, s.ld_gates, l.rows, l.recurrent, h, fused, nullptr, Init::keep, nullptr});
+        s.gates = l.first.gates + t * l.to_gates;
+        s.extra = l.first.extra + t * l.to_extra;
+        s.h = l.first.h + t * l.to_h;
+        s.c = l.first.c + t * l.to_c;
+        // a zero state adds nothing
+        const auto add = [&](const T* a, Index lda, const void* weight, Index columns, T* c, Index ldc) {
+            if (a) few_rows<T, S>({a, lda, c, ldc, s.rows, weight, h, columns, nullptr, Init::keep, nullptr});
+        };
+        add(s.h_prev, s.ld_h_prev, l.recurrent, fused, s.gates, s.ld_gates);
         if constexpr (C == StreamCell::rnn) {
-            std::copy_n(s.gates, l.rows * h, s.h);
+            for (Index b = 0; b < s.rows; ++b) std::copy_n(s.gates + b * s.ld_gates, h, s.h + b * s.ld_h);
             rnn_forward<F>(s);
         } else if constexpr (C == StreamCell::lstm) {
             lstm_forward(s);
         } else if constexpr (C == StreamCell::gru_after) {
-            few_rows<T, S>({s.h_prev, h, s.extra, h, l.rows, l.recurrent_n, h, h, l.bias_n, Init::bias, nullptr});
+            for (Index b = 0; b < s.rows; ++b) std::copy_n(l.bias_n, h, s.extra + b * h);
+            add(s.h_prev, s.ld_h_prev, l.recurrent_n, h, s.extra, h);
             gru_after_forward(s);
         } else {
             gru_before_gates(s);
-            few_rows<T, S>(
-                {s.extra, h, s.gates + 2 * h, s.ld_gates, l.rows, l.recurrent_n, h, h, nullptr, Init::keep, nullptr});
+            add(s.extra, h, l.recurrent_n, h, s.gates + 2 * h, s.ld_gates);
             gru_before_output(s);
         }
+        s.h_prev = s.h;
+        s.ld_h_prev = s.ld_h;
+        s.c_prev = s.c;
     }
 }
 
 template <class T, Storage S>
 constexpr StorageKernels<T> storage = {
+    .rows = 3,
     .packed_bytes = packed_bytes<T, S>,
     .scratch_bytes = no_scratch,
     .pack = pack_storage<T, S>,

@@ -35,13 +35,11 @@ template <class T>
 void forward_step(const Network& net, const ForwardWeights<T>& w, CellForward<T> s, const UnitShare& share) {
     const Kernels<T>& kernel = *w.step;
     const Index h = s.hidden, fused = net.fused_columns();
-    const bool rnn = net.cell() == CellKind::rnn;
     take_units(s, share);
     // sums += W_hh h_prev; a zero state adds nothing
     if (s.h_prev) {
-        const StepProduct<T> recurrent{kernel,  s.h_prev,  s.ld_h_prev,         s.rows,
-                                       h,       w.fused,   rnn ? s.h : s.gates, rnn ? s.ld_h : s.ld_gates,
-                                       nullptr, Init::keep};
+        const StepProduct<T> recurrent{kernel,  s.h_prev, s.ld_h_prev, s.rows,  h,
+                                       w.fused, s.gates,  s.ld_gates,  nullptr, Init::keep};
         for_gate_columns(w.gates, kernel, h, fused, h, share.units,
                          [&](const ColumnPart& part) { recurrent.multiply(part, share); });
     }
@@ -72,6 +70,15 @@ void forward_step(const Network& net, const ForwardWeights<T>& w, CellForward<T>
             kernel.gru_before_output(s);
             break;
     }
+}
+
+template <class T>
+void forward_steps(const Network& net, const ForwardWeights<T>& w, LayerSteps<T> s) {
+    s.first.units = s.first.hidden;
+    s.recurrent = w.fused;
+    s.recurrent_n = w.extra;
+    s.bias_n = w.bias_extra;
+    steps_kernel(net, *w.steps)(s);
 }
 
 template <class T>
@@ -113,6 +120,7 @@ bool backward_step(const Network& net, const BackwardWeights<T>& w, CellBackward
 
 #define RNNCORE_INSTANTIATE(T)                                                                                 \
     template void forward_step<T>(const Network&, const ForwardWeights<T>&, CellForward<T>, const UnitShare&); \
+    template void forward_steps<T>(const Network&, const ForwardWeights<T>&, LayerSteps<T>);                   \
     template bool backward_step<T>(const Network&, const BackwardWeights<T>&, CellBackward<T>, const UnitShare&);
 RNNCORE_INSTANTIATE(float)
 RNNCORE_INSTANTIATE(double)

@@ -21,10 +21,30 @@ struct UnitShare {
 // Whether the step at time t reads its weights from the end: every other one.
 inline bool reads_from_end(Index t) { return t % 2 != 0; }
 
-// s.gates holds the input's part of the sums (for CellKind::rnn: s.h does). The h of the step before must be whole:
+// Of a network's cell: several steps in one call.
+template <class T>
+auto steps_kernel(const Network& network, const StorageKernels<T>& kernels) {
+    switch (network.cell()) {
+        case CellKind::lstm:
+            return kernels.lstm_steps;
+        case CellKind::gru_after:
+            return kernels.gru_after_steps;
+        case CellKind::gru_before:
+            return kernels.gru_before_steps;
+        case CellKind::rnn:
+            break;
+    }
+    return kernels.rnn_steps[static_cast<int>(network.nonlinearity())];
+}
+
+// s.gates holds the input's part of the sums; for CellKind::rnn it is s.h. The h of the step before must be whole:
 // after each time step, and before the first, the threads of a share wait.
 template <class T>
 void forward_step(const Network& network, const ForwardWeights<T>& weights, CellForward<T> s, const UnitShare& share);
+
+// The same for several steps; weights.steps takes them.
+template <class T>
+void forward_steps(const Network& network, const ForwardWeights<T>& weights, LayerSteps<T> s);
 
 // s.dh becomes the gradient of h_prev, s.dgates are whole at the end; the answer of the last wait.
 template <class T>

@@ -33,7 +33,7 @@ public:
           final_state_(final_state),
           threads_(threads_for(flops())),
           staggered_(divides_layers(net_, seq_, one_hot(0) ? 0 : net_.input(0), threads_) && !drops_in_place()),
-          by_units_(!staggered_ && divides_units(net_, seq_, threads_)),
+          by_units_(!staggered_ && !kernels_.steps && divides_units(net_, seq_, threads_)),
           tasks_(make_tasks(seq_, std::vector<Chunk>(as_size(net_.directions()), Chunk{0, seq_.steps()}),
                             by_units_ ? 1 : threads_)),
           product_scratch_(arena_, kernels_.product_scratch_bytes(), threads_) {
@@ -210,13 +210,14 @@ private:
             chunk_at(order, chunk, steps)};
         step.multiply_input(layer);
         bool go_on = true;
-        for (Index i = 0; i < step.chunk.hi - step.chunk.lo && go_on; ++i) {
+        for (Index i = 0, count; i < step.chunk.hi - step.chunk.lo && go_on; i += count) {
             const Index t = order.reverse ? step.chunk.hi - 1 - i : step.chunk.lo + i;
-            step.run(t);
+            count = step.steps_at_once(t);
+            step.run(t, count);
             w.poll();
             // threads that wait for each other stop at the same step
             go_on = by_units_ ? step.share.wait() : !w.stopped();
-            if (staggered_ && step.layer.dropped) step.drop(layer, t);
+            for (Index j = 0; j < count && staggered_ && step.layer.dropped; ++j) step.drop(layer, order.after(t, j));
         }
         step.write_final_state(layer, chunk == 0);
         return go_on;
@@ -267,7 +268,10 @@ private:
             const bool one_hot = pass.one_hot(index);
             const Index width = pass.net_.input(index);
             Index count = 0;
-            for (Index t = chunk.lo; t < chunk.hi; ++t) {
+            // of all rows, which do not end, the steps follow each other
+            const bool whole = !one_hot && !pass.seq_.ragged() && task.rows() == pass.seq_.batch();
+            const Index steps = whole ? chunk.hi - chunk.lo : 1;
+            for (Index t = chunk.lo; t < chunk.hi; t += steps) {
                 const Index end = std::min(task.end, pass.seq_.active(t));
                 if (end <= task.begin) continue;
                 if (one_hot) {
@@ -281,7 +285,7 @@ private:
                 if (last && x == last->a + last->rows * width && sums == last->c + last->rows * ld_sums())
                     last->rows += end - task.begin;
                 else
-                    blocks[count++] = {x, sums, end - task.begin};
+                    blocks[count++] = {x, sums, steps * (end - task.begin)};
             }
             if (count == 0) return;
             const auto multiply = [&](const T* packed, Index first, Index columns) {
@@ -323,7 +327,19 @@ private:
             for_gate_columns(weights.gates, *kernels, k, pass.net_.gate_columns(), hidden(), share.units, run);
         }
 
-        void run(Index t) const {
+        // From time t on in this order: all that one call of the kernel can take, of rows none of which begins or ends.
+        Index steps_at_once(Index t) const {
+            if (!weights.steps) return 1;
+            const Index rest = order.reverse ? t + 1 - chunk.lo : chunk.hi - t;
+            if (!pass.seq_.ragged()) return rest;
+            const Index rows = pass.seq_.active(t);
+            const bool begin = order.has(order.previous(t)) && pass.seq_.active(order.previous(t)) < rows;
+            Index count = 1;
+            while (!begin && count < rest && pass.seq_.active(order.after(t, count)) == rows) ++count;
+            return count;
+        }
+
+        void run(Index t, Index count) const {
             const Index h = hidden();
             UnitShare units = share;
             units.from_end = reads_from_end(t);
@@ -332,7 +348,7 @@ private:
                 CellForward<T> s{};
                 s.rows = end - begin;
                 s.hidden = h;
-                s.gates = pass.net_.has_gates() ? sums_row(t, begin) : nullptr;
+                s.gates = sums_row(t, begin);
                 s.ld_gates = ld_sums();
                 s.extra = extra_row(t, begin);
                 s.h_prev = from_history ? y_row(before, begin) : row_or_null(tape().h0, begin);
@@ -341,7 +357,18 @@ private:
                 s.ld_h = ld_y();
                 s.c = cell_row(t, begin);
                 s.c_prev = from_history ? cell_row(before, begin) : row_or_null(tape().c0, begin);
-                forward_step(pass.net_, weights, s, units);
+                if (!weights.steps) return forward_step(pass.net_, weights, s, units);
+                LayerSteps<T> steps{};
+                steps.first = s;
+                steps.steps = count;
+                if (count > 1) {
+                    const Index next = order.after(t, 1);
+                    steps.to_gates = sums_row(next, begin) - s.gates;
+                    steps.to_extra = extra_row(next, begin) - s.extra;
+                    steps.to_h = y_row(next, begin) - s.h;
+                    steps.to_c = cell_row(next, begin) - s.c;
+                }
+                forward_steps(pass.net_, weights, steps);
             });
         }
 

@@ -21,7 +21,7 @@ struct ForwardPacking {
     // pack with the same function multiply with the same.
     bool serves(const ForwardPacking& wanted) const {
         return kernels.whole.pack == wanted.kernels.whole.pack && kernels.step.pack == wanted.kernels.step.pack &&
-               gates == wanted.gates && (packs_first || !wanted.packs_first);
+               kernels.steps == wanted.kernels.steps && gates == wanted.gates && (packs_first || !wanted.packs_first);
     }
 };
 

@@ -16,11 +16,13 @@ inline constexpr std::size_t kFarWeightBytes = std::size_t{2} << 20;
 template <class T>
 const Kernels<T>& kernels_for_rows(Compute compute, Index rows);
 
-// For the products over all rows of a chunk, and for those of a step.
+// For the products over all rows of a chunk, and for those of a step. `steps`: null, or what takes the steps of a chunk
+// in one call instead.
 template <class T>
 struct PassKernels {
     const Kernels<T>& whole;
     const Kernels<T>& step;
+    const StorageKernels<T>* steps;
 
     Index product_scratch_bytes() const { return std::max(whole.product_scratch_bytes, step.product_scratch_bytes); }
 };

@@ -20,7 +20,8 @@ struct TimeOrder {
     bool reverse;
 
     Index time(Index s) const { return reverse ? steps - 1 - s : s; }  // of the s-th step in this direction
-    Index previous(Index t) const { return reverse ? t + 1 : t - 1; }  // outside [0, steps) for the first
+    Index after(Index t, Index count) const { return reverse ? t - count : t + count; }
+    Index previous(Index t) const { return after(t, -1); }  // outside [0, steps) for the first
     bool has(Index t) const { return t >= 0 && t < steps; }
 };
 

@@ -4,6 +4,7 @@
 
 #include "core/floating_point.hpp"
 #include "dispatch/dispatch.hpp"
+#include "rnn/cells.hpp"
 #include "rnn/weights.hpp"
 
 namespace rnncore {
@@ -27,21 +28,6 @@ Index steps_at_once(Index batch, Index columns) {
 bool worth_folding(Index rows, Index width, Index columns) {
     return static_cast<double>(rows) * static_cast<double>(columns) <=
            static_cast<double>(width) * static_cast<double>(rows + columns);
-}
-
-template <class T>
-auto steps_of(const Network& network, const StorageKernels<T>& kernels) {
-    switch (network.cell()) {
-        case CellKind::lstm:
-            return kernels.lstm_steps;
-        case CellKind::gru_after:
-            return kernels.gru_after_steps;
-        case CellKind::gru_before:
-            return kernels.gru_before_steps;
-        case CellKind::rnn:
-            break;
-    }
-    return kernels.rnn_steps[static_cast<int>(network.nonlinearity())];
 }
 
 }  // namespace
@@ -212,27 +198,32 @@ void Stream<T>::multiply_input(const Layer& layer, const T* x, Index rows) {
 template <class T>
 void Stream<T>::run_layers(Index steps, T* y) {
     const Index h = network_.hidden(), size = batch_ * h;
-    const auto run_steps = steps_of(network_, *kernels_);
+    const auto run_steps = steps_kernel(network_, *kernels_);
     const Arena& weights = packed_->arena;
     for (Index i = 0; i < network_.layers(); ++i) {
         const Layer& layer = packed_->layers[static_cast<std::size_t>(i)];
         T* const below = outputs_.in(arena_);
         if (i > 0) multiply_input(layer, below, steps * batch_);
         LayerSteps<T> s{};
+        CellForward<T>& first = s.first;
+        first.rows = batch_;
+        first.hidden = first.units = h;
+        first.gates = sums_.in(arena_);
+        first.ld_gates = network_.gate_columns();
+        first.extra = extra_.in(arena_);
+        first.h_prev = state(0) + i * size;
+        first.h = i + 1 == network_.layers() && y ? y : below;
+        first.ld_h_prev = first.ld_h = h;
+        if (network_.has_cell_state()) first.c_prev = first.c = state(1) + i * size;
         s.steps = steps;
-        s.rows = batch_;
-        s.hidden = h;
-        s.sums = sums_.in(arena_);
-        s.extra = extra_.in(arena_);
+        s.to_gates = batch_ * first.ld_gates;
+        s.to_h = size;
         s.recurrent = layer.recurrent.in(weights);
         if (network_.has_extra()) s.recurrent_n = layer.recurrent_n.in(weights);
         s.bias_n = layer.bias_n.in(weights);
-        s.h0 = state(0) + i * size;
-        s.h = i + 1 == network_.layers() && y ? y : below;
-        if (network_.has_cell_state()) s.c = state(1) + i * size;
         s.scratch = scratch_.in(arena_);
         run_steps(s);
-        std::copy_n(s.h + (steps - 1) * size, size, state(0) + i * size);
+        std::copy_n(first.h + (steps - 1) * size, size, state(0) + i * size);
     }
 }
 

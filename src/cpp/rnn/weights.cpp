@@ -60,8 +60,12 @@ PackedForward<T>::PackedForward(Arena& arena, const PassKernels<T>& kernels, con
     const bool apart = gates == GateColumns::apart;
     if (packs_input)
         input_ = reserve_packed<T>(arena, kernels.whole, network.input(layer), columns, apart ? columns / h : 1);
-    fused_ = reserve_packed<T>(arena, kernels.step, h, fused, apart ? fused / h : 1);
-    if (network.has_extra()) extra_ = reserve_packed<T>(arena, kernels.step, h, h);
+    const auto reserve = [&](Index n, Index groups) {
+        return kernels.steps ? arena.reserve<T>(static_cast<std::size_t>(kernels.steps->packed_bytes(h, n)) / sizeof(T))
+                             : reserve_packed<T>(arena, kernels.step, h, n, groups);
+    };
+    fused_ = reserve(fused, apart ? fused / h : 1);
+    if (network.has_extra()) extra_ = reserve(h, 1);
     bias_ = arena.reserve<T>(static_cast<std::size_t>(columns));
     bias_extra_ = arena.reserve<T>(static_cast<std::size_t>(h));
 }
@@ -70,6 +74,7 @@ template <class T>
 ForwardWeights<T> PackedForward<T>::in(const Arena& arena) const {
     return {&kernels_.whole,
             &kernels_.step,
+            kernels_.steps,
             packs_input_ ? input_.in(arena) : nullptr,
             fused_.in(arena),
             network_->has_extra() ? extra_.in(arena) : nullptr,
@@ -88,11 +93,17 @@ void PackedForward<T>::fill(const Arena& arena, const T* params, Index direction
     if (packs_input_)
         pack_share(kernels_.whole, transposed(params + at.weight_ih, net.input(layer_), columns, input_.in(arena)),
                    group(columns), worker);
-    pack_share(kernels_.step, transposed(weight_hh, h, fused, fused_.in(arena)), group(fused), worker);
-    if (net.has_extra())
-        pack_share(kernels_.step, transposed(weight_hh + fused * h, h, h, extra_.in(arena)), h, worker);
-
-    if (worker.thread == 0) fill_biases(net, params, at, bias_.in(arena), bias_extra_.in(arena));
+    if (!kernels_.steps) {
+        pack_share(kernels_.step, transposed(weight_hh, h, fused, fused_.in(arena)), group(fused), worker);
+        if (net.has_extra())
+            pack_share(kernels_.step, transposed(weight_hh + fused * h, h, h, extra_.in(arena)), h, worker);
+    }
+    if (worker.thread != 0) return;
+    fill_biases(net, params, at, bias_.in(arena), bias_extra_.in(arena));
+    if (kernels_.steps) {  // few weights
+        kernels_.steps->pack({weight_hh, h, h, fused, fused_.in(arena)});
+        if (net.has_extra()) kernels_.steps->pack({weight_hh + fused * h, h, h, h, extra_.in(arena)});
+    }
 }
 
 template <class T>

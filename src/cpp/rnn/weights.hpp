@@ -22,14 +22,15 @@ struct ColumnPart {
 // Forward: every product is rows [*, k] times W^T.
 template <class T>
 struct ForwardWeights {
-    const Kernels<T>* whole;  // that `input` is packed for,
-    const Kernels<T>* step;   // and the other matrices
-    const T* input;           // W_ih^T      [I, G*H]; null where it is not packed
-    const T* fused;           // W_hh^T      [H, fused columns]
-    const T* extra;           // W_hn^T      [H, H], GRU only
-    const T* bias;            // [G*H]       what the sums start from
-    const T* bias_extra;      // [H]         what W_hn h starts from (reset after)
-    GateColumns gates;        // of input and fused
+    const Kernels<T>* whole;         // that `input` is packed for,
+    const Kernels<T>* step;          // and the other matrices,
+    const StorageKernels<T>* steps;  // unless there are these: they are packed for them
+    const T* input;                  // W_ih^T      [I, G*H]; null where it is not packed
+    const T* fused;                  // W_hh^T      [H, fused columns]
+    const T* extra;                  // W_hn^T      [H, H], GRU only
+    const T* bias;                   // [G*H]       what the sums start from
+    const T* bias_extra;             // [H]         what W_hn h starts from (reset after)
+    GateColumns gates;               // of input and fused
 };
 
 // Backward: every product is rows [*, k] times W.
