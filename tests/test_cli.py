@@ -76,7 +76,8 @@ def test_train_options(text: Path, tmp_path: Path) -> None:
     """Every group of options reaches the model or the run."""
     out = tmp_path / "model"
     options = "--cell rnn --nonlinearity relu --embedding-size 5 --dropout 0.1 --no-bias"
-    options += " --init identity --init-scale 0.5 --lr 0 --optimizer sgd --momentum 0.9 --nesterov"
+    options += " --init identity --init-scale 0.5"
+    options += " --learning-rate 0 --optimizer sgd --momentum 0.9 --nesterov"
     options += " --clip-norm none --clip-value 1 --schedule step --gamma 0.5 --after-epoch 1"
     options += " --bptt 7 --validation-fraction 0.2 --seed 5 --threads 1 --sample-length 0"
     options += " --compute bfloat16"
@@ -119,7 +120,16 @@ def test_skipped_updates_are_told_at_the_end(
 
 def test_train_on_sentences(text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "model"
-    arguments = ["train", str(text), "--out", str(out), "--sentences", "--lr", "0.02", *SMALL]
+    arguments = [
+        "train",
+        str(text),
+        "--out",
+        str(out),
+        "--sentences",
+        "--learning-rate",
+        "0.02",
+        *SMALL,
+    ]
     assert main([*arguments, "--epochs", "60"]) == 0
     assert main(["score", str(out), str(text)]) == 0
     rows = capsys.readouterr().out.splitlines()[-82:]

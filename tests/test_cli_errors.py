@@ -34,6 +34,9 @@ def fails(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
         (["dream"], "invalid choice: 'dream'"),
         (["train", "TEXT"], "required: --out"),
         (["train", "TEXT", "--out", "OUT", "--no-such"], "unrecognized arguments: --no-such"),
+        (["train", "TEXT", "--out", "OUT", "--lr", "1"], "--lr; did you mean --learning-rate?"),
+        (["train", "TEXT", "--out", "OUT", "--layers=2"], "--layers; did you mean --num-layers?"),
+        (["sample", "OUT", "--max-length", "1"], "--max-length; did you mean --length?"),
         (
             ["train", "TEXT", "--out", "OUT", "--epochs", "many"],
             "--epochs: invalid int value: 'many'",
@@ -48,7 +51,7 @@ def fails(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
         (["train", "TEXT", "--out", "OUT", "--reset", "before"], "reset: no option of cell 'lstm'"),
         (["train", "TEXT", "--out", "OUT", "--dropout", "1"], r"dropout: expected .*\[0, 1\)"),
         (["train", "TEXT", "--out", "OUT", "--dropout", "nan"], "dropout: expected"),
-        (["train", "TEXT", "--out", "OUT", "--lr", "-1"], "lr: expected"),
+        (["train", "TEXT", "--out", "OUT", "--learning-rate", "-1"], "lr: expected"),
         (["train", "TEXT", "--out", "OUT", "--clip-norm", "0"], "clip_norm: expected"),
         (
             ["train", "TEXT", "--out", "OUT", "--momentum", "0.9"],

@@ -70,7 +70,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
     optimizer = OptionGroup(parser, _OPTIMIZER, dataclass_defaults(OptimizerConfig))
     optimizer.add("--optimizer", "name", "update rule", choices=list(OPTIMIZERS))
-    optimizer.add("--lr", "learning_rate", "learning rate", **_NUMBER)
+    optimizer.add("--learning-rate", "learning_rate", "learning rate", **_NUMBER)
     optimizer.add("--momentum", "momentum", "of sgd", **_NUMBER)
     optimizer.add("--nesterov", "nesterov", "Nesterov's momentum, of sgd", **_FLAG)
     optimizer.add("--alpha", "alpha", "decay of the average, of rmsprop", **_NUMBER)
