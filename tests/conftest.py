@@ -13,6 +13,7 @@ import pytest
 from instruction_sets import INSTRUCTION_SETS, selected
 from kernel_objects import compile_kernels
 from rnncore import _core
+from skips import pytest_terminal_summary as pytest_terminal_summary
 
 # No test may fail because a machine is slow. In CI the examples are the same in every run.
 hypothesis.settings.register_profile(

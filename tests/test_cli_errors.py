@@ -34,6 +34,9 @@ def fails(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
         (["dream"], "invalid choice: 'dream'"),
         (["train", "TEXT"], "required: --out"),
         (["train", "TEXT", "--out", "OUT", "--no-such"], "unrecognized arguments: --no-such"),
+        (["train", "TEXT", "--out", "OUT", "--lr", "1"], "--lr; did you mean --learning-rate?"),
+        (["train", "TEXT", "--out", "OUT", "--layers=2"], "--layers; did you mean --num-layers?"),
+        (["sample", "OUT", "--max-length", "1"], "--max-length; did you mean --length?"),
         (
             ["train", "TEXT", "--out", "OUT", "--epochs", "many"],
             "--epochs: invalid int value: 'many'",

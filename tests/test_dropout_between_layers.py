@@ -149,6 +149,7 @@ def test_no_dropout_at_inference(cell: str) -> None:
     assert not np.allclose(masked, expected)
 
 
+@pytest.mark.filterwarnings("ignore:dropout")  # that it has no effect is what is tested
 def test_no_dropout_behind_a_single_layer() -> None:
     problem = Problem.random(Twin("lstm", INPUT, HIDDEN), STEPS, BATCH)
     layer = problem.layer("float64", dropout=0.5)

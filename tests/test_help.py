@@ -53,6 +53,16 @@ def test_dir_shows_public_names_only(name: str) -> None:
         assert all(getattr(module, n).__module__ == name for n in shown)
 
 
+def test_dir_after_nothing_but_the_import() -> None:
+    code = "import rnncore as rc; print(dir(rc.text), dir(rc.datasets), dir(rc.losses))"
+    shown = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout
+    assert shown == (
+        "['CharTokenizer'] ['tinyshakespeare'] ['binary_cross_entropy', 'cross_entropy', 'mse']\n"
+    )
+
+
 def test_tab_completion() -> None:
     import rlcompleter
 

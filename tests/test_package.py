@@ -220,3 +220,22 @@ def test_kernels_export_their_own_namespace_only(kernel_objects: dict[str, Path]
         listing = subprocess.run(["nm", "-g", path], capture_output=True, text=True, check=True)
         assert f"7rnncore{len(name)}{name}5tableE" in listing.stdout
         assert foreign_symbols(listing.stdout, name) == []
+
+
+def test_a_machine_without_a_compiler_is_told_what_to_install(tmp_path: Path) -> None:
+    tools = {name: shutil.which(name) for name in ("cmake", "ninja")}
+    for name, path in tools.items():
+        if path is None:
+            pytest.skip(f"needs {name}")
+        (tmp_path / name).symlink_to(path)
+    inherited = {k: v for k, v in os.environ.items() if k not in {"CXX", "CXXFLAGS"}}
+    done = subprocess.run(
+        [tools["cmake"], "-S", ROOT, "-B", tmp_path / "build", "-G", "Ninja"],
+        env={**inherited, "PATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode != 0
+    told = " ".join(done.stderr.split())
+    assert "no C++ compiler was found. Install g++ 12 or newer, or clang 14 or newer:" in told

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from difflib import get_close_matches
 from functools import wraps
 from types import CodeType
@@ -93,17 +93,18 @@ def unknown_keyword(
     """Return the error of a call of `owner` with the keyword `name`, none of `accepted`."""
     names = tuple(accepted)
     refused = f"{name}: no option of {owner}"
-    meant = _meant(name, names)
-    if meant is not None:
-        return TypeError(f"{refused}; did you mean {meant}?")
+    ours = meant(name, names)
+    if ours is not None:
+        return TypeError(f"{refused}; did you mean {ours}?")
     for part, kind in (parts or {}).items():
-        meant = _meant(name, keywords_of(kind))
-        if meant is not None:
-            return TypeError(f"{refused}; pass {part}={kind.__name__}({meant}=...)")
+        ours = meant(name, keywords_of(kind))
+        if ours is not None:
+            return TypeError(f"{refused}; pass {part}={kind.__name__}({ours}=...)")
     return TypeError(f"{refused}, which takes {', '.join(names) or 'none'}")
 
 
-def _meant(name: str, accepted: tuple[str, ...]) -> str | None:
+def meant(name: str, accepted: Sequence[str]) -> str | None:
+    """Return the one of `accepted` that `name` stands for elsewhere or is a misspelling of."""
     if name in accepted:
         return name
     for ours in accepted:

@@ -45,7 +45,8 @@ def cross_entropy(
     Parameters
     ----------
     logits : array [...,V], float32 or float64
-        Unnormalised log-probabilities z.
+        Unnormalised log-probabilities z, as an output layer gives them; not probabilities, since
+        the softmax is part of the loss.
     targets : integers [...]
         Class of each row, in [0, V) or `ignore_index`.
     ignore_index : int
@@ -125,7 +126,8 @@ def binary_cross_entropy(
     Parameters
     ----------
     logits : array [...], float32 or float64
-        Log-odds z.
+        Log-odds z, as an output layer gives them; not probabilities, since the sigmoid is part of
+        the loss.
     targets : array [...] of the same shape and dtype
         Probabilities t in [0, 1].
     reduction : {"mean", "sum", "none"}

@@ -11,7 +11,15 @@ from typing import Protocol, Self, TextIO
 from rnncore._check import describe
 from rnncore._keywords import strict_keywords
 
-__all__ = ["PlainProgress", "Progress", "Report", "RichProgress", "choose_progress"]
+__all__ = [
+    "PlainProgress",
+    "Progress",
+    "Report",
+    "RichProgress",
+    "bits",
+    "choose_progress",
+    "perplexity",
+]
 
 _BAR_WIDTH = 60
 

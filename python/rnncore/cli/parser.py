@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any, NoReturn
+
+from rnncore._keywords import meant
 
 __all__ = ["OptionGroup", "Parser", "add_weights", "dataclass_defaults", "keywords"]
 
@@ -16,6 +18,20 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raise ValueError instead of printing the usage and leaving the process."""
         raise ValueError(f"{message}; see {self.prog} --help")
+
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: Any = None
+    ) -> tuple[Any, list[str]]:
+        """Parse for this command or a subcommand; an unknown option that resembles one is told."""
+        given, unknown = super().parse_known_args(args, namespace)
+        flags = [flag for action in self._actions for flag in action.option_strings]
+        names = {flag.lstrip("-").replace("-", "_"): flag for flag in flags}
+        for text in unknown:
+            option = text.partition("=")[0]
+            ours = meant(option.lstrip("-").replace("-", "_"), list(names))
+            if option.startswith("--") and ours is not None:
+                self.error(f"unrecognized arguments: {option}; did you mean {names[ours]}?")
+        return given, unknown
 
 
 def add_weights(parser: argparse.ArgumentParser) -> None:

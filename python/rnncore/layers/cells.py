@@ -32,7 +32,8 @@ class RNN(Recurrent[Array]):
     bias : bool
         Whether there are b_ih and b_hh.
     batch_first : bool
-        Whether inputs and outputs are [B,T,...] instead of [T,B,...]. States are [L*D,B,H] in both.
+        Whether inputs and outputs are [B,T,...] instead of [T,B,...]; their shapes do not tell.
+        States are [L*D,B,H] in both.
     dropout : float
         Probability in [0, 1) that ``forward`` drops an output between two layers. Without effect
         on a single layer.

@@ -126,7 +126,8 @@ class Recurrent(Module, Generic[State]):
         ----------
         x : array [T,B,I], [B,T,I] if batch_first, or [T,I]
             Inputs in the layer's dtype; or integer ids [T,B], [B,T] or [T], which stand for one-hot
-            vectors of width I and cost a look-up instead of a product.
+            vectors of width I and cost a look-up instead of a product. Two dimensions of numbers
+            are always one sequence [T,I]: one step of a batch [B,I] is ``x[np.newaxis]``.
         state : h, or (h, c) for LSTM; each array [L*D,B,H], for B = 1 also [L*D,H]
             Initial state; None is zero.
         lengths : integers [B], or one for x without a batch, optional
