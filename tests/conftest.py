@@ -33,6 +33,22 @@ def pytest_configure() -> None:
             ) from None
 
 
+# What may differ from one Python to the next: import, arrays, files, signals. Kernels do not.
+SMOKE_TESTS = {
+    *("test_package.py", "test_instruction_sets.py", "test_layers.py", "test_gradients.py"),
+    *("test_parameters.py", "test_io.py", "test_text.py", "test_interrupt.py"),
+}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """`pytest -m smoke`: the tests for Pythons on which the whole suite does not run."""
+    for item in items:
+        compiles = "kernel_objects" in getattr(item, "fixturenames", ())
+        if item.path.name in SMOKE_TESTS and not compiles:
+            item.add_marker("smoke")
+
+
 @pytest.fixture(params=INSTRUCTION_SETS)
 def isa(request: pytest.FixtureRequest) -> Iterator[str]:
     """Every instruction set in turn, active during the test; skips what the processor lacks."""
