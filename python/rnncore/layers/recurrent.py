@@ -271,8 +271,7 @@ class Recurrent(Module, Generic[State]):
         saved = open_cache(cache, self)
         steps = None
         if dy is not None:
-            gradient = floats("dy", dy, self.dtype, saved.y_shape)
-            steps = saved.call.steps(apart(gradient, self._flat_grads))
+            steps = saved.call.steps(floats("dy", dy, self.dtype, saved.y_shape))
         dfinal = saved.call.states("dstate", dstate)
         if dfinal is not None:
             dfinal = tuple(apart(array, self._flat_grads) for array in dfinal)

@@ -1,6 +1,8 @@
 // Network's passes backward, from a gradient of the outputs or from the loss itself.
 #include "rnn/backward.hpp"
 
+#include <functional>
+
 #include "bindings/arrays.hpp"
 #include "bindings/interpreter.hpp"
 #include "bindings/network.hpp"
@@ -52,6 +54,18 @@ private:
     const T* data_;
 };
 
+// The same elements: a copy where some may stand among the gradients [P], which the pass writes.
+template <class T>
+View<T> apart_from(const T* grads, Index count, View<T> given) {
+    if (!given || given.size() == 0) return given;
+    const T *first = given.data, *last = given.data;
+    for (Index d = 0; d < given.rank(); ++d)
+        (given.strides[d] < 0 ? first : last) += (given.shape[d] - 1) * given.strides[d];
+    const std::less<const T*> before;
+    if (!before(first, grads + count) || before(last, grads)) return given;
+    return view_of_any_shape<T>(given.owner.attr("copy")(), "dy");
+}
+
 // What both passes share: the parameters, and the arrays that they fill.
 template <class T>
 class Pass {
@@ -83,6 +97,9 @@ public:
         if (spread) unpack_rows(tape_.sequence, out.dx, width, to_);
     }
 
+    View<T> apart(View<T> given) const {
+        return apart_from<T>(grads_, tape_.network.parameter_count(), std::move(given));
+    }
     py::object dx() const { return dx_; }
     py::tuple dstate() const { return py::tuple(initial_.arrays); }
 
@@ -112,8 +129,8 @@ py::tuple backward(const PyNetwork& self, py::object params, py::object grads, p
         const Sequence& sequence = tape.sequence;
         const Index columns = tape.network.output();
         const Pass<T> pass(self, tape, params, grads);
-        const View<T> given =
-            view_or_none<T>(dy, "dy", {{"T", sequence.steps()}, {"B", sequence.batch()}, {"D*H", columns}});
+        const Shape shape = {{"T", sequence.steps()}, {"B", sequence.batch()}, {"D*H", columns}};
+        const View<T> given = pass.apart(view_or_none<T>(dy, "dy", shape));
         const States<T> final_gradients(self.network, sequence.batch(), dstate, "dstate");
         run_pass(sequence, [&] {
             const OutputGradientRows<T> rows(sequence, given, columns);
