@@ -7,6 +7,7 @@ import io
 import os
 import platform
 import re
+import shutil
 import subprocess
 import sys
 import zipfile

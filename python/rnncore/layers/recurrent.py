@@ -264,8 +264,7 @@ class Recurrent(Module, Generic[State]):
         if isinstance(dy, OutputGradient):
             source = dy.bind(self.dtype, saved.y_shape, call.steps)
         elif dy is not None:
-            gradient = floats("dy", dy, self.dtype, saved.y_shape)
-            source = call.steps(apart(gradient, self._flat_grads))
+            source = call.steps(floats("dy", dy, self.dtype, saved.y_shape))
         dfinal = call.states("dstate", dstate)
         if dfinal is not None:
             dfinal = tuple(apart(array, self._flat_grads) for array in dfinal)

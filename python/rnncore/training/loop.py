@@ -66,7 +66,8 @@ class TrainingResult:
     validations : list of Validation
         In the order of time.
     skipped : int
-        Updates that left the parameters as they were, because the gradients were not finite.
+        Updates that left the parameters as they were, because the gradients were not finite or so
+        large that a parameter would not have stayed finite.
     num_targets : int
         Tokens read, those of skipped updates among them.
     seconds : float

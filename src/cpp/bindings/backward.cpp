@@ -1,6 +1,8 @@
 // Network's passes backward, from a gradient of the outputs or from the loss itself.
 #include "rnn/backward.hpp"
 
+#include <functional>
+
 #include "bindings/arrays.hpp"
 #include "bindings/interpreter.hpp"
 #include "bindings/loss_head.hpp"
@@ -54,6 +56,20 @@ private:
     const T* data_;
 };
 
+// The same elements: a copy where some may stand among the gradients [P], which the pass writes.
+template <class T>
+View<T> apart_from(const T* grads, Index count, View<T> given) {
+    if (!given || given.size() == 0) return given;
+    const T *first = given.data(), *last = given.data();
+    for (Index d = 0; d < given.rank(); ++d)
+        (given.strides[d] < 0 ? first : last) += (given.shape[d] - 1) * given.strides[d];
+    const std::less<const T*> before;
+    if (!before(first, grads + count) || before(last, grads)) return given;
+    auto copy = new_array<T>(given.shape);
+    gather(given, copy.mutable_data());
+    return View<T>(std::move(copy));
+}
+
 // What both passes share: the parameters, and the arrays that they fill.
 template <class T>
 class Pass {
@@ -85,6 +101,9 @@ public:
         if (spread) unpack_rows(tape_.sequence, out.dx, width, to_);
     }
 
+    View<T> apart(View<T> given) const {
+        return apart_from<T>(grads_, tape_.network.parameter_count(), std::move(given));
+    }
     py::object dx() const { return dx_; }
     py::tuple dstate() const { return py::tuple(initial_.arrays); }
 
@@ -102,11 +121,11 @@ private:
 template <class T>
 class GivenGradient {
 public:
-    GivenGradient(const Tape<T>& tape, const py::object& dy)
+    GivenGradient(const Tape<T>& tape, const Pass<T>& pass, const py::object& dy)
         : tape_(tape),
-          view_(view_or_none<T>(
-              dy, "dy", {{"T", tape.sequence.steps()}, {"B", tape.sequence.batch()}, {"D*H", tape.network.output()}})) {
-    }
+          view_(pass.apart(view_or_none<T>(
+              dy, "dy",
+              {{"T", tape.sequence.steps()}, {"B", tape.sequence.batch()}, {"D*H", tape.network.output()}}))) {}
 
     template <class Run>
     void make(const Run& run) const {
@@ -170,7 +189,7 @@ py::tuple backward(const PyNetwork& self, py::object params, py::object grads, p
             return py::make_tuple(pass.dx(), pass.dstate(), gradient.losses());
         };
         if (py::isinstance<PyLossHead>(dy)) return sweep(LossGradient<T>(tape, dy.cast<const PyLossHead&>()));
-        return sweep(GivenGradient<T>(tape, dy));
+        return sweep(GivenGradient<T>(tape, pass, dy));
     });
 }
 
