@@ -1,4 +1,4 @@
-"""Import in another interpreter of Python than the main one: an error, where pybind11 would hang."""
+"""Import in another interpreter than the main one: an error, where pybind11 would hang."""
 
 import subprocess
 import sys

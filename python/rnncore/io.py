@@ -123,6 +123,10 @@ def load(path: str | os.PathLike[str]) -> Any:
             arrays = {name: content.get_tensor(name) for name in shapes}
             if description["version"] == _VERSION_NARROW:
                 arrays = widened(arrays, description["config"]["weights"])
+            wrong = [name for name, array in arrays.items() if array.dtype != model.dtype]
+            if wrong:
+                got = describe(arrays[wrong[0]])
+                raise TypeError(f"{wrong[0]}: expected {model.dtype}, got {got}")
             model.load_state_dict(arrays)
         except KeyError as error:
             raise _damaged(path, f"no {error} in its metadata") from None

@@ -41,7 +41,7 @@ class Call(NamedTuple):
         array = ids_or_floats("x", x)
         width: tuple[int, ...] = ()
         if not is_ids(array):
-            floats("x", x, layer.dtype)
+            array = floats("x", x, layer.dtype)
             width = (layer.input_size,)
         batched = array.ndim != 1 + len(width)
         outer = ("B", "T") if layer.batch_first else ("T", "B")
