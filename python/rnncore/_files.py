@@ -42,7 +42,8 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
                 yield file
                 file.flush()
                 os.fsync(descriptor)
-            os.replace(temporary, target)
+                # before it is closed: that gives up the lock, without which it counts as abandoned
+                os.replace(temporary, target)
         except BaseException:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
