@@ -9,12 +9,12 @@ the file was made, and other machines leave it alone.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import importlib
 import os
 import platform
 import re
 import secrets
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -92,4 +92,4 @@ def _here() -> tuple[str, str]:
 
 
 def _tag(name: str) -> str:
-    return hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:8]
+    return f"{zlib.crc32(name.encode('utf-8', 'surrogateescape')):08x}"
