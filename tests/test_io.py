@@ -93,6 +93,26 @@ def test_users_own_class_with_vocabulary(path: Path) -> None:
     np.testing.assert_array_equal(loaded.flat_params, module.flat_params)
 
 
+class EchoState(Module):
+    """A readout that is trained, of a reservoir that is not and is drawn again: not in the file."""
+
+    def __init__(self, units: int = 50) -> None:
+        super().__init__(rng=0)
+        self.reservoir = rc.RNN(1, units, rng=7)
+        self._adopt({"readout": rc.Linear(units, 1, rng=self.rng)})
+
+    def config(self) -> dict[str, Any]:
+        return {"units": self.reservoir.hidden_size}
+
+
+def test_users_own_class_with_more_than_its_parameters(path: Path) -> None:
+    module = EchoState()
+    rc.save(module, path)
+    loaded = rc.load(path)
+    np.testing.assert_array_equal(loaded.flat_params, module.flat_params)
+    np.testing.assert_array_equal(loaded.reservoir.flat_params, module.reservoir.flat_params)
+
+
 def test_users_own_class_must_be_imported_before(path: Path) -> None:
     rc.save(Doubling(), path)
     code = f"import rnncore as rc; rc.load({str(path)!r})"

@@ -164,7 +164,7 @@ def generator(rng: np.random.Generator | int | None) -> np.random.Generator:
     if isinstance(rng, bool | np.bool_) or not isinstance(rng, int | np.integer):
         raise TypeError(f"rng: expected a numpy Generator, an integer or None, got {describe(rng)}")
     if rng < 0:
-        raise ValueError(f"rng: expected a seed of at least 0, got {quoted(rng)}")
+        raise ValueError(f"rng: expected a seed of at least 0, got {quoted(int(rng))}")
     return np.random.default_rng(int(rng))
 
 
@@ -179,10 +179,13 @@ def as_array(name: str, value: object) -> Array:
         return np.asarray(value)
     except ValueError as error:  # rows of different lengths
         raise ValueError(f"{name}: expected an array, got {describe(value)} ({error})") from None
-    except (RuntimeError, TypeError) as error:  # a tensor with gradients, of bfloat16, on a GPU
+    except (RuntimeError, TypeError) as error:
+        # a tensor of PyTorch that needs gradients, has bfloat16 or is on a GPU
+        is_tensor = hasattr(value, "detach")
+        mend = f"; {name}.detach().cpu().float().numpy() is one" if is_tensor else ""
         raise TypeError(
             f"{name}: expected an array, got {type(value).__name__}, which NumPy does not take "
-            f"({printable(str(error))}); {name}.detach().cpu().float().numpy() is one"
+            f"({printable(str(error))}){mend}"
         ) from None
 
 
@@ -317,8 +320,10 @@ def _conversion(name: str, value: object, dtype: np.dtype[Any]) -> str:
 
 def _rounded(name: str, array: Array, dtype: np.dtype[Any]) -> Array:
     """Return `array` in `dtype`; ValueError if that makes a finite number infinite."""
+    if array.dtype == dtype:
+        return array
     with np.errstate(over="ignore"):
-        result = array.astype(dtype, copy=False)
+        result = array.astype(dtype)
     lost = np.argwhere(np.isinf(result) & np.isfinite(array))
     if lost.size:
         at = tuple(map(int, lost[0]))

@@ -118,7 +118,7 @@ def load(path: str | os.PathLike[str]) -> Any:
         shapes = _shapes(path, content)
         try:
             kind = _find_class(description["class"])
-            with _restoring.restoring(len(shapes), sum(map(math.prod, shapes.values()))):
+            with _restoring_all(shapes) if _is_ours(kind) else contextlib.nullcontext():
                 model = kind.from_config(description["config"], description["vocabulary"])
             arrays = {name: content.get_tensor(name) for name in shapes}
             if description["version"] == _VERSION_NARROW:
@@ -216,6 +216,11 @@ def _shapes(path: Path, content: Any) -> dict[str, list[int]]:
             f"{slices[foreign[0]].get_dtype()}",
         )
     return {name: array.get_shape() for name, array in slices.items()}
+
+
+def _restoring_all(shapes: dict[str, list[int]]) -> contextlib.AbstractContextManager[None]:
+    """Build a class of rnncore: all its parameters are in the file. Others may have more."""
+    return _restoring.restoring(len(shapes), sum(map(math.prod, shapes.values())))
 
 
 def _damaged(path: Path, reason: str) -> ValueError:
