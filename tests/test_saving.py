@@ -277,35 +277,33 @@ def test_nothing_but_abandoned_files_of_this_machine_is_removed(path: Path) -> N
     """Neither that of a save which goes on, nor that of another machine, nor a stranger's."""
     host, boot = _temporary._here()
     elsewhere = "0" * 8
-    kept = [
-        f".rnncore-{elsewhere}-{elsewhere}-{'1' * 16}.tmp",
-        f".rnncore-{host}-{boot}-{'1' * 16}.tmp.copy",
-        f".rnncore-{host}-{'1' * 16}.tmp",
-        f"rnncore-{host}-{boot}-{'1' * 16}.tmp",
-    ]
+
+    def named(one: str, other: str, digit: str) -> Path:
+        return path.with_name(f".rnncore-{one}-{other}-{digit * 16}.tmp")
+
     abandoned = [
-        f".rnncore-{host}-{boot}-{'1' * 16}.tmp",
-        f".rnncore-{host}-{elsewhere}-{'2' * 16}.tmp",  # the machine was started again
-        f".rnncore-{elsewhere}-{boot}-{'3' * 16}.tmp",  # another container
+        named(host, boot, "1"),
+        named(host, elsewhere, "2"),  # the machine was started again
+        named(elsewhere, boot, "3"),  # another container
     ]
-    for name in (*kept, *abandoned):
-        (path.parent / name).touch()
-    (path.parent / f".rnncore-{host}-{boot}-{'4' * 16}.tmp").mkdir()
-    (path.parent / f".rnncore-{host}-{boot}-{'5' * 16}.tmp").symlink_to(path.parent / kept[0])
-    with _files.replacing(path) as file:
-        (own,) = set(names(path.parent)).difference(kept) - {
-            f".rnncore-{host}-{boot}-{digit * 16}.tmp" for digit in "45"
-        }
+    kept = [
+        named(elsewhere, elsewhere, "4"),
+        path.with_name(f"{named(host, boot, '5').name}.copy"),
+        path.with_name(named(host, boot, "6").name[1:]),
+    ]
+    for file in (*abandoned, *kept):
+        file.touch()
+    directory, link = named(host, boot, "7"), named(host, boot, "8")
+    directory.mkdir()
+    link.symlink_to(kept[0])
+    kept += [directory, link]
+    with _files.replacing(path) as content:
+        (own,) = set(path.parent.iterdir()).difference(kept)
         rc.save(rc.Linear(2, 3), path.with_name("other"))
-        assert own in names(path.parent)
-        file.write(b"content")
+        assert own.exists()
+        content.write(b"content")
     assert path.read_bytes() == b"content"
-    others = [
-        name
-        for name in names(path.parent)
-        if name[-20:] not in ("4" * 16 + ".tmp", "5" * 16 + ".tmp")
-    ]
-    assert others == sorted([*kept, path.name, "other"])
+    assert set(path.parent.iterdir()) == {*kept, path, path.with_name("other")}
 
 
 def test_another_process_takes_a_new_file_for_an_abandoned_one(
