@@ -89,7 +89,7 @@ class Stream(Generic[State]):
         ValueError
             If a shape or an id does not fit.
         """
-        return self._core.step(_numbers(x, self._dtype), out)
+        return self._core.step(_numbers(x, self), out)
 
     def run(self, x: ArrayLike, out: Array | None = None) -> Array:
         """Take all steps of a sequence, or of a piece of one, in one call.
@@ -123,7 +123,7 @@ class Stream(Generic[State]):
         >>> stream.run(np.zeros((100, 3), np.float32)).shape
         (100, 8)
         """
-        return self._core.run(_numbers(x, self._dtype), out)
+        return self._core.run(_numbers(x, self), out)
 
     @property
     def state(self) -> State:
@@ -143,11 +143,11 @@ class Stream(Generic[State]):
         self._core.reset()
 
 
-def _numbers(x: ArrayLike, dtype: np.dtype[Any]) -> Any:
+def _numbers(x: ArrayLike, stream: Stream[Any]) -> Any:
     """Return x as an array; as it came where that has no numbers, so that errors can tell it."""
     if type(x) is np.ndarray:  # what follows takes longer than a step of a small layer
         return x
     array = ids_or_floats("x", x)
     if array.dtype.kind == "f":
-        return floats("x", x, dtype)
+        return floats("x", x, stream._dtype)
     return array if array.dtype.kind in "biufc" else x
