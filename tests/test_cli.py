@@ -16,6 +16,7 @@ import pytest
 
 import rnncore as rc
 from commands import SMALL, TEXT, command, write_model, write_text
+from rnncore import _openmp
 from rnncore.cli import main, train
 from rnncore.text import CharTokenizer
 from rnncore.training import TrainingResult
@@ -324,6 +325,15 @@ def test_ctrl_c_in_an_import_by_another_program(tmp_path: Path) -> None:
     result = interrupted_import(tmp_path, "-c", "import rnncore", "rnncore")
     assert result.returncode != 130
     assert result.stderr.endswith("KeyboardInterrupt\n")
+
+
+def test_ctrl_c_while_the_kernel_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(_: str) -> None:
+        raise ImportError("initialization failed") from KeyboardInterrupt()
+
+    monkeypatch.setattr("importlib.import_module", load)
+    with pytest.raises(KeyboardInterrupt):
+        _openmp._load()
 
 
 # --- score --------------------------------------------------------------------------------------

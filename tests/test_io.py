@@ -99,6 +99,25 @@ def test_users_own_class_with_an_asset(path: Path) -> None:
     np.testing.assert_array_equal(loaded.flat_params, module.flat_params)
 
 
+@rc.register
+class EchoState(Module):
+    """A readout that is trained, of a reservoir that is not and is drawn again: not in the file."""
+
+    def __init__(self, units: int = 50) -> None:
+        super().__init__(rng=0)
+        self.reservoir = rc.RNN(1, units, rng=7).state_dict()
+        self.readout = rc.Linear(units, 1, rng=self.rng)
+
+
+def test_users_own_class_with_more_than_its_parameters(path: Path) -> None:
+    module = EchoState()
+    rc.save(module, path)
+    loaded = rc.load(path)
+    np.testing.assert_array_equal(loaded.flat_params, module.flat_params)
+    for name, array in module.reservoir.items():
+        np.testing.assert_array_equal(loaded.reservoir[name], array)
+
+
 def test_users_own_class_must_be_registered_before(path: Path) -> None:
     rc.save(Doubling(), path)
     code = f"import rnncore as rc; rc.load({str(path)!r})"

@@ -8,13 +8,14 @@ import sys
 import textwrap
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 import rnncore as rc
-from rnncore import _files
+from rnncore import _files, _temporary
 from rnncore.layers import Module
 
 
@@ -263,3 +264,104 @@ def test_kill_at_any_moment_leaves_one_whole_file(path: Path) -> None:
         values = rc.load(path).flat_params
         assert values[0] in (1, 2)
         np.testing.assert_array_equal(values, values[0])
+
+
+# --- temporary files of killed processes ---------------------------------------------------------
+@pytest.mark.parametrize("moment", ["write", "flush", "rename"])
+def test_the_next_save_removes_what_a_killed_one_has_left(path: Path, moment: str) -> None:
+    with start_saver(path, moment) as process:
+        assert process.wait(60) == -signal.SIGKILL
+    (left,) = names(path.parent)
+    assert left.endswith(".tmp")
+    rc.save(rc.Linear(2, 3), path)
+    assert names(path.parent) == [path.name]
+
+
+def test_nothing_but_abandoned_files_of_this_machine_is_removed(path: Path) -> None:
+    """Neither that of a save which goes on, nor that of another machine, nor a stranger's."""
+    host, boot = _temporary._here()
+    elsewhere = "0" * 8
+
+    def named(one: str, other: str, digit: str) -> Path:
+        return path.with_name(f".rnncore-{one}-{other}-{digit * 16}.tmp")
+
+    abandoned = [
+        named(host, boot, "1"),
+        named(host, elsewhere, "2"),  # the machine was started again
+        named(elsewhere, boot, "3"),  # another container
+    ]
+    kept = [
+        named(elsewhere, elsewhere, "4"),
+        path.with_name(f"{named(host, boot, '5').name}.copy"),
+        path.with_name(named(host, boot, "6").name[1:]),
+    ]
+    for file in (*abandoned, *kept):
+        file.touch()
+    directory, link = named(host, boot, "7"), named(host, boot, "8")
+    directory.mkdir()
+    link.symlink_to(kept[0])
+    kept += [directory, link]
+    with _files.replacing(path) as content:
+        (own,) = set(path.parent.iterdir()).difference(kept)
+        rc.save(rc.Linear(2, 3), path.with_name("other"))
+        assert own.exists()
+        content.write(b"content")
+    assert path.read_bytes() == b"content"
+    assert set(path.parent.iterdir()) == {*kept, path, path.with_name("other")}
+
+
+def test_another_process_takes_a_new_file_for_an_abandoned_one(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before it is locked; then another is made."""
+    lock, calls = _temporary._lock, []
+
+    def late(descriptor: int) -> bool:
+        calls.append(descriptor)
+        if len(calls) == 1:
+            _temporary.remove_abandoned(path.parent)
+        return lock(descriptor)
+
+    monkeypatch.setattr(_temporary, "_lock", late)
+    rc.save(rc.Linear(2, 3), path)
+    assert len(calls) == 3
+    assert names(path.parent) == [path.name]
+
+
+@pytest.mark.parametrize("error", [OSError(38, "Function not implemented"), None])
+def test_a_file_system_without_locks(
+    path: Path, error: OSError | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Saving works; nothing is removed."""
+    fcntl = None
+    if error is not None:
+
+        def flock(*_: int) -> None:
+            raise error
+
+        fcntl = SimpleNamespace(flock=flock, LOCK_EX=2, LOCK_NB=4)
+    monkeypatch.setattr(_temporary, "fcntl", fcntl)
+    host, boot = _temporary._here()
+    left = f".rnncore-{host}-{boot}-{'1' * 16}.tmp"
+    (path.parent / left).touch()
+    rc.save(rc.Linear(2, 3), path)
+    assert names(path.parent) == sorted([left, path.name])
+
+
+def test_savers_at_once_do_not_disturb_each_other(path: Path) -> None:
+    savers = [start_saver(path, "any") for _ in range(3)]
+    try:
+        for saver in savers:
+            assert saver.stdout is not None
+            assert saver.stdout.readline() == "ready\n"
+        while not path.exists():
+            assert all(saver.poll() is None for saver in savers)
+        for _ in range(20):
+            rc.save(rc.Linear(2, 3), path)
+        assert all(saver.poll() is None for saver in savers)
+    finally:
+        for saver in savers:
+            saver.kill()
+            saver.communicate()
+    rc.save(rc.Linear(2, 3), path)
+    assert names(path.parent) == [path.name]

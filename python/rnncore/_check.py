@@ -177,7 +177,7 @@ def generator(rng: np.random.Generator | int | None) -> np.random.Generator:
     if isinstance(rng, bool | np.bool_) or not isinstance(rng, int | np.integer):
         raise TypeError(f"rng: expected a numpy Generator, an integer or None, got {describe(rng)}")
     if rng < 0:
-        raise ValueError(f"rng: expected a seed of at least 0, got {quoted(rng)}")
+        raise ValueError(f"rng: expected a seed of at least 0, got {quoted(int(rng))}")
     return np.random.default_rng(int(rng))
 
 
@@ -201,6 +201,14 @@ def as_array(name: str, value: object) -> Array:
         if "inhomogeneous" in str(error):
             raise ValueError(_ragged(name, value)) from None
         raise ValueError(f"{name}: expected an array, got {describe(value)} ({error})") from None
+    except (RuntimeError, TypeError) as error:
+        # a tensor of PyTorch that needs gradients, has bfloat16 or is on a GPU
+        is_tensor = hasattr(value, "detach")
+        mend = f"; {name}.detach().cpu().float().numpy() is one" if is_tensor else ""
+        raise TypeError(
+            f"{name}: expected an array, got {type(value).__name__}, which NumPy does not take "
+            f"({printable(str(error))}){mend}"
+        ) from None
 
 
 def _is_output(value: object) -> bool:
@@ -305,17 +313,76 @@ def floats(
 ) -> Array:
     """Return `value` as an array of exactly `dtype` and `shape`.
 
-    A string in `shape` names a dimension of any size; shape None leaves rank and sizes open.
+    A string in `shape` names a dimension of any size; shape None leaves rank and sizes open. Lists
+    of Python's floats, which have no dtype of their own, take this one.
     """
     array = as_array(name, value)
     if array.dtype != dtype:
         if _is_ragged(array):
             raise ValueError(_ragged(name, value))
-        came = array if array.dtype.kind in "biufc" else value  # None would be an array of objects
-        raise TypeError(f"{name}: expected {dtype}, got {describe(came)}")
+        if not _are_python_floats(value, array):
+            came = array if array.dtype.kind in "biufc" else value  # None: an array of objects
+            mend = _conversion(name, value, dtype) if array.dtype.kind in "biuf" else ""
+            raise TypeError(f"{name}: expected {dtype}, got {describe(came)}{mend}")
+        array = _rounded(name, array, dtype)
     if shape is not None:
         check_shape(name, array, shape)
     return array
+
+
+def converted(name: str, value: Any, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Array:
+    """Return numbers that mean the same in `dtype`, of `shape`.
+
+    From arrays of every floating type and byte order, tensors of PyTorch, and lists, in which 0 may
+    stand for 0.0. Arrays of integers are refused: they are quantized, and their scale is elsewhere.
+    """
+    if hasattr(value, "detach"):  # a tensor of PyTorch, maybe one that needs gradients
+        value = value.detach().cpu()
+        if str(value.dtype) == "torch.bfloat16":  # which NumPy does not have
+            value = value.float()
+    array = as_array(name, value)
+    is_list = isinstance(value, list | tuple)
+    # bfloat16 is that of ml_dtypes, which JAX has
+    if (
+        array.dtype.kind != "f"
+        and array.dtype.name != "bfloat16"
+        and not (is_list and is_ids(array))
+    ):
+        came = array if array.dtype.kind in "biufc" else value
+        raise TypeError(f"{name}: expected floating numbers, got {describe(came)}")
+    check_shape(name, array, shape)
+    return _rounded(name, array, dtype)
+
+
+def _are_python_floats(value: object, array: Array) -> bool:
+    """Whether `array` comes from a list, nested or not, that begins with a number of Python."""
+    while isinstance(value, list | tuple) and value:
+        value = value[0]
+    return type(value) in (float, int) and array.ndim > 0 and array.dtype == np.float64
+
+
+def _conversion(name: str, value: object, dtype: np.dtype[Any]) -> str:
+    """What to write where the numbers of another type are meant."""
+    if not name.isidentifier():
+        return ""
+    is_array = isinstance(value, np.ndarray)
+    call = f"{name}.astype(np.{dtype})" if is_array else f"np.asarray({name}, np.{dtype})"
+    return f"; {call} converts it"
+
+
+def _rounded(name: str, array: Array, dtype: np.dtype[Any]) -> Array:
+    """Return `array` in `dtype`; ValueError if that makes a finite number infinite."""
+    if array.dtype == dtype:
+        return array
+    with np.errstate(over="ignore"):
+        result = array.astype(dtype)
+    lost = np.argwhere(np.isinf(result) & np.isfinite(array))
+    if lost.size:
+        at = tuple(map(int, lost[0]))
+        raise ValueError(
+            f"{name}: expected numbers within {dtype}, got {array[at]:g} at {list(at)}"
+        )
+    return result
 
 
 def check_shape(name: str, array: Array, shape: tuple[int | str, ...]) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import secrets
 import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from rnncore import _temporary
 from rnncore._check import describe
 
 
@@ -20,7 +20,8 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """Open a binary file that takes the place of `path` when the block ends without an error.
 
     Until then it has a temporary name in the same directory; it is flushed to the disk before it is
-    renamed. After an error it is removed and `path` is as before.
+    renamed. After an error it is removed and `path` is as before. What killed processes have left
+    there is removed first.
 
     Raises
     ------
@@ -30,12 +31,10 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         If the file cannot be written, or `path` is a directory, a device or write-protected.
     """
     target = _target(path)
-    temporary = target.with_name(f".rnncore-{secrets.token_hex(8)}.tmp")
     with _errors_naming(path):
         permissions = _permissions(target)
-        binary = getattr(os, "O_BINARY", 0)  # where line feeds would be replaced
-        # 0o666 as open() does, less the user's umask
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | binary, 0o666)
+        _temporary.remove_abandoned(target.parent)
+        descriptor, temporary = _temporary.create(target.parent)
         try:
             with os.fdopen(descriptor, "wb") as file:
                 if permissions is not None and hasattr(os, "fchmod"):
@@ -43,7 +42,8 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
                 yield file
                 file.flush()
                 os.fsync(descriptor)
-            os.replace(temporary, target)
+                # before it is closed: that gives up the lock, without which it counts as abandoned
+                os.replace(temporary, target)
         except BaseException:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)

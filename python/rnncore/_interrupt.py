@@ -8,9 +8,10 @@ the process at once until `listen`. Where another program imports the package, n
 
 from __future__ import annotations
 
+# The module signal itself takes milliseconds to load, in which an interrupt would show a traceback.
+import _signal as signal  # type: ignore[import-not-found]
 import _thread
 import os
-import signal
 import sys
 from types import FrameType, TracebackType
 

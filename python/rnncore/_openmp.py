@@ -26,10 +26,11 @@ def _load() -> None:
     if not chosen:
         os.environ.update(_SETTINGS)
     try:
-        # Before the kernel needs it, whose loading turns every error into an ImportError, also
-        # KeyboardInterrupt.
-        importlib.import_module("numpy")
         importlib.import_module("rnncore._core")
+    except ImportError as error:  # which pybind11 makes of every error, also of Ctrl-C
+        if isinstance(error.__cause__, KeyboardInterrupt):
+            raise error.__cause__ from None
+        raise
     finally:
         if not chosen:
             for name in _SETTINGS:

@@ -43,7 +43,7 @@ class Call(NamedTuple):
         width: tuple[int, ...] = ()
         if not is_ids(array):
             if array.dtype != layer.dtype:
-                floats("x", x, layer.dtype)  # says what came
+                array = floats("x", x, layer.dtype)  # converts a list, or says what came
             width = (layer.input_size,)
         batched = array.ndim != 1 + len(width)
         outer = 1 + batched

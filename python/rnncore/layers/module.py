@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from rnncore import _restoring
-from rnncore._check import Array, describe, float_dtype, floats, generator, listed
+from rnncore._check import Array, converted, describe, float_dtype, generator, listed, quoted
 from rnncore._keywords import StrictKeywords
 from rnncore.layers.arguments import Configured
 from rnncore.layers.assembly import Assembly, restore, without_buffers
@@ -143,20 +143,21 @@ class Module(StrictKeywords, Configured, Assembly):
         """Return a copy of every parameter by name."""
         return {name: value.copy() for name, value in self._params.items()}
 
-    def load_state_dict(self, state_dict: Mapping[str, Array]) -> None:
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Copy parameters in; all of them or, after an error, none.
 
         Parameters
         ----------
         state_dict : mapping name -> array
-            Exactly the names, shapes and dtype of `params`.
+            Exactly the names and shapes of `params`. The numbers are rounded to `dtype`: arrays of
+            every floating type and byte order, nested lists, tensors of PyTorch.
 
         Raises
         ------
         ValueError
-            If a name is missing or unknown, or a shape differs.
+            If a name is missing or unknown, a shape differs, or a number is too large for `dtype`.
         TypeError
-            If `state_dict` is no mapping or a dtype differs.
+            If `state_dict` is no mapping, or a value holds other than floating numbers.
         """
         if not isinstance(state_dict, Mapping):
             raise TypeError(f"state_dict: expected a mapping, got {describe(state_dict)}")
@@ -164,12 +165,12 @@ class Module(StrictKeywords, Configured, Assembly):
         unexpected = [name for name in state_dict if name not in self._params]
         if missing or unexpected:
             raise ValueError(
-                f"state_dict: expected the parameters of {self!r}; "
-                f"missing {listed(missing)}, unexpected {listed(unexpected)}"
+                f"state_dict: expected the parameters of {self!r}; missing {listed(missing)}, "
+                f"unexpected {listed(unexpected)}{_without_prefix(self._params, state_dict)}"
             )
         arrays = {
             name: apart(
-                floats(f"state_dict[{name!r}]", state_dict[name], self._dtype, view.shape),
+                converted(f"state_dict[{name!r}]", state_dict[name], self._dtype, view.shape),
                 self._flat_params,
             )
             for name, view in self._params.items()
@@ -206,3 +207,19 @@ def require_parameters(name: str, module: object) -> None:
             "a model has those of the layers that it assigns to attributes, as in "
             "self.output = Linear(3, 2), after super().__init__()"
         )
+
+
+def _without_prefix(names: Iterable[str], state_dict: Mapping[Any, Any]) -> str:
+    """Say how to take `names` from the state dictionary of a larger model, if it holds them all."""
+    first = next(iter(names), "")
+    for found in state_dict:
+        if not (first and isinstance(found, str) and found.endswith(f".{first}")):
+            continue
+        prefix = found.removesuffix(first)
+        if all(prefix + name in state_dict for name in names):
+            quote = quoted(prefix)
+            return (
+                f"; those with the prefix {quote} fit: load_state_dict({{name.removeprefix({quote})"
+                f": value for name, value in state_dict.items() if name.startswith({quote})}})"
+            )
+    return ""

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from rnncore import _core
-from rnncore._check import Array, ids_or_floats, size
+from rnncore._check import Array, floats, ids_or_floats, size
 from rnncore._narrow import storage
 from rnncore.layers.state import State, pack_state, state_arrays
 
@@ -108,7 +108,7 @@ class Stream(Generic[State]):
         ValueError
             If a shape or an id does not fit.
         """
-        return self._core.step(_numbers(x), out)
+        return self._core.step(_numbers(x, self), out)
 
     def run(self, x: ArrayLike, out: Array | None = None) -> Array:
         """Take all steps of a sequence, or of a piece of one, in one call.
@@ -142,7 +142,7 @@ class Stream(Generic[State]):
         >>> stream.run(np.zeros((100, 3), np.float32)).shape
         (100, 8)
         """
-        return self._core.run(_numbers(x), out)
+        return self._core.run(_numbers(x, self), out)
 
     @property
     def state(self) -> State:
@@ -186,9 +186,11 @@ class Stream(Generic[State]):
         return other
 
 
-def _numbers(x: ArrayLike) -> Any:
+def _numbers(x: ArrayLike, stream: Stream[Any]) -> Any:
     """Return x as an array; as it came where that has no numbers, so that errors can tell it."""
     if type(x) is np.ndarray:  # what follows takes longer than a step of a small layer
         return x
     array = ids_or_floats("x", x)
+    if array.dtype.kind == "f":
+        return floats("x", x, stream._dtype)
     return array if array.dtype.kind in "biufc" else x

@@ -89,10 +89,12 @@ std::string describe(py::handle value) {
 }
 
 py::array checked_array(py::handle value, const char* name, const py::dtype& dtype, const Shape& shape) {
-    const auto message = [&] { return mismatch(value, name, "a " + py::str(dtype).cast<std::string>(), shape); };
+    const auto type = [&] { return py::str(dtype).cast<std::string>(); };
+    const auto message = [&] { return mismatch(value, name, "a " + type(), shape); };
     if (!py::isinstance<py::array>(value)) throw py::type_error(message());
     auto array = py::reinterpret_borrow<py::array>(value);
-    if (!array.dtype().is(dtype) && !array.dtype().equal(dtype)) throw py::type_error(message());
+    if (!array.dtype().is(dtype) && !array.dtype().equal(dtype))
+        throw py::type_error(message() + "; " + name + ".astype(np." + type() + ") converts it");
     if (!fits(array, shape)) throw py::value_error(message());
     return array;
 }

@@ -4,7 +4,7 @@
 #include "bindings/interpreter.hpp"
 #include "bindings/register.hpp"
 
-PYBIND11_MODULE(_core, module, pybind11::mod_gil_not_used()) {
+PYBIND11_MODULE(core_of_main_interpreter, module, pybind11::mod_gil_not_used()) {
     using namespace rnncore::bindings;
     module.doc() = "Compiled kernel of rnncore; see _core.pyi.";
     // Looks up NumPy's functions. Later, a fork during that would leave a child that waits for it for ever.
@@ -20,4 +20,13 @@ PYBIND11_MODULE(_core, module, pybind11::mod_gil_not_used()) {
     register_loss_head(module);
     register_optimisers(module);
     register_kernels(module);
+}
+
+// What Python calls. pybind11 would take the lock of the main interpreter, and wait for ever in another.
+extern "C" PYBIND11_EXPORT PyObject* PyInit__core() {
+    if (PyInterpreterState_Get() != PyInterpreterState_Main()) {
+        PyErr_SetString(PyExc_ImportError, "rnncore works in Python's main interpreter only, and this is another one");
+        return nullptr;
+    }
+    return PyInit_core_of_main_interpreter();
 }
