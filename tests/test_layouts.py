@@ -126,7 +126,7 @@ def sampler(layout: Layout) -> Results:
 
 def language_model(layout: Layout) -> Results:
     model = rc.LanguageModel(CLASSES, "gru", INPUTS, HIDDEN, 1, rng=0)
-    loss, state = model.loss_and_grad(layout(IDS), layout(IDS))
+    loss, state = model.loss_and_grad(rc.data.Batch(layout(IDS), layout(IDS)))
     return np.array(loss), state, model.flat_grads, model.score(layout(IDS[:, 0]))
 
 
