@@ -52,9 +52,7 @@ def test_narrow_scores(isa: str, name: str, weights: str) -> None:
     # bfloat16 weights leave everything else in float32, so that only roundings differ; int8 rounds
     # the states too, by 1/254 of their greatest, and six of them make a logit.
     limit = 1e-5 if weights == "bfloat16" else 3e-2
-    if model.embedding is None:
-        np.testing.assert_allclose(scores, rounded(model, weights).score(IDS), rtol=0, atol=limit)
-    # with an embedding the first product may be folded from the parameters as they are
+    np.testing.assert_allclose(scores, rounded(model, weights).score(IDS), rtol=0, atol=limit)
     np.testing.assert_allclose(scores, model.score(IDS), rtol=0, atol=0.1)
     assert np.max(np.abs(scores - model.score(IDS))) > 1e-5  # it is not float32 that ran
     # the model's own choice
@@ -125,15 +123,38 @@ def test_files(tmp_path: Path, name: str, weights: str) -> None:
     assert read.weights == weights
     for parameter, value in rounded(model, weights).params.items():
         np.testing.assert_array_equal(read.params[parameter], value)
-    # Rounding what is rounded changes no bit: equal files, and, without an embedding, whose
-    # product with the first weights is made from the parameters as they are, equal scores.
+    # Rounding what is rounded changes no bit: equal files, and an equal model.
     rc.save(read, again)
     assert again.read_bytes() == path.read_bytes()
-    if model.embedding is None and name != "gru":  # one-hot rows of these are looked up
-        np.testing.assert_array_equal(read.score(IDS), model.score(IDS))
-    np.testing.assert_allclose(read.score(IDS), model.score(IDS), rtol=0, atol=0.1)
+    assert_same_model(read, model)
     share = path.stat().st_size / full.stat().st_size
     assert share < {"bfloat16": 0.7, "int8": 0.55}[weights]  # biases, scales and a header remain
+
+
+def assert_same_model(one: rc.LanguageModel, other: rc.LanguageModel) -> None:
+    """No bit between what they score and draw."""
+    np.testing.assert_array_equal(one.score(IDS), other.score(IDS))
+    assert one.perplexity(IDS) == other.perplexity(IDS)
+    for temperature in (0.0, 1.0):
+        drawn = [model.sample([1], 50, temperature, rng=5) for model in (one, other)]
+        np.testing.assert_array_equal(*drawn)
+        assert list(one.generate([1], 50, temperature, rng=5)) == list(drawn[1])
+
+
+# V, E: folded into the first layer's sums, and looked up as rows in more than one block.
+@pytest.mark.parametrize(("vocabulary", "width"), [(7, 64), (200, 2)], ids=["folded", "rows"])
+@pytest.mark.parametrize("weights", NARROW)
+def test_a_model_is_what_its_file_holds(
+    isa: str, tmp_path: Path, vocabulary: int, width: int, weights: str
+) -> None:
+    """Embeddings are rounded too: in memory as on the way through a file."""
+    model = rc.LanguageModel(vocabulary, "lstm", width, 64, 2, rng=0, weights=weights)
+    model.flat_params *= 3
+    rc.save(model, tmp_path / "model")
+    assert_same_model(rc.load(tmp_path / "model"), model)
+    unrounded = make_float(model).score(IDS)
+    rounded_only = make_float(rounded(model, weights)).score(IDS)
+    assert np.max(np.abs(unrounded - rounded_only)) > 1e-4
 
 
 def test_forms_in_files(tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ Stream<T>::Stream(const Network& network, const T* params, const StreamOptions<T
     most_steps_ = steps_at_once<T>(batch_, network_.gate_columns());
     reserve(options);
     arena_.take(Use::result);
-    fill(params, options.embedding);
+    fill(params, options);
     reset();
 }
 
@@ -92,7 +92,7 @@ void Stream<T>::reserve(const StreamOptions<T>& options) {
 }
 
 template <class T>
-void Stream<T>::fill(const T* params, const Matrix<const T>& embedding) {
+void Stream<T>::fill(const T* params, const StreamOptions<T>& options) {
     const Index h = network_.hidden(), fused = network_.fused_columns();
     for (Index i = 0; i < network_.layers(); ++i) {
         const Layer& layer = layers_[static_cast<std::size_t>(i)];
@@ -102,23 +102,35 @@ void Stream<T>::fill(const T* params, const Matrix<const T>& embedding) {
         if (network_.has_extra()) layer.recurrent_n.fill(arena_, *kernels_, params + at.weight_hh + fused * h, h);
         fill_biases(network_, params, at, layer.bias.in(arena_), layer.bias_n.in(arena_));
     }
+    if (!options.embedding.data) return;
+    const Index columns = network_.gate_columns(), width = network_.input(0);
+    const Matrix<const T> input{params + network_.offsets(0, 0).weight_ih, columns, width, width};
+    if (options.storage == Storage::full) return fill_rows(options.embedding, input);
+    Arena arena;
+    const auto embedding = arena.reserve<T>(count(options.embedding.rows, width));
+    const auto weight = arena.reserve<T>(count(columns, width));
+    arena.take();
+    round_as_stored(*kernels_, options.embedding, embedding.in(arena));
+    round_as_stored(*kernels_, input, weight.in(arena));
+    fill_rows({embedding.in(arena), options.embedding.rows, width, width}, {weight.in(arena), columns, width, width});
+}
+
+template <class T>
+void Stream<T>::fill_rows(const Matrix<const T>& embedding, const Matrix<const T>& input) {
     T* const rows = rows_.in(arena_);
     if (ids_are_ == IdsAre::rows_of_embedding) {
         for (Index v = 0; v < embedding.rows; ++v)
             std::copy_n(embedding.row(v), embedding.columns, rows + v * embedding.columns);
+        return;
     }
-    if (ids_are_ == IdsAre::rows_of_sums) {
-        const Index columns = network_.gate_columns(), width = network_.input(0);
-        Arena arena;
-        const auto weight = PackedMatrix<T>::transpose_of(
-            arena, kernels<T>(), {params + network_.offsets(0, 0).weight_ih, columns, width, width});
-        arena.take();
-        run_parallel(1, [&](int thread, Team& team) {
-            weight.fill(arena, {thread, team});
-            weight.multiply(arena, embedding, layers_[0].bias.in(arena_), {rows, embedding.rows, columns, columns},
-                            {0, columns});
-        });
-    }
+    Arena arena;
+    const auto weight = PackedMatrix<T>::transpose_of(arena, kernels<T>(), input);
+    arena.take();
+    run_parallel(1, [&](int thread, Team& team) {
+        weight.fill(arena, {thread, team});
+        weight.multiply(arena, embedding, layers_[0].bias.in(arena_), {rows, embedding.rows, input.rows, input.rows},
+                        {0, input.rows});
+    });
 }
 
 template <class T>

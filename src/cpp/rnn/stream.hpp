@@ -45,7 +45,8 @@ private:
     };
 
     void reserve(const StreamOptions<T>& options);
-    void fill(const T* params, const Matrix<const T>& embedding);
+    void fill(const T* params, const StreamOptions<T>& options);
+    void fill_rows(const Matrix<const T>& embedding, const Matrix<const T>& input);  // input: W_ih of the first layer
     void require_same_kernels() const;
     void multiply_input(const Layer& layer, const T* x, Index rows);  // sums = W_ih x + b
     void run_layers(Index steps, T* y);                               // the sums of the first layer are in place
