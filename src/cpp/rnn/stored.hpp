@@ -9,7 +9,7 @@
 
 namespace rnncore {
 
-// "full", "bfloat16" or "int8"; Invalid for another name.
+// "full", "bfloat16", "int8" or "int8_dynamic"; Invalid for another name.
 Storage storage_named(const std::string& name);
 
 // Invalid where `storage` is not for matrices of T with rows of `k` elements.
