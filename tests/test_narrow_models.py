@@ -269,6 +269,23 @@ def test_quantize(tmp_path: Path, weights: str, capsys: pytest.CaptureFixture[st
     assert not out.exists()
 
 
+def test_quantize_reports_the_loss_of_the_model_it_writes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of a model with an embedding, which the file rounds too."""
+    model, text, out = tmp_path / "model", write_text(tmp_path / "text"), tmp_path / "out"
+    tokenizer = rc.text.CharTokenizer.fit(text.read_text())
+    given = rc.LanguageModel(tokenizer.vocab_size, "gru", 12, 16, tokenizer=tokenizer, rng=0)
+    given.flat_params *= 4
+    rc.save(given, model)
+    for weights in NARROW:
+        arguments = ["quantize", str(model), str(text), "--weights", weights, "--out", str(out)]
+        assert main(arguments) == 0
+        printed = float(capsys.readouterr().out.splitlines()[2].split()[1])
+        loss = -rc.load(out).score(text.read_text()).mean()
+        assert printed == pytest.approx(loss, abs=5.1e-5)
+
+
 def test_quantize_on_the_embedded_text(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

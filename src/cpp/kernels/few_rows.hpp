@@ -191,10 +191,10 @@ Index few_rows_scratch(Index k) {
     return !S::scaled ? 0 : S::steps == 1 ? kFewRows * copy : row_bytes<S>(k) + copy;
 }
 
-// Out of the way of rows that hold none.
-[[gnu::noinline, gnu::cold]] inline const float* without_large(const float* x, Index n, float* copy) {
+// Returns the scale of what is left. Out of the way of rows that hold none.
+[[gnu::noinline, gnu::cold]] inline float leave_out_large(const float* x, Index n, float* copy) {
     for (Index i = 0; i < n; ++i) copy[i] = is_large(x[i]) ? 0 : x[i];
-    return copy;
+    return scale_of_row(copy, n);
 }
 
 template <class S>
@@ -208,7 +208,7 @@ template <class S>
         for (Index r = 0; r < rows; ++r) complete = complete && !holds_large(first + r * p.lda, p.k);
         if (complete) return {first, p.lda, true};
         auto* const copies = static_cast<float*>(p.scratch);
-        for (Index r = 0; r < rows; ++r) without_large(first + r * p.lda, p.k, copies + r * p.k);
+        for (Index r = 0; r < rows; ++r) leave_out_large(first + r * p.lda, p.k, copies + r * p.k);
         return {copies, p.k, false};
     } else {
         typedef unsigned char Bytes __attribute__((vector_size(kVectorBytes / 4)));
@@ -219,8 +219,9 @@ template <class S>
             const float* x = first + r * p.lda;
             float scale = scale_of_row(x, p.k);
             if (!(scale <= kLargest / 128)) {
-                x = without_large(x, p.k, reinterpret_cast<float*>(bytes + row_bytes<S>(p.k)));
-                scale = scale_of_row(x, p.k);
+                auto* const copy = reinterpret_cast<float*>(bytes + row_bytes<S>(p.k));
+                scale = leave_out_large(x, p.k, copy);
+                x = copy;
                 complete = false;
             }
             Word sums{};
@@ -237,34 +238,31 @@ template <class S>
     }
 }
 
-// Calls body(lanes, first column, vector of W^T[index, :]) for all columns.
+// Calls body(lanes, first column, vector of W^T[index, :]) for all columns of W [n, k].
 template <class S, class Body>
-[[gnu::always_inline]] inline void for_elements(const FewRows<typename S::Value>& p, Index index, const Body& body) {
+[[gnu::always_inline]] inline void for_elements(const void* packed, Index k, Index n, Index index, const Body& body) {
     const auto visit = [&](Index first, const char* panel, auto width) {
         constexpr int V = decltype(width)::vectors;
 #pragma GCC unroll 8
         for (int v = 0; v < V; ++v) {
             const Index column = first + v * kColumns<S>;
             with_lanes<typename S::Value>(
-                p.n - column, [&](auto lanes) { body(lanes, column, S::template element<V>(panel, index, v)); });
+                n - column, [&](auto lanes) { body(lanes, column, S::template element<V>(panel, index, v)); });
         }
     };
-    for_panels<S>(static_cast<const char*>(p.packed), p.k, p.n, false,
-                  [&](Index first, int halvings, const char* panel) {
-                      with_width<S>(halvings, [&](auto width) { visit(first, panel, width); });
-                  });
+    for_panels<S>(static_cast<const char*>(packed), k, n, false, [&](Index first, int halvings, const char* panel) {
+        with_width<S>(halvings, [&](auto width) { visit(first, panel, width); });
+    });
 }
 
-// c[row] += a[row] W^T for the large elements that `operands` has left out. A weight that is rounded to zero adds
+// c [n] += a [k] W^T for the large elements of a row that `operands` has left out. A weight that is rounded to zero adds
 // nothing to a sum, where the weight of a float layer would have made it infinite and never NaN.
 template <class S>
-[[gnu::noinline, gnu::cold]] void add_large(const FewRows<float>& p, Index row) {
-    float* const c = p.c + row * p.ldc;
-    for (Index i = 0; i < p.k; ++i) {
-        const float a = p.a[row * p.lda + i];
-        if (!is_large(a)) continue;
-        for_elements<S>(p, i, [&](auto lanes, Index column, Vec<float> w) {
-            lanes.store(c + column, lanes.load(c + column) + (w != 0 ? splat(a) * w : Vec<float>{}));
+[[gnu::noinline, gnu::cold]] void add_large(const float* a, const void* packed, Index k, Index n, float* c) {
+    for (Index i = 0; i < k; ++i) {
+        if (!is_large(a[i])) continue;
+        for_elements<S>(packed, k, n, i, [&](auto lanes, Index column, Vec<float> w) {
+            lanes.store(c + column, lanes.load(c + column) + (w != 0 ? splat(a[i]) * w : Vec<float>{}));
         });
     }
 }
@@ -295,7 +293,8 @@ template <class S>
         };
         for_panels<S>(static_cast<const char*>(p.packed), p.k, p.n, p.from_end, multiply);
         if constexpr (S::scaled) {
-            for (Index r = 0; !a.complete && r < count; ++r) add_large<S>(p, row + r);
+            for (Index r = 0; !a.complete && r < count; ++r)
+                add_large<S>(p.a + (row + r) * p.lda, p.packed, p.k, p.n, c + r * p.ldc);
         }
     }
 }
@@ -303,7 +302,7 @@ template <class S>
 // c = bias + W[:, index]
 template <class S>
 void look_up(const FewRows<typename S::Value>& p, Index index) {
-    for_elements<S>(p, index, [&](auto lanes, Index column, auto w) {
+    for_elements<S>(p.packed, p.k, p.n, index, [&](auto lanes, Index column, auto w) {
         lanes.store(p.c + column, lanes.load(p.bias + column) + w);
     });
 }

@@ -1,7 +1,7 @@
 // How a product with few rows finds its weights: as they are, as bfloat16 numbers, or as int8 numbers with a scale for
-// each row of W [n, k]. Arithmetic is the same on every instruction set: narrow weights are widened to float before they
-// are multiplied. Or int8 weights meet activations that are rounded to eight bits with a scale for each row of them, and
-// those products are summed exactly in 32 bits.
+// each row of W [n, k]. Arithmetic is the same on every instruction set: narrow weights are widened to float before
+// they are multiplied; or int8 weights meet activations that are rounded to eight bits with a scale for each row of
+// them, and those products are summed exactly in 32 bits.
 //
 // A storage S says
 //     Value, Operand, Sum   type of the matrices, of an activation as the product reads it, of a vector of sums
