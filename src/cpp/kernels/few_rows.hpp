@@ -255,8 +255,8 @@ template <class S, class Body>
     });
 }
 
-// c [n] += a [k] W^T for the large elements of a row that `operands` has left out. A weight that is rounded to zero adds
-// nothing to a sum, where the weight of a float layer would have made it infinite and never NaN.
+// c [n] += a [k] W^T for the large elements of a row that `operands` has left out. A weight that is rounded to zero
+// adds nothing to a sum, where the weight of a float layer would have made it infinite and never NaN.
 template <class S>
 [[gnu::noinline, gnu::cold]] void add_large(const float* a, const void* packed, Index k, Index n, float* c) {
     for (Index i = 0; i < k; ++i) {

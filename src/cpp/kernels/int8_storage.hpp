@@ -1,5 +1,5 @@
-// Weights as int8 numbers with a scale for each row of W [n, k]: Int8Storage multiplies them by activations as they are,
-// DynamicInt8Storage by activations that are rounded in the same way, row by row.
+// Weights as int8 numbers with a scale for each row of W [n, k]. Int8Storage multiplies them by activations as they
+// are, DynamicInt8Storage by activations that are rounded in the same way, row by row.
 #pragma once
 
 #include "kernels/storage.hpp"
