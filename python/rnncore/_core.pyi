@@ -138,7 +138,7 @@ class Frozen:
 class Stream:
     """A network that goes on where it stopped, with weights packed once; unidirectional networks.
 
-    weights: "full", or of float32 "bfloat16" or "int8".
+    weights: "full", or of float32 "bfloat16", "int8" or "int8_dynamic".
     """
 
     def __init__(
@@ -172,7 +172,7 @@ class Sampler:
         embedding: Array | None,  # [V,E]; None: ids are one-hot inputs
         weight: Array,  # [V,H]
         bias: Array | None,  # [V]
-        weights: str = "full",  # or of float32 "bfloat16" or "int8"
+        weights: str = "full",  # or of float32 as of a Stream
     ) -> None: ...
     def score(self, ids: Ids) -> NDArray[np.float64]:
         """Feed ids [N]; the log-probability of each but the first given all before, [N-1]."""

@@ -39,8 +39,8 @@ def add_weights(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--weights",
         metavar="FORM",
-        help="float32, bfloat16 or int8: fewer bits are faster and less exact (default: as the "
-        "file says)",
+        help="float32, bfloat16, int8 or int8_dynamic: fewer bits are faster and less exact "
+        "(default: as the file says)",
     )
 
 

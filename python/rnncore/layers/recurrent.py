@@ -283,7 +283,7 @@ class Recurrent(Module, Generic[State]):
         ----------
         batch_size : int
             Number of independent sequences B.
-        weights : {"float32", "bfloat16", "int8"} or None
+        weights : {"float32", "bfloat16", "int8", "int8_dynamic"} or None
             How it stores the weight matrices, see `Stream`; None: as they are.
 
         Raises

@@ -75,7 +75,7 @@ class LanguageModel(Model, Sampled):
     compute : "bfloat16" or None
         What the operands of the products of recurrent and output layers are rounded to, see `RNN`.
         Sampling does without.
-    weights : {"bfloat16", "int8"} or None
+    weights : {"bfloat16", "int8", "int8_dynamic"} or None
         See `weights`.
     rng : numpy Generator, int or None
         Source of the initial parameters and of dropout.
@@ -195,7 +195,7 @@ class LanguageModel(Model, Sampled):
         ----------
         tokens : str, or integers [N]
             Text needs a tokenizer. Any length fits in memory: the text is read in pieces.
-        weights : {"float32", "bfloat16", "int8"} or None
+        weights : {"float32", "bfloat16", "int8", "int8_dynamic"} or None
             How the matrices are stored, see `rnncore.layers.Stream`; None is the model's own
             choice, `weights`. Narrow ones take one step after the other, as sampling does.
 
@@ -238,12 +238,17 @@ class LanguageModel(Model, Sampled):
     def weights(self) -> str | None:
         """How files, `score`, `sample` and `generate` hold the matrices; None: as they are.
 
-        "bfloat16" or "int8" make the file smaller and sampling faster, see
-        `rnncore.layers.Stream`. The parameters themselves keep their dtype and every other method
-        uses them as they are; those of a model read from such a file are the rounded ones.
+        "bfloat16", "int8" and "int8_dynamic" make the file smaller and sampling faster, see
+        `rnncore.layers.Stream`. Files of the last two hold the same numbers; "int8_dynamic" is the
+        faster one, and rounds inputs and states too.
+
+        `score`, `perplexity`, `sample` and `generate` round every matrix, the embedding too, as the
+        file does: they return the same before `rnncore.save` and after `rnncore.load`. The
+        parameters themselves keep their dtype, and every other method uses them as they are; those
+        of a model read from such a file are the rounded ones.
 
         >>> model = LanguageModel(vocab_size=100, hidden_size=32, rng=0)
-        >>> model.weights = "int8"
+        >>> model.weights = "int8_dynamic"
         >>> len(model.sample([1], 10))
         10
         """

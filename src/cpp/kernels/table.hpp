@@ -67,9 +67,10 @@ struct OuterProduct {
 };
 
 // How the weights of products with few rows are stored: as they are, as bfloat16 numbers, or as int8 numbers with a
-// scale for each row of W. Of double matrices: as they are.
-enum class Storage { full, bfloat16, int8 };
-inline constexpr int kStorages = 3;
+// scale for each row of W. With int8_dynamic the activations are rounded in the same way, when they are multiplied. Of
+// double matrices: as they are.
+enum class Storage { full, bfloat16, int8, int8_dynamic };
+inline constexpr int kStorages = 4;
 
 // W [n, k] -> packed [packed_bytes(k, n)]
 template <class T>

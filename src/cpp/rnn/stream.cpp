@@ -43,6 +43,7 @@ Stream<T>::Stream(const Network& network, const T* params, const StreamOptions<T
     if (batch_ < 1) throw Invalid("batch_size: expected a positive integer, got " + std::to_string(batch_));
     check<T>(options.storage, std::max(network_.input(0), network_.hidden()));
     most_steps_ = steps_at_once<T>(batch_, network_.gate_columns());
+<<<<<<< HEAD
     const Matrix<const T>& embedding = options.embedding;
     if (embedding.data)
         ids_are_ = worth_folding(embedding.rows, embedding.columns, network_.gate_columns())
@@ -50,6 +51,11 @@ Stream<T>::Stream(const Network& network, const T* params, const StreamOptions<T
                        : IdsAre::rows_of_embedding;
     packed_ = pack(params, embedding);
     take_working_memory();
+=======
+    reserve(options);
+    arena_.take(Use::result);
+    fill(params, options);
+>>>>>>> narrow
     reset();
 }
 
@@ -67,6 +73,7 @@ Stream<T>::Stream(const Stream& other)
 }
 
 template <class T>
+<<<<<<< HEAD
 auto Stream<T>::pack(const T* params, const Matrix<const T>& embedding) const -> std::shared_ptr<const Packed> {
     auto packed = std::make_shared<Packed>();
     reserve(*packed, embedding);
@@ -110,6 +117,9 @@ void Stream<T>::take_working_memory() {
 
 template <class T>
 void Stream<T>::fill(const Packed& packed, const T* params, const Matrix<const T>& embedding) const {
+=======
+void Stream<T>::fill(const T* params, const StreamOptions<T>& options) {
+>>>>>>> narrow
     const Index h = network_.hidden(), fused = network_.fused_columns();
     for (Index i = 0; i < network_.layers(); ++i) {
         const Layer& layer = packed.layers[static_cast<std::size_t>(i)];
@@ -119,11 +129,32 @@ void Stream<T>::fill(const Packed& packed, const T* params, const Matrix<const T
         if (network_.has_extra()) layer.recurrent_n.fill(packed.arena, *kernels_, params + at.weight_hh + fused * h, h);
         fill_biases(network_, params, at, layer.bias.in(packed.arena), layer.bias_n.in(packed.arena));
     }
+<<<<<<< HEAD
     T* const rows = packed.rows.in(packed.arena);
+=======
+    if (!options.embedding.data) return;
+    const Index columns = network_.gate_columns(), width = network_.input(0);
+    const Matrix<const T> input{params + network_.offsets(0, 0).weight_ih, columns, width, width};
+    if (options.storage == Storage::full) return fill_rows(options.embedding, input);
+    Arena arena;
+    const auto embedding = arena.reserve<T>(count(options.embedding.rows, width));
+    const auto weight = arena.reserve<T>(count(columns, width));
+    arena.take();
+    round_as_stored(*kernels_, options.embedding, embedding.in(arena));
+    round_as_stored(*kernels_, input, weight.in(arena));
+    fill_rows({embedding.in(arena), options.embedding.rows, width, width}, {weight.in(arena), columns, width, width});
+}
+
+template <class T>
+void Stream<T>::fill_rows(const Matrix<const T>& embedding, const Matrix<const T>& input) {
+    T* const rows = rows_.in(arena_);
+>>>>>>> narrow
     if (ids_are_ == IdsAre::rows_of_embedding) {
         for (Index v = 0; v < embedding.rows; ++v)
             std::copy_n(embedding.row(v), embedding.columns, rows + v * embedding.columns);
+        return;
     }
+<<<<<<< HEAD
     if (ids_are_ == IdsAre::rows_of_sums) {
         const Index columns = network_.gate_columns(), width = network_.input(0);
         Arena arena;
@@ -138,6 +169,16 @@ void Stream<T>::fill(const Packed& packed, const T* params, const Matrix<const T
                             {rows, embedding.rows, columns, columns}, {0, columns}, worker);
         });
     }
+=======
+    Arena arena;
+    const auto weight = PackedMatrix<T>::transpose_of(arena, kernels<T>(), input);
+    arena.take();
+    run_parallel(1, [&](int thread, Team& team) {
+        weight.fill(arena, {thread, team});
+        weight.multiply(arena, embedding, layers_[0].bias.in(arena_), {rows, embedding.rows, input.rows, input.rows},
+                        {0, input.rows});
+    });
+>>>>>>> narrow
 }
 
 template <class T>
