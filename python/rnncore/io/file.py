@@ -5,8 +5,8 @@ format), ``class`` (name of the layer or model), ``config`` (its constructor's a
 ``assets`` (those of them that are tokenizers, with their own contents). One entry, because the
 order of several is random and equal models are to be equal files.
 
-Where the configuration has ``weights`` of "bfloat16" or "int8" (and the version is 2), the matrices
-are stored in that form, see `rnncore._narrow`.
+Where the configuration has ``weights`` of "bfloat16", "int8" or "int8_dynamic" (and the version is
+2), the matrices are stored in that form, see `rnncore._narrow`.
 """
 
 from __future__ import annotations

@@ -43,19 +43,13 @@ Stream<T>::Stream(const Network& network, const T* params, const StreamOptions<T
     if (batch_ < 1) throw Invalid("batch_size: expected a positive integer, got " + std::to_string(batch_));
     check<T>(options.storage, std::max(network_.input(0), network_.hidden()));
     most_steps_ = steps_at_once<T>(batch_, network_.gate_columns());
-<<<<<<< HEAD
     const Matrix<const T>& embedding = options.embedding;
     if (embedding.data)
         ids_are_ = worth_folding(embedding.rows, embedding.columns, network_.gate_columns())
                        ? IdsAre::rows_of_sums
                        : IdsAre::rows_of_embedding;
-    packed_ = pack(params, embedding);
+    packed_ = pack(params, options);
     take_working_memory();
-=======
-    reserve(options);
-    arena_.take(Use::result);
-    fill(params, options);
->>>>>>> narrow
     reset();
 }
 
@@ -73,12 +67,11 @@ Stream<T>::Stream(const Stream& other)
 }
 
 template <class T>
-<<<<<<< HEAD
-auto Stream<T>::pack(const T* params, const Matrix<const T>& embedding) const -> std::shared_ptr<const Packed> {
+auto Stream<T>::pack(const T* params, const StreamOptions<T>& options) const -> std::shared_ptr<const Packed> {
     auto packed = std::make_shared<Packed>();
-    reserve(*packed, embedding);
+    reserve(*packed, options.embedding);
     packed->arena.take(Use::result);
-    fill(*packed, params, embedding);
+    fill(*packed, params, options);
     return packed;
 }
 
@@ -116,10 +109,7 @@ void Stream<T>::take_working_memory() {
 }
 
 template <class T>
-void Stream<T>::fill(const Packed& packed, const T* params, const Matrix<const T>& embedding) const {
-=======
-void Stream<T>::fill(const T* params, const StreamOptions<T>& options) {
->>>>>>> narrow
+void Stream<T>::fill(const Packed& packed, const T* params, const StreamOptions<T>& options) const {
     const Index h = network_.hidden(), fused = network_.fused_columns();
     for (Index i = 0; i < network_.layers(); ++i) {
         const Layer& layer = packed.layers[static_cast<std::size_t>(i)];
@@ -129,56 +119,38 @@ void Stream<T>::fill(const T* params, const StreamOptions<T>& options) {
         if (network_.has_extra()) layer.recurrent_n.fill(packed.arena, *kernels_, params + at.weight_hh + fused * h, h);
         fill_biases(network_, params, at, layer.bias.in(packed.arena), layer.bias_n.in(packed.arena));
     }
-<<<<<<< HEAD
-    T* const rows = packed.rows.in(packed.arena);
-=======
     if (!options.embedding.data) return;
     const Index columns = network_.gate_columns(), width = network_.input(0);
     const Matrix<const T> input{params + network_.offsets(0, 0).weight_ih, columns, width, width};
-    if (options.storage == Storage::full) return fill_rows(options.embedding, input);
+    if (options.storage == Storage::full) return fill_rows(packed, options.embedding, input);
     Arena arena;
     const auto embedding = arena.reserve<T>(count(options.embedding.rows, width));
     const auto weight = arena.reserve<T>(count(columns, width));
     arena.take();
     round_as_stored(*kernels_, options.embedding, embedding.in(arena));
     round_as_stored(*kernels_, input, weight.in(arena));
-    fill_rows({embedding.in(arena), options.embedding.rows, width, width}, {weight.in(arena), columns, width, width});
+    fill_rows(packed, {embedding.in(arena), options.embedding.rows, width, width},
+              {weight.in(arena), columns, width, width});
 }
 
 template <class T>
-void Stream<T>::fill_rows(const Matrix<const T>& embedding, const Matrix<const T>& input) {
-    T* const rows = rows_.in(arena_);
->>>>>>> narrow
+void Stream<T>::fill_rows(const Packed& packed, const Matrix<const T>& embedding, const Matrix<const T>& input) const {
+    T* const rows = packed.rows.in(packed.arena);
     if (ids_are_ == IdsAre::rows_of_embedding) {
         for (Index v = 0; v < embedding.rows; ++v)
             std::copy_n(embedding.row(v), embedding.columns, rows + v * embedding.columns);
         return;
     }
-<<<<<<< HEAD
-    if (ids_are_ == IdsAre::rows_of_sums) {
-        const Index columns = network_.gate_columns(), width = network_.input(0);
-        Arena arena;
-        const auto weight = PackedMatrix<T>::transpose_of(
-            arena, kernels<T>(), {params + network_.offsets(0, 0).weight_ih, columns, width, width});
-        const ProductScratch scratch(arena, kernels<T>().product_scratch_bytes, 1);
-        arena.take();
-        run_parallel(1, [&](int thread, Team& team) {
-            const Worker worker{thread, team, scratch.of(arena, thread)};
-            weight.fill(arena, worker);
-            weight.multiply(arena, embedding, packed.layers[0].bias.in(packed.arena),
-                            {rows, embedding.rows, columns, columns}, {0, columns}, worker);
-        });
-    }
-=======
     Arena arena;
     const auto weight = PackedMatrix<T>::transpose_of(arena, kernels<T>(), input);
+    const ProductScratch scratch(arena, kernels<T>().product_scratch_bytes, 1);
     arena.take();
     run_parallel(1, [&](int thread, Team& team) {
-        weight.fill(arena, {thread, team});
-        weight.multiply(arena, embedding, layers_[0].bias.in(arena_), {rows, embedding.rows, input.rows, input.rows},
-                        {0, input.rows});
+        const Worker worker{thread, team, scratch.of(arena, thread)};
+        weight.fill(arena, worker);
+        weight.multiply(arena, embedding, packed.layers[0].bias.in(packed.arena),
+                        {rows, embedding.rows, input.rows, input.rows}, {0, input.rows}, worker);
     });
->>>>>>> narrow
 }
 
 template <class T>

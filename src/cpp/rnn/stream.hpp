@@ -55,16 +55,12 @@ private:
         Arena::Slot<T> rows;
     };
 
-<<<<<<< HEAD
-    std::shared_ptr<const Packed> pack(const T* params, const Matrix<const T>& embedding) const;
+    std::shared_ptr<const Packed> pack(const T* params, const StreamOptions<T>& options) const;
     void reserve(Packed& packed, const Matrix<const T>& embedding) const;
-    void fill(const Packed& packed, const T* params, const Matrix<const T>& embedding) const;
+    void fill(const Packed& packed, const T* params, const StreamOptions<T>& options) const;
+    // input: W_ih of the first layer
+    void fill_rows(const Packed& packed, const Matrix<const T>& embedding, const Matrix<const T>& input) const;
     void take_working_memory();
-=======
-    void reserve(const StreamOptions<T>& options);
-    void fill(const T* params, const StreamOptions<T>& options);
-    void fill_rows(const Matrix<const T>& embedding, const Matrix<const T>& input);  // input: W_ih of the first layer
->>>>>>> narrow
     void require_same_kernels() const;
     void multiply_input(const Layer& layer, const T* x, Index rows);  // sums = W_ih x + b
     void run_layers(Index steps, T* y);                               // the sums of the first layer are in place
