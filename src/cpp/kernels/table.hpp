@@ -104,7 +104,7 @@ template <class T>
 struct CellForward {
     Index rows, hidden;
     Index first_unit, units;
-    T* gates;  // [rows, G*H] sums in, activations out
+    T* gates;  // [rows, G*H] sums in, activations out; of CellKind::rnn the sums only, which may stand in h
     Index ld_gates;
     T* extra;         // [rows, H] GRU only: W_hn h + b_hn (reset after) or r * h (reset before)
     const T* h_prev;  // [rows, H], null: zero
@@ -118,7 +118,7 @@ struct CellForward {
 // Steps of one direction of one layer one after the other, the input's part of the sums being there for all of them.
 template <class T>
 struct LayerSteps {
-    CellForward<T> first;  // the first step, of all units; of CellKind::rnn, gates [rows, H] hold the sums and may be h
+    CellForward<T> first;  // the first step, of all units
     Index steps;
     Index to_gates, to_extra, to_h, to_c;  // how far those of the next step stand from a step's; may be negative or 0
     const void* recurrent;                 // W_hh; of a GRU: W_hr and W_hz

@@ -114,7 +114,6 @@ void run_steps(const LayerSteps<T>& l) {
         };
         add(s.h_prev, s.ld_h_prev, l.recurrent, fused, s.gates, s.ld_gates);
         if constexpr (C == StreamCell::rnn) {
-            for (Index b = 0; b < s.rows; ++b) std::copy_n(s.gates + b * s.ld_gates, h, s.h + b * s.ld_h);
             rnn_forward<F>(s);
         } else if constexpr (C == StreamCell::lstm) {
             lstm_forward(s);

@@ -37,7 +37,7 @@ auto steps_kernel(const Network& network, const StorageKernels<T>& kernels) {
     return kernels.rnn_steps[static_cast<int>(network.nonlinearity())];
 }
 
-// s.gates holds the input's part of the sums; for CellKind::rnn it is s.h. The h of the step before must be whole:
+// s.gates holds the input's part of the sums. The h of the step before must be whole:
 // after each time step, and before the first, the threads of a share wait.
 template <class T>
 void forward_step(const Network& network, const ForwardWeights<T>& weights, CellForward<T> s, const UnitShare& share);

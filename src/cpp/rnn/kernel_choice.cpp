@@ -11,7 +11,8 @@ constexpr Index kTallRows = 64;
 // In the steps of a pass far weights come too slowly for fewer rows. Measured.
 constexpr Index kFarRows = 48;
 
-// Where a step multiplies fewer weights with few rows, what it takes besides is felt. Measured.
+// Where a step multiplies fewer weights with few rows, what it takes besides is felt: measured. From about as many on,
+// threads divide its units (divides_units), which a call for many steps cannot.
 constexpr Index kFewWeights = 25000;
 
 // Whether so many rows fill tiles to three quarters: lower ones take nearly as long as whole ones. Measured.
