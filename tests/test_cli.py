@@ -79,7 +79,7 @@ def test_train_options(text: Path, tmp_path: Path) -> None:
     options = "--cell rnn --nonlinearity relu --embedding-size 5 --dropout 0.1 --no-bias"
     options += " --init identity --init-scale 0.5"
     options += " --learning-rate 0 --optimizer sgd --momentum 0.9 --nesterov"
-    options += " --clip-norm none --clip-value 1 --schedule step --gamma 0.5 --after-epoch 1"
+    options += " --clip-norm none --clip-value 1 --schedule step --gamma 0.5 --flat-epochs 1"
     options += " --bptt 7 --validation-fraction 0.2 --seed 5 --threads 1 --sample-length 0"
     options += " --compute bfloat16"
     assert main(["train", str(text), "--out", str(out), *SMALL, *options.split()]) == 0

@@ -39,10 +39,10 @@ def test_sentences_start_from_the_zero_state() -> None:
     [
         (ScheduleConfig("constant"), [1] * 8),
         (
-            ScheduleConfig("exponential", gamma=0.5, after_epoch=2),
+            ScheduleConfig("exponential", gamma=0.5, flat_epochs=2),
             [1, 1, 1, 1, 0.5, 0.5, 0.25, 0.25],
         ),
-        (ScheduleConfig("step", gamma=0.1, after_epoch=1), [1, 1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1]),
+        (ScheduleConfig("step", gamma=0.1, flat_epochs=1), [1, 1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1]),
         (ScheduleConfig("cosine", warmup=2, floor=0.2), None),
     ],
     ids=["constant", "exponential", "step", "cosine"],
@@ -145,7 +145,7 @@ def test_old_gradients_do_not_count() -> None:
         ),
         (lambda: OptimizerConfig("lion"), ValueError, "optimizer: expected one of .*'adam'"),
         (lambda: ScheduleConfig("linear"), ValueError, "schedule: expected one of .*'cosine'"),
-        (lambda: ScheduleConfig("step", after_epoch=0), ValueError, "after_epoch"),
+        (lambda: ScheduleConfig("step", flat_epochs=0), ValueError, "flat_epochs"),
         (
             lambda: OptimizerConfig("adam", momentum=0.9),
             ValueError,

@@ -84,7 +84,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     schedule = OptionGroup(parser, _SCHEDULE, dataclass_defaults(ScheduleConfig))
     schedule.add("--schedule", "name", "how the learning rate changes", choices=list(SCHEDULES))
     schedule.add("--gamma", "gamma", "factor: of exponential, step, plateau", **_NUMBER)
-    schedule.add("--after-epoch", "after_epoch", "full rate so long: exponential, step", **_INTEGER)
+    schedule.add(
+        "--flat-epochs",
+        "flat_epochs",
+        "epochs at full rate: exponential, step",
+        **_INTEGER,
+    )
     schedule.add("--patience", "patience", "validations to wait: of plateau", **_INTEGER)
     schedule.add("--warmup", "warmup", "updates of the rise: of cosine", **_INTEGER)
     schedule.add("--floor", "floor", "last factor: of cosine", **_NUMBER)

@@ -56,7 +56,10 @@ class Softmax(Head):
         super().__init__(input_size, output_size, bias=bias, dtype=dtype, compute=compute, rng=rng)
         self._class_weights: Array | None = None
         if class_weights is not None:
-            weights = as_array("class_weights", class_weights).astype(self.dtype)
+            weights = as_array("class_weights", class_weights)
+            if weights.dtype.kind not in "fiu":
+                raise TypeError(f"class_weights: expected numbers, got {describe(class_weights)}")
+            weights = weights.astype(self.dtype)
             good = weights.shape == (self.output_size,) and bool(np.all(weights >= 0))
             if not (good and bool(np.all(np.isfinite(weights)))):
                 raise ValueError(

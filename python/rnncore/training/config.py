@@ -38,8 +38,8 @@ OPTIMIZERS: dict[str, tuple[type[Optimizer], dict[str, Any]]] = {
 #: Class of each schedule and the defaults of its options. Those of "exponential" are char-rnn's.
 SCHEDULES: dict[str, tuple[type[Schedule], dict[str, float]]] = {
     "constant": (Constant, {}),
-    "exponential": (Exponential, {"gamma": 0.97, "after_epoch": 10}),
-    "step": (Step, {"gamma": 0.1, "after_epoch": 10}),
+    "exponential": (Exponential, {"gamma": 0.97, "flat_epochs": 10}),
+    "step": (Step, {"gamma": 0.1, "flat_epochs": 10}),
     "plateau": (Plateau, {"gamma": 0.5, "patience": 0}),
     "cosine": (Cosine, {"warmup": 100, "floor": 0.0}),
 }
@@ -149,7 +149,7 @@ class ScheduleConfig:
         Which one; see `rnncore.optim.schedules`.
     gamma : float or None
         Factor of one reduction: of "exponential" (every epoch), "step" and "plateau".
-    after_epoch : int or None
+    flat_epochs : int or None
         Epochs with the full rate, at least 1: of "exponential" and "step".
     patience : int or None
         Validations without improvement that are tolerated: of "plateau".
@@ -173,15 +173,13 @@ class ScheduleConfig:
 
     name: str = "cosine"
     gamma: float | None = None
-    after_epoch: int | None = None
+    flat_epochs: int | None = None
     patience: int | None = None
     warmup: int | None = None
     floor: float | None = None
 
     def __post_init__(self) -> None:
         choice("schedule", self.name, SCHEDULES)
-        if self.after_epoch is not None:
-            integer("after_epoch", self.after_epoch, 1)
         self.build(1)  # the schedule itself knows the ranges
 
     def build(self, updates: int) -> Schedule:
@@ -189,7 +187,7 @@ class ScheduleConfig:
         kind, defaults = SCHEDULES[self.name]
         given = {
             "gamma": self.gamma,
-            "after_epoch": self.after_epoch,
+            "flat_epochs": self.flat_epochs,
             "patience": self.patience,
             "warmup": self.warmup,
             "floor": self.floor,
@@ -198,8 +196,6 @@ class ScheduleConfig:
             **defaults,
             **_accepted(given, defaults, f"schedule {self.name!r}"),
         }
-        if "after_epoch" in options:
-            options["after_epoch"] -= 1  # the schedules name the last such epoch, from 0
         if "warmup" in options:
             warmup = integer("warmup", options["warmup"], 0)
             options.update(total=max(1, updates), warmup=min(warmup, updates // 2))
