@@ -185,8 +185,8 @@ def test_a_state_of_huge_numbers_is_watched() -> None:
 
 def test_training_counts_such_updates() -> None:
     class Jumping(Counter):
-        def loss_and_grad(self, *arguments: Any) -> tuple[float, Any]:
-            answer = super().loss_and_grad(*arguments)
+        def loss_and_grad(self, *arguments: Any, **options: Any) -> tuple[float, Any]:
+            answer = super().loss_and_grad(*arguments, **options)
             if len(self.values) in (2, 3):
                 self.flat_grads[0] *= 1.7e308
             return answer

@@ -22,7 +22,7 @@ ORDER = (
     ("training", "decode"),
     ("models",),
     ("datasets",),
-    ("_kinds",),
+    ("_registered",),
     ("_bench",),
     ("cli", "__main__"),
 )

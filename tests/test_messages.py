@@ -204,7 +204,7 @@ RAGGED = [[[1, 2], [0]], ([1, 2], [0]), [np.arange(2), np.arange(1)]]
         lambda x: LSTM.stream().run(list(x)),
         lambda x: rc.Embedding(3, 4)(x),
         lambda x: small_model()(x),
-        lambda x: small_model().loss(x, x),
+        lambda x: small_model().loss(rc.data.Batch(x, x)),
         lambda x: small_model().score(x),
         lambda x: rc.losses.cross_entropy(np.zeros((2, 2, 3)), x),
     ],

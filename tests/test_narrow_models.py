@@ -279,7 +279,16 @@ def test_quantize_reports_the_loss_of_the_model_it_writes(
     given.flat_params *= 4
     rc.save(given, model)
     for weights in NARROW:
-        arguments = ["quantize", str(model), str(text), "--weights", weights, "--out", str(out)]
+        arguments = [
+            "quantize",
+            str(model),
+            str(text),
+            "--weights",
+            weights,
+            "--out",
+            str(out),
+            "--overwrite",
+        ]
         assert main(arguments) == 0
         printed = float(capsys.readouterr().out.splitlines()[2].split()[1])
         loss = -rc.load(out).score(text.read_text()).mean()

@@ -10,8 +10,8 @@
 
 from rnncore import _help as _help
 from rnncore import _interrupt as _interrupt  # first: what follows takes a moment
-from rnncore import _kinds as _kinds
 from rnncore import _openmp as _openmp  # before the rest: it sets how the kernel's threads wait
+from rnncore import _registered as _registered
 from rnncore import (
     data,
     datasets,

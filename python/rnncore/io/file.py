@@ -122,10 +122,10 @@ def load(path: str | os.PathLike[str]) -> Any:
         shapes = _shapes(path, content)
         try:
             kind = kind_named(description["class"], Module)
-            given = {**description["config"], **_assets(description["assets"])}
+            config, assets = description["config"], _assets(description["assets"])
             ours = kind.__module__.partition(".")[0] == "rnncore"
             with _restoring_all(shapes) if ours else contextlib.nullcontext():
-                model = kind(**given)
+                model = kind.from_config(config, assets)
             arrays = {name: content.get_tensor(name) for name in shapes}
             if description["version"] == _VERSION_NARROW:
                 arrays = widened(arrays, description["config"]["weights"])

@@ -6,7 +6,7 @@ from typing import Any
 
 from rnncore import _advice
 from rnncore._check import choice
-from rnncore._keywords import unknown_keyword
+from rnncore._keywords import keywords_of, unknown_keyword
 from rnncore.layers.cells import GRU, LSTM, RNN
 
 __all__ = ["CELLS", "recurrent"]
@@ -19,7 +19,9 @@ CELLS: dict[str, tuple[type[RNN] | type[GRU] | type[LSTM], frozenset[str]]] = {
 }
 
 
-def recurrent(cell: str, *sizes: int, cell_options: dict[str, Any], **options: Any) -> Any:
+def recurrent(
+    cell: str, *sizes: int, owner: type, cell_options: dict[str, Any], **options: Any
+) -> Any:
     """Return the recurrent layer of a cell.
 
     Parameters
@@ -28,6 +30,8 @@ def recurrent(cell: str, *sizes: int, cell_options: dict[str, Any], **options: A
         Kind of the layer.
     *sizes : int
         input_size, hidden_size and num_layers.
+    owner : type
+        Class of the model, which errors name.
     cell_options : dict
         Options of this cell alone: ``nonlinearity`` of "rnn", ``reset`` of "gru".
     **options
@@ -41,7 +45,9 @@ def recurrent(cell: str, *sizes: int, cell_options: dict[str, Any], **options: A
     layer, own = CELLS[choice("cell", cell, CELLS)]
     for name in cell_options:
         if name not in own:
-            raise unknown_keyword(name, sorted(own), f"cell {cell!r}")
+            if any(name in options for _, options in CELLS.values()):
+                raise unknown_keyword(name, sorted(own), f"cell {cell!r}")
+            raise unknown_keyword(name, (*keywords_of(owner), *sorted(own)), owner.__name__)
     make: Any = layer
     with _advice.silent():  # one layer is no reason to warn: models have dropout of their own
         return make(*sizes, **options, **cell_options)

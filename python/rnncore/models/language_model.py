@@ -140,6 +140,7 @@ class LanguageModel(Model, Sampled):
             self.vocab_size if embedding_size is None else embedding_size,
             hidden_size,
             num_layers,
+            owner=LanguageModel,
             cell_options=cell_options,
             bias=bias,
             dropout=dropout,

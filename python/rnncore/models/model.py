@@ -21,7 +21,7 @@ class Model(Trainable):
 
     Examples
     --------
-    >>> import rnncore as rc
+    >>> import numpy as np, rnncore as rc
     >>> class Tagger(rc.Model):
     ...     def __init__(self, vocab_size, num_tags, *, rng=None):
     ...         super().__init__(rng=rng)

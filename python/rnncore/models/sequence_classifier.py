@@ -113,6 +113,7 @@ class SequenceClassifier(Model):
             width,
             hidden_size,
             num_layers,
+            owner=SequenceClassifier,
             cell_options=cell_options,
             bidirectional=bidirectional,
             compute=compute,
