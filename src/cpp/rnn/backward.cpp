@@ -12,7 +12,7 @@
 
 #include "core/threads.hpp"
 #include "dispatch/dispatch.hpp"
-#include "rnn/cells.hpp"
+#include "rnn/cells/step.hpp"
 #include "rnn/schedule.hpp"
 #include "rnn/weight_gradients.hpp"
 
@@ -43,11 +43,12 @@ public:
             for (Index d = 0; d < net_.directions(); ++d) by_direction.push_back(chunk_at(order(d), chunk, steps_));
             tasks_.push_back(make_tasks(seq_, by_direction, by_units_ ? 1 : threads_));
         }
-        const Index h = net_.hidden(), rows = steps_ * seq_.batch();
+        const Index rows = steps_ * seq_.batch();
         for (Index layer = 0; layer < net_.layers(); ++layer) {
             for (Index d = 0; d < net_.directions(); ++d) {
-                dh_.push_back(reserve(seq_.batch(), h));
-                dc_.push_back(net_.has_cell_state() ? reserve(seq_.batch(), h) : Arena::Slot<T>());
+                dstate_.emplace_back();
+                for (Index i = 0; i < net_.states(); ++i)
+                    dstate_.back()[static_cast<std::size_t>(i)] = reserve(seq_.batch(), net_.state(i));
             }
         }
         const std::size_t mark = arena_.mark();
@@ -59,7 +60,7 @@ public:
         arena_.rewind(arena_.size());
         for (Index d = 0; d < net_.directions(); ++d) {
             da_[d] = reserve(rows, ld_gates());
-            if (net_.has_extra()) dextra_[d] = reserve(rows, h);
+            if (net_.extra() > 0) dextra_[d] = reserve(rows, net_.extra());
         }
         // The gradient of a layer's outputs. With one direction a chunk's rows of dy are read before the same rows of
         // dx are written, so one buffer holds both.
@@ -100,7 +101,8 @@ private:
     double flops() const {
         double per_row = 0;
         for (Index layer = 0; layer < net_.layers(); ++layer)
-            per_row += static_cast<double>(one_hot(layer) ? 0 : net_.input(layer)) + static_cast<double>(net_.hidden());
+            per_row +=
+                static_cast<double>(one_hot(layer) ? 0 : net_.input(layer)) + static_cast<double>(net_.recurrent());
         return 4 * per_row * static_cast<double>(net_.gate_columns() * net_.directions()) *
                    static_cast<double>(seq_.rows()) +
                (in_.source ? in_.source->flops(seq_.rows()) : 0);
@@ -206,17 +208,20 @@ private:
         const std::size_t i = index(layer, d);
         weight_gradients_.begin_direction(arena_, layer, d);
         for (Index state = 0; state < net_.states(); ++state) {
-            T* gradient = (state == 0 ? dh_[i] : dc_[i]).in(arena_);
+            T* gradient = dstate(i, state);
             if (in_.dstate.empty())
-                std::fill_n(gradient, seq_.batch() * net_.hidden(), T(0));
+                std::fill_n(gradient, seq_.batch() * net_.state(state), T(0));
             else
-                sort_state(seq_, in_.dstate[static_cast<std::size_t>(state)] + state_offset(layer, d), net_.hidden(),
-                           gradient);
+                sort_state(seq_, in_.dstate[static_cast<std::size_t>(state)] + state_offset(layer, d, state),
+                           net_.state(state), gradient);
         }
     }
 
-    Index state_offset(Index layer, Index d) const {
-        return (layer * net_.directions() + d) * seq_.batch() * net_.hidden();
+    Index state_offset(Index layer, Index d, Index state) const {
+        return (layer * net_.directions() + d) * seq_.batch() * net_.state(state);
+    }
+    T* dstate(std::size_t index, Index state) const {
+        return dstate_[index][static_cast<std::size_t>(state)].in(arena_);
     }
 
     void end_layer(Index layer, const Worker& w) {
@@ -225,8 +230,8 @@ private:
             if (d % w.team.size() != w.thread) continue;
             const std::size_t i = index(layer, d);
             for (Index state = 0; state < net_.states(); ++state)
-                unsort_state(seq_, (state == 0 ? dh_[i] : dc_[i]).in(arena_), net_.hidden(),
-                             out_.dstate[static_cast<std::size_t>(state)] + state_offset(layer, d));
+                unsort_state(seq_, dstate(i, state), net_.state(state),
+                             out_.dstate[static_cast<std::size_t>(state)] + state_offset(layer, d, state));
         }
         if (!together() && drops_below(layer)) drop(layer, 0, seq_.rows(), w);
     }
@@ -244,8 +249,8 @@ private:
     // Part 1: the steps of one task in one chunk, against their order.
     void run_steps(const RowTask& task, Index layer, Index chunk, const Worker& w) const {
         const ChunkRows c = rows_of(layer, task.direction, chunk);
-        UnitShare share{{0, net_.hidden()}, nullptr, w.scratch};
-        if (by_units_) share = {w.share(net_.hidden(), kernels_.step.tile_columns), &w.team, w.scratch};
+        UnitShare share{{0, net_.units()}, nullptr, w.scratch};
+        if (by_units_) share = {w.share(net_.units(), kernels_.step.tile_columns), &w.team, w.scratch};
         bool go_on = true;
         for (Index i = 0; i < c.chunk.hi - c.chunk.lo && go_on; ++i) {
             const Index t = c.order.reverse ? c.chunk.lo + i : c.chunk.hi - 1 - i;
@@ -268,7 +273,7 @@ private:
     bool step(const ChunkRows& c, const Segment& segment, const UnitShare& share) const {
         const LayerTape<T>& l = layer_tape(c.layer);
         const DirectionTape<T>& tape = l.directions[c.direction];
-        const Index h = net_.hidden(), ld_y = net_.output();
+        const Index h = net_.direction_output(), ld_y = net_.output(), extra = net_.extra(), cell = net_.cell_state();
         const Index row = seq_.first(segment.t) + segment.begin;
         const Index before = c.order.previous(segment.t);
         const Index row_before = segment.from_history ? seq_.first(before) + segment.begin : 0;
@@ -278,24 +283,24 @@ private:
 
         CellBackward<T> s{};
         s.rows = segment.end - segment.begin;
-        s.hidden = h;
+        s.hidden = net_.units();
         s.gates = at(tape.gates, row * ld_gates());
         s.ld_gates = ld_gates();
-        s.extra = at(tape.extra, row * h);
-        s.h_prev = segment.from_history ? y + row_before * ld_y : at(tape.h0, segment.begin * h);
+        s.extra = at(tape.extra, row * extra);
+        s.h_prev = segment.from_history ? y + row_before * ld_y : at(tape.initial[0], segment.begin * h);
         s.ld_h_prev = segment.from_history ? ld_y : h;
         s.h = y + row * ld_y;
         s.ld_h = ld_y;
-        s.c_prev = segment.from_history ? at(tape.cell, row_before * h) : at(tape.c0, segment.begin * h);
-        s.c = at(tape.cell, row * h);
+        s.c_prev = segment.from_history ? at(tape.cell, row_before * cell) : at(tape.initial[1], segment.begin * cell);
+        s.c = at(tape.cell, row * cell);
         s.dy = at(dy(c.layer, c.first), (row - c.first) * ld_y + c.direction * h);
         s.ld_dy = ld_y;
-        s.dh = dh_[i].in(arena_) + segment.begin * h;
-        if (net_.has_cell_state()) s.dc = dc_[i].in(arena_) + segment.begin * h;
+        s.dh = dstate(i, 0) + segment.begin * h;
+        if (cell > 0) s.dc = dstate(i, 1) + segment.begin * cell;
         s.dgates = da_[c.direction].in(arena_) + (row - c.first) * ld_gates();
         s.ld_dgates = ld_gates();
-        if (net_.has_extra()) s.dextra = dextra_[c.direction].in(arena_) + (row - c.first) * h;
-        return backward_step(net_, weights_[i], s, share);
+        if (extra > 0) s.dextra = dextra_[c.direction].in(arena_) + (row - c.first) * extra;
+        return net_.cell().template steps<T>().backward(weights_[i], s, share);
     }
 
     // Part 2: the products over the rows of a chunk.
@@ -304,7 +309,7 @@ private:
         const std::size_t d = static_cast<std::size_t>(c.direction);
         const T* const da = da_[d].in(arena_);
         if (wants_dx(c.layer)) add_dx(c, da, w);
-        weight_gradients_.add(arena_, c, {da, net_.has_extra() ? dextra_[d].in(arena_) : nullptr}, w);
+        weight_gradients_.add(arena_, c, {da, net_.extra() > 0 ? dextra_[d].in(arena_) : nullptr}, w);
     }
 
     // dx (+)= da W_ih, divided by columns of x: with two directions the order of the two sums is then always the same
@@ -333,9 +338,9 @@ private:
     Arena arena_;
     ProductScratch product_scratch_;
     WeightGradients<T> weight_gradients_;
-    std::vector<PackedBackward<T>> packed_;  // these four by layer and direction
+    std::vector<PackedBackward<T>> packed_;  // these three by layer and direction
     std::vector<BackwardWeights<T>> weights_;
-    std::vector<Arena::Slot<T>> dh_, dc_;  // [B,H]
+    std::vector<std::array<Arena::Slot<T>, kMostStates>> dstate_;  // by state: [B,H]
     std::array<Arena::Slot<T>, 2> da_, dextra_, between_;
 };
 

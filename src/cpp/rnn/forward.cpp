@@ -4,13 +4,13 @@
 
 #include "core/threads.hpp"
 #include "dispatch/dispatch.hpp"
-#include "rnn/cells.hpp"
+#include "rnn/cells/step.hpp"
 #include "rnn/schedule.hpp"
 
 namespace rnncore {
 namespace {
 
-// What a task needs besides the tape: the sums of a chunk and the GRU's extra vector where they are not kept, and the
+// What a task needs besides the tape: the sums of a chunk and the extra vector of a step where they are not kept, and the
 // blocks of rows of a chunk's input product.
 template <class T>
 struct TaskScratch {
@@ -60,9 +60,10 @@ public:
             const Index workers = by_units_ ? threads_ : 1;
             s.blocks = arena_.reserve<RowBlock<T>>(as_size(steps * workers));
             s.piece = arena_.reserve<T>(checked_product(as_size(workers), as_size(piece_size())));
-            if (!tape_.keeps && net_.has_gates())
-                s.gates = arena_.reserve<T>(as_size(rows * row_pitch<T>(net_.gate_columns())));
-            if (!tape_.keeps && net_.has_extra()) s.extra = arena_.reserve<T>(as_size(task.rows() * net_.hidden()));
+            if (!tape_.keeps) {
+                s.gates = arena_.reserve<T>(as_size(rows * row_pitch<T>(net_.kept_gates())));
+                s.extra = arena_.reserve<T>(as_size(task.rows() * net_.extra()));
+            }
             scratch_.push_back(s);
         }
         arena_.take();
@@ -86,7 +87,7 @@ private:
         double sum = 0;
         for (Index layer = 0; layer < net_.layers(); ++layer)
             sum += static_cast<double>(one_hot(layer) ? 0 : net_.input(layer)) * static_cast<double>(seq_.rows()) +
-                   static_cast<double>(net_.hidden()) * static_cast<double>(rows_worth(seq_));
+                   static_cast<double>(net_.recurrent()) * static_cast<double>(rows_worth(seq_));
         return 2 * sum * static_cast<double>(net_.gate_columns() * net_.directions());
     }
 
@@ -120,7 +121,7 @@ private:
 
     // Columns of the pieces of a layer, and elements of the largest piece of all.
     Index columns_of_piece(Index layer) const {
-        const Index columns = by_units_ ? net_.hidden() : net_.gate_columns();
+        const Index columns = by_units_ ? net_.units() : net_.gate_columns();
         return std::min(piece_columns(kernels_.whole, net_.input(layer)), columns);
     }
     Index piece_size() const {
@@ -187,8 +188,8 @@ private:
     }
 
     UnitShare units_of(const Worker& w) const {
-        if (!by_units_) return {{0, net_.hidden()}, nullptr, w.scratch};
-        return {w.share(net_.hidden(), kernels_.step.tile_columns), &w.team, w.scratch};
+        if (!by_units_) return {{0, net_.units()}, nullptr, w.scratch};
+        return {w.share(net_.units(), kernels_.step.tile_columns), &w.team, w.scratch};
     }
 
     // A chunk of one task in one layer; whether to go on.
@@ -237,30 +238,38 @@ private:
         Chunk chunk;
 
         const DirectionTape<T>& tape() const { return layer.directions[task.direction]; }
-        Index hidden() const { return pass.net_.hidden(); }
+        bool sums_in_output() const { return pass.net_.kept_gates() == 0; }
         Index ld_y() const { return pass.net_.output(); }
-        Index ld_sums() const { return pass.net_.has_gates() ? row_pitch<T>(pass.net_.gate_columns()) : ld_y(); }
+        Index ld_sums() const { return sums_in_output() ? ld_y() : row_pitch<T>(pass.net_.gate_columns()); }
 
         T* y_row(Index t, Index b) const {
-            return layer.y + (pass.seq_.first(t) + b) * ld_y() + task.direction * hidden();
+            return layer.y + (pass.seq_.first(t) + b) * ld_y() + task.direction * pass.net_.direction_output();
         }
 
-        // Where the sums of row b at time t stand: kept, or in the chunk's scratch; an Elman network's in its output.
+        // Where the sums of row b at time t stand: kept, in the chunk's scratch, or where the output will.
         T* sums_row(Index t, Index b) const {
-            if (!pass.net_.has_gates()) return y_row(t, b);
+            if (sums_in_output()) return y_row(t, b);
             if (tape().gates) return tape().gates + (pass.seq_.first(t) + b) * ld_sums();
             return scratch.gates.in(pass.arena_) + ((t - chunk.lo) * task.rows() + b - task.begin) * ld_sums();
         }
 
         T* extra_row(Index t, Index b) const {
-            if (!pass.net_.has_extra()) return nullptr;
-            if (tape().extra) return tape().extra + (pass.seq_.first(t) + b) * hidden();
-            return scratch.extra.in(pass.arena_) + (b - task.begin) * hidden();
+            const Index width = pass.net_.extra();
+            if (width == 0) return nullptr;
+            if (tape().extra) return tape().extra + (pass.seq_.first(t) + b) * width;
+            return scratch.extra.in(pass.arena_) + (b - task.begin) * width;
         }
 
         T* cell_row(Index t, Index b) const {
             if (!tape().cell) return nullptr;
-            return tape().cell + ((pass.tape_.keeps ? pass.seq_.first(t) : 0) + b) * hidden();
+            return tape().cell + ((pass.tape_.keeps ? pass.seq_.first(t) : 0) + b) * pass.net_.cell_state();
+        }
+
+        // A state before the step at time t and, where there is none yet, the initial one.
+        const T* state_row(Index which, Index t, Index b) const { return which == 0 ? y_row(t, b) : cell_row(t, b); }
+        const T* initial_row(Index which, Index b) const {
+            const T* const rows = tape().initial[which];
+            return rows ? rows + b * pass.net_.state(which) : nullptr;
         }
 
         // sums = W_ih x + b for all rows of the chunk
@@ -324,7 +333,7 @@ private:
         // The columns of the sums that belong to this thread's units.
         template <class Run>
         void for_columns(const Kernels<T>* kernels, Index k, const Run& run) const {
-            for_gate_columns(weights.gates, *kernels, k, pass.net_.gate_columns(), hidden(), share.units, run);
+            for_gate_columns(weights.gates, *kernels, k, pass.net_.gate_columns(), pass.net_.units(), share.units, run);
         }
 
         // From time t on in this order: all that one call of the kernel can take, of rows none of which begins or ends.
@@ -340,26 +349,30 @@ private:
         }
 
         void run(Index t, Index count) const {
-            const Index h = hidden();
             UnitShare units = share;
             units.from_end = reads_from_end(t);
+            const CellSteps<T>& cell = pass.net_.cell().template steps<T>();
             for_segments(pass.seq_, order, task, t, [&](Index begin, Index end, bool from_history) {
                 const Index before = order.previous(t);
                 CellForward<T> s{};
                 s.rows = end - begin;
-                s.hidden = h;
+                s.hidden = pass.net_.units();
                 s.gates = sums_row(t, begin);
                 s.ld_gates = ld_sums();
                 s.extra = extra_row(t, begin);
-                s.h_prev = from_history ? y_row(before, begin) : row_or_null(tape().h0, begin);
-                s.ld_h_prev = from_history ? ld_y() : h;
+                s.h_prev = from_history ? y_row(before, begin) : initial_row(0, begin);
+                s.ld_h_prev = from_history ? ld_y() : pass.net_.state(0);
                 s.h = y_row(t, begin);
                 s.ld_h = ld_y();
                 s.c = cell_row(t, begin);
-                s.c_prev = from_history ? cell_row(before, begin) : row_or_null(tape().c0, begin);
-                if (!weights.steps) return forward_step(pass.net_, weights, s, units);
+                s.c_prev = from_history ? cell_row(before, begin) : initial_row(1, begin);
+                if (!weights.steps) return cell.forward(weights, s, units);
                 LayerSteps<T> steps{};
                 steps.first = s;
+                steps.first.units = s.hidden;
+                steps.recurrent = weights.recurrent[0];
+                steps.recurrent_n = weights.recurrent[1];
+                steps.bias_n = weights.bias_extra;
                 steps.steps = count;
                 if (count > 1) {
                     const Index next = order.after(t, 1);
@@ -368,7 +381,7 @@ private:
                     steps.to_h = y_row(next, begin) - s.h;
                     steps.to_c = cell_row(next, begin) - s.c;
                 }
-                forward_steps(pass.net_, weights, steps);
+                cell.forward_steps(*weights.steps, steps);
             });
         }
 
@@ -380,16 +393,15 @@ private:
         // Of the sequences whose last step is in this chunk: their end upwards, the beginning of time downwards. An
         // empty one keeps its start.
         void write_final_state(Index index, bool is_first_chunk) const {
-            const Index h = hidden();
             for (Index b = task.begin; b < task.end; ++b) {
                 const Index length = pass.seq_.length(b);
                 const Index t = order.reverse ? 0 : length - 1;
                 if (length ? t < chunk.lo || t >= chunk.hi : !is_first_chunk) continue;
                 const Index row =
                     (index * pass.net_.directions() + task.direction) * pass.seq_.batch() + pass.seq_.user_row(b);
-                copy_or_zero(length ? y_row(t, b) : row_or_null(tape().h0, b), pass.final_state_[0] + row * h);
-                if (pass.net_.has_cell_state())
-                    copy_or_zero(length ? cell_row(t, b) : row_or_null(tape().c0, b), pass.final_state_[1] + row * h);
+                for (Index i = 0; i < pass.net_.states(); ++i)
+                    copy_or_zero(length ? state_row(i, t, b) : initial_row(i, b),
+                                 pass.final_state_[as_size(i)] + row * pass.net_.state(i));
             }
         }
 
@@ -399,8 +411,6 @@ private:
             else
                 std::fill(to + share.units.first, to + share.units.last, T(0));
         }
-
-        const T* row_or_null(const T* rows, Index b) const { return rows ? rows + b * hidden() : nullptr; }
     };
 
     Tape<T>& tape_;

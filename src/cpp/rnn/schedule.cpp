@@ -32,19 +32,19 @@ bool divides_units(const Network& network, const Sequence& sequence, int threads
     // Measured: reading a weight takes as long as some four rows' products with it; what a thread spares by leaving
     // part of the weights to others must pay for the wait at the end of the step.
     constexpr double kSecondsPerWeight = 4e-11, kSecondsPerWait = 5e-7;
-    const double step = kSecondsPerWeight * static_cast<double>(network.gate_columns() * network.hidden());
+    const double step = kSecondsPerWeight * static_cast<double>(network.gate_columns() * network.recurrent());
     return step * (threads - 1) / threads > 2 * kSecondsPerWait;
 }
 
 bool divides_layers(const Network& network, const Sequence& sequence, Index width, int threads) {
     if (network.directions() > 1 || network.layers() == 1 || !lacks_rows(sequence, threads)) return false;
     // a layer with much wider inputs than the others would take most of the time
-    const bool alike = width <= 2 * network.hidden();
+    const bool alike = width <= 2 * network.recurrent();
     if (!alike || chunk_count(sequence.steps(), staggered_steps(sequence)) < 2 * network.layers()) return false;
     // Measured: better than units where every thread has as many layers, of so few recurrent weights that they stay in
     // the L2 cache.
     constexpr Index kNearWeights = Index{160} << 10;
-    const bool near = network.gate_columns() * network.hidden() <= kNearWeights;
+    const bool near = network.gate_columns() * network.recurrent() <= kNearWeights;
     return (near && network.layers() % threads == 0) || !divides_units(network, sequence, threads);
 }
 
