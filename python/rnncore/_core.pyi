@@ -122,6 +122,23 @@ class Network:
         The losses are float64, in the order of the packed rows.
         """
 
+    def plan(
+        self,
+        steps: int,
+        batch: int,
+        lengths: Ids | None = None,  # [B]
+        ids: bool = False,  # inputs are one-hot
+        training: bool = True,  # also the plan of the pass backward
+        frozen: bool = False,  # the weights are packed already
+    ) -> dict[str, dict[str, Any]]:
+        """What the passes will do with the present number of threads: "forward" and "backward".
+
+        Both have "threads" and "divides": "rows", "units" or "layers". Forward also has
+        "steps_in_one_call", "tasks" and, by layer, "piece_columns"; a task has its "rows"
+        (direction, begin, end), "chunk_steps" and "chunks". Backward also has "chunk_steps",
+        "chunks", "layers_together", "repacks" and, by chunk, "tasks". See rnn/plan.hpp.
+        """
+
 class Frozen:
     """A network with parameters that nobody changes any more, whose weights are packed once."""
 

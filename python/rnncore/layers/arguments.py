@@ -42,6 +42,11 @@ class Constructed(ABCMeta):
         object.__setattr__(instance, "_constructed", True)
         return instance
 
+    @property
+    def __signature__(cls) -> inspect.Signature:
+        """The constructor's, not that of `__call__`."""
+        return signature(cls)
+
 
 @cache
 def signature(kind: Any) -> inspect.Signature:

@@ -9,6 +9,7 @@
 #include "bindings/arrays.hpp"
 #include "bindings/compute.hpp"
 #include "bindings/interpreter.hpp"
+#include "bindings/plan.hpp"
 #include "bindings/register.hpp"
 #include "rnn/checkpoints.hpp"
 #include "rnn/forward.hpp"
@@ -243,7 +244,16 @@ void register_network(py::module_& module) {
             py::arg("params"), py::arg("x"), py::arg("state"), py::arg("lengths"), py::arg("seed"),
             py::arg("memory_limit") = py::none(), py::arg("needs_output") = true)
         .def("backward", backward, py::arg("params"), py::arg("grads"), py::arg("dy"), py::arg("cache"),
-             py::arg("dstate"));
+             py::arg("dstate"))
+        .def(
+            "plan",
+            [](const PyNetwork& self, Index steps, Index batch, py::object lengths, bool ids, bool training,
+               bool frozen) {
+                if (steps < 0 || batch < 0) throw py::value_error("steps, batch: expected numbers of at least 0");
+                return plan(self, make_sequence(steps, batch, lengths), {ids, training, frozen});
+            },
+            py::arg("steps"), py::arg("batch"), py::arg("lengths") = py::none(), py::arg("ids") = false,
+            py::arg("training") = true, py::arg("frozen") = false);
 
     py::class_<PyFrozen>(module, "Frozen")
         .def(py::init<const PyNetwork&, py::object>(), py::arg("network"), py::arg("params"))

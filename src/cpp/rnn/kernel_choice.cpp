@@ -33,10 +33,10 @@ template <class T>
 PassKernels<T> pass_kernels(const Network& network, Index batch, Index rows) {
     const Compute compute = network.compute();
     const Kernels<T>& whole = kernels_for_rows<T>(compute, rows);
-    const auto packed = static_cast<std::size_t>(packed_size(whole, network.hidden(), network.gate_columns()));
+    const auto packed = static_cast<std::size_t>(packed_size(whole, network.recurrent(), network.gate_columns()));
     const bool far = packed * sizeof(T) > kFarWeightBytes;
     const StorageKernels<T>& steps = kernels<T>().storages[static_cast<int>(Storage::full)];
-    const bool few = batch <= steps.rows && network.gate_columns() * network.hidden() <= kFewWeights;
+    const bool few = batch <= steps.rows && network.gate_columns() * network.recurrent() <= kFewWeights;
     return {whole, fills_tiles(whole, batch) && (!far || batch >= kFarRows) ? whole : kernels<T>(compute),
             few && compute == Compute::full ? &steps : nullptr};
 }
