@@ -20,12 +20,6 @@ __all__ = ["Configured"]
 class Constructed(ABCMeta):
     """Class of modules: notes the arguments of the constructor, with their defaults."""
 
-    @property
-    def __signature__(cls) -> inspect.Signature:
-        """What help() and `inspect.signature` show: the constructor's, not that of `__call__`."""
-        kind: Any = cls
-        return signature(kind)
-
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         """Construct an instance."""
         make: Any = cls
