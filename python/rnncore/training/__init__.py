@@ -3,6 +3,7 @@
 from rnncore.training.batches import text_batches
 from rnncore.training.callbacks import Callback, Update
 from rnncore.training.config import OptimizerConfig, ScheduleConfig, TrainingConfig
+from rnncore.training.curves import Curves
 from rnncore.training.evaluation import evaluate
 from rnncore.training.loop import fit
 from rnncore.training.metric_files import CSV, JSONLines
@@ -14,6 +15,7 @@ from rnncore.training.trainable import Trainable
 __all__ = [
     "CSV",
     "Callback",
+    "Curves",
     "JSONLines",
     "OptimizerConfig",
     "Run",

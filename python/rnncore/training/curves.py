@@ -32,6 +32,13 @@ class Curves:
         Updates before each validation.
     validation_losses : list of float
         Validation losses.
+
+    Examples
+    --------
+    >>> import rnncore as rc
+    >>> result = rc.training.TrainingResult(losses=[2.5, 2.0, 1.5])
+    >>> rc.training.Curves.of_result(result).updates
+    [1, 2, 3]
     """
 
     updates: list[int] = field(default_factory=list)
@@ -73,9 +80,8 @@ class Curves:
 
         figure = Figure(figsize=(7, 4.5), layout="constrained")
         axes = figure.subplots()
-        at, means = _means(self.updates, self.losses)
         axes.plot(self.updates, self.losses, color="C0", alpha=0.2, linewidth=0.8)
-        axes.plot(at, means, color="C0", label="training")
+        axes.plot(*_means(self.updates, self.losses), color="C0", label="training")
         if self.validation_losses:
             axes.plot(
                 self.validation_updates,
@@ -113,6 +119,8 @@ def _means(
     updates: list[int], losses: list[float]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return means over neighboring updates, and where they stand: losses differ by batch."""
+    if not losses:
+        return np.zeros(0), np.zeros(0)
     count = min(_MEANS, max(1, len(losses) // 4))
     pieces = zip(np.array_split(updates, count), np.array_split(losses, count), strict=True)
     pairs = [(np.mean(at), _finite_mean(values)) for at, values in pieces]
