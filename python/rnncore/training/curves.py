@@ -96,7 +96,7 @@ class Curves:
         axes.set_ylabel("loss (nats per target)")
         axes.set_xlim(left=0)
         axes.grid(alpha=0.3)
-        axes.legend()
+        axes.legend(loc="upper right")
         if path is not None:
             figure.savefig(path, dpi=150)
         return figure
