@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rnncore import _files
+from rnncore._check import choice
 from rnncore.training.metric_files import read_rows
 from rnncore.training.result import TrainingResult
 
@@ -76,7 +78,12 @@ class Curves:
 
     def draw(self, path: str | os.PathLike[str] | None = None) -> Any:
         """Return the picture as a figure of matplotlib; save it where there is a `path`."""
-        from matplotlib.figure import Figure  # not pyplot: it would keep every figure
+        try:
+            from matplotlib.figure import Figure  # not pyplot: it would keep every figure
+        except ImportError as error:
+            raise ImportError(
+                f"plots need matplotlib: pip install rnncore[plot] ({error})"
+            ) from None
 
         figure = Figure(figsize=(7, 4.5), layout="constrained")
         axes = figure.subplots()
@@ -98,8 +105,14 @@ class Curves:
         axes.grid(alpha=0.3)
         axes.legend(loc="upper right")
         if path is not None:
-            figure.savefig(path, dpi=150)
+            self._save(figure, path)
         return figure
+
+    def _save(self, figure: Any, path: str | os.PathLike[str]) -> None:
+        kind = _files.as_path(path).suffix.lower().removeprefix(".")
+        choice("suffix of the picture", kind, figure.canvas.get_supported_filetypes())
+        with _files.replacing(path) as file:
+            figure.savefig(file, dpi=150, format=kind)
 
     def _mark_best(self, axes: Any) -> None:
         losses = np.array(self.validation_losses, np.float64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
@@ -86,7 +87,8 @@ class _MetricFile(StrictKeywords, Callback):
     def on_end(self, result: TrainingResult) -> None:
         """Close the file."""
         if self._file is not None:
-            self._file.close()
+            with contextlib.suppress(OSError):  # `_write` has told it
+                self._file.close()
             self._file = None
 
     def _is_without_rows(self) -> bool:

@@ -31,8 +31,12 @@ class TensorBoard(StrictKeywords, Callback):
     """
 
     def __init__(self, directory: str | os.PathLike[str]) -> None:
-        from tensorboard.compat.proto import event_pb2, summary_pb2
-        from tensorboard.summary.writer.event_file_writer import EventFileWriter
+        try:
+            from tensorboard.compat.proto import event_pb2, summary_pb2
+            from tensorboard.summary.writer.event_file_writer import EventFileWriter
+        except ImportError as error:
+            install = "pip install rnncore[tensorboard]"
+            raise ImportError(f"TensorBoard needs its package: {install} ({error})") from None
 
         self.directory = _files.as_path(directory)
         self._open = EventFileWriter
