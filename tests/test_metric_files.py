@@ -202,7 +202,7 @@ def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {"metrics", "model", "model.checkpoint"}
     model = Counter(lambda w: 20 - w)
     assert len(run(model).losses) == 9
-    assert model.values[0] == 2
+    assert model.values[0] == 3
     assert model.w == rc.load(tmp_path / "model").params["w"] == 9
     updates = [row["update"] for row in read_rows(tmp_path / "metrics") if "loss" in row]
     assert updates == list(range(1, 10))
