@@ -33,6 +33,7 @@ WITHOUT_EXAMPLE = {
     *(rc.layers.Module, rc.layers.Recurrent, rc.optim.Optimizer, rc.optim.Schedule),
     *(rc.text.Tokenizer, rc.text.HuggingFaceTokenizer, rc.text.SentencePieceTokenizer),
     *(rc.training.Trainable, rc.data.Batches, rc.progress.Progress, rc.progress.RichProgress),
+    rc.training.TensorBoard,
 }
 
 
@@ -126,7 +127,7 @@ def test_without_docstrings_it_works() -> None:
                 seconds=61.26,
             ),
             "TrainingResult(4000 updates, 1000000 targets, 61.3 seconds, "
-            "best=Validation(epoch=399, update=3990, loss=0.005012531328320802))",
+            "best=Validation(epoch=399, update=3990, loss=0.005012531328320802, measures={}))",
         ),
         (
             rc.training.TrainingResult(),

@@ -272,7 +272,7 @@ class Unleavable(Recorder):
     [
         (NoShow(), ", such as PlainProgress, got NoShow <"),
         (NoShow(), ", which has no show"),
-        (True, "None or a Progress, such as PlainProgress, got bool True, which has no interval, "),
+        ("yes", "True, False or a Progress, such as PlainProgress, got str 'yes', which has no in"),
         (PlainProgress, "such as PlainProgress, got the class PlainProgress itself"),
         (ShowsNothing(), "progress.show: expected a method of 1 argument, got show()"),
         (Unleavable(), "progress.__exit__: expected a method of 3 arguments, got __exit__()"),

@@ -28,7 +28,7 @@ def test_step() -> None:
 
 
 def test_plateau() -> None:
-    schedule = optim.Plateau(0.5, patience=1)
+    schedule = optim.Plateau(0.5, wait=1)
     factors = []
     for loss in (3.0, 2.0, 2.0, 1.9, 2.0, np.nan, 1.8, 1.8, 1.8):
         factors.append(schedule.factor(0, 0))
@@ -39,7 +39,7 @@ def test_plateau() -> None:
 
 
 def test_plateau_may_ask_for_a_least_improvement() -> None:
-    schedule = optim.Plateau(0.5, patience=0, min_improvement=0.1)
+    schedule = optim.Plateau(0.5, wait=0, min_improvement=0.1)
     schedule.observe(2.0)
     schedule.observe(1.95)
     assert schedule.factor(0, 0) == 0.5
@@ -132,7 +132,7 @@ def test_state_before_the_first_loss() -> None:
         (lambda: optim.Exponential(0.5, 0), ValueError, "flat_epochs"),
         (lambda: optim.Step(0.5, 1.5), TypeError, "flat_epochs: expected an integer, got float"),
         (lambda: optim.Step(0.5, [1, -1]), ValueError, "flat_epochs"),
-        (lambda: optim.Plateau(0.5, -1), ValueError, "patience"),
+        (lambda: optim.Plateau(0.5, -1), ValueError, "wait"),
         (lambda: optim.Plateau(np.nan), ValueError, "gamma"),
         (lambda: optim.Cosine(0), ValueError, "total"),
         (lambda: optim.Cosine(10, 10), ValueError, "warmup"),

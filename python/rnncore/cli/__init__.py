@@ -1,4 +1,4 @@
-"""The command ``rnncore``: train, sample, score, quantize, info, bench.
+"""The command ``rnncore``: train, plot, sample, score, quantize, info, bench.
 
 Results go to standard output. An error is one line on standard error and exit status 2; Ctrl-C is
 exit status 130.
@@ -14,13 +14,14 @@ from io import StringIO
 import rnncore
 from rnncore import _help, _interrupt
 from rnncore._check import printable
-from rnncore.cli import bench, info, quantize, sample, score, train
+from rnncore.cli import bench, info, plot, quantize, sample, score, train
 from rnncore.cli.parser import Parser
 
 __all__ = ["main"]
 
 _COMMANDS = {
     "train": train,
+    "plot": plot,
     "sample": sample,
     "score": score,
     "quantize": quantize,

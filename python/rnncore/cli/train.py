@@ -11,6 +11,8 @@ import rnncore
 from rnncore import _interrupt, _memory, datasets
 from rnncore._check import integer, size
 from rnncore.cli.files import add_overwrite, read_text, require_out
+from rnncore.cli.run_options import add_options as add_run_options
+from rnncore.cli.run_options import goes_on, run_keywords
 from rnncore.cli.terminal import shown
 from rnncore.cli.train_options import add_options as add_training_options
 from rnncore.cli.train_options import model_keywords, training_config
@@ -47,6 +49,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         default=600,
         help="characters to print at the end (default: 600)",
     )
+    add_run_options(parser)
     add_training_options(parser)
 
 
@@ -59,7 +62,9 @@ def run(given: argparse.Namespace) -> int:
     _memory.require(8 * sample_length, f"--sample-length: {sample_length} characters")
     if given.threads is not None:
         integer("--threads", given.threads, 1, 2**31 - 1)
+    given.overwrite |= goes_on(given)
     require_out(given, text=given.file)
+    run_options = run_keywords(given)
     name, text = _text(given.file)
     if given.threads is not None:
         rnncore.set_num_threads(given.threads)
@@ -76,7 +81,8 @@ def run(given: argparse.Namespace) -> int:
         flush=True,
     )
     progress = choose_progress(sys.stdout, "character")
-    result = fit(model, *batches, config, path=given.out, overwrite=True, progress=progress)
+    run_options |= {"path": given.out, "overwrite": True, "progress": progress}
+    result = fit(model, *batches, config, **run_options)
     print(_summary(result, given.out), flush=True)
     if result.interrupted:
         return _interrupt.STATUS
@@ -106,7 +112,11 @@ def _summary(result: TrainingResult, out: str) -> str:
     """One line: what was saved where."""
     if not result.losses:
         return "interrupted before the first update; nothing was saved"
-    ended = "interrupted after" if result.interrupted else "trained for"
+    ended = "trained for"
+    if result.interrupted:
+        ended = "interrupted after"
+    elif result.stopped_early:
+        ended = "stopped early after"
     best = result.best
     quality = (
         "no validation"

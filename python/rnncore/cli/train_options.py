@@ -65,7 +65,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     training.add("--sentences", "sentences", "each line on its own, full BPTT", **_FLAG)
     training.add("--validation-fraction", "validation_fraction", "share held out", **_NUMBER)
     training.add("--validate-every", "validate_every", "updates; without it each epoch", **_INTEGER)
+    patience = "validations in a row without a lower loss that end the training"
+    training.add("--patience", "patience", patience, **_INTEGER)
     training.add("--time-limit", "time_limit", "seconds to train at most", **_NUMBER)
+    bad = "what updates do whose loss or gradients are not finite"
+    training.add("--non-finite", "non_finite", bad, choices=["stop", "skip"])
     training.add("--seed", "seed", "of everything random", **_INTEGER)
 
     optimizer = OptionGroup(parser, _OPTIMIZER, dataclass_defaults(OptimizerConfig))
@@ -90,7 +94,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "epochs at full rate: exponential, step",
         **_INTEGER,
     )
-    schedule.add("--patience", "patience", "validations to wait: of plateau", **_INTEGER)
+    schedule.add("--plateau-wait", "wait", "validations to wait for: of plateau", **_INTEGER)
     schedule.add("--warmup", "warmup", "updates of the rise: of cosine", **_INTEGER)
     schedule.add("--floor", "floor", "last factor: of cosine", **_NUMBER)
 

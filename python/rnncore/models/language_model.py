@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import numpy as np
@@ -22,7 +21,6 @@ from rnncore._check import (
     size,
     within,
 )
-from rnncore._keywords import strict_keywords
 from rnncore._narrow import storage
 from rnncore.data import IGNORED, Batch, Batches
 from rnncore.data.batch import IdsLike
@@ -32,7 +30,7 @@ from rnncore.layers import Dropout, Embedding, recurrent
 from rnncore.models.initialization import Initialization
 from rnncore.models.model import Model
 from rnncore.models.passes import Pass
-from rnncore.progress import Progress, perplexity
+from rnncore.progress import perplexity
 from rnncore.text import CharTokenizer
 from rnncore.training import TrainingConfig, TrainingResult, fit, text_batches
 
@@ -297,19 +295,22 @@ class LanguageModel(Model, Sampled):
         boundary = self._line_feed() if config.sentences else None
         return text_batches(self.encode(tokens), config, boundary)
 
-    @strict_keywords(config=TrainingConfig)
     def fit(
         self,
         tokens: str | IdsLike,
         config: TrainingConfig | None = None,
-        *,
-        path: str | os.PathLike[str] | None = None,
-        overwrite: bool = False,
-        progress: Progress | None = None,
+        **options: Any,
     ) -> TrainingResult:
-        """Train on the `batches` of a text; everything else is that of `rnncore.training.fit`."""
-        batches = self.batches(tokens, config)
-        return fit(self, *batches, config, path=path, overwrite=overwrite, progress=progress)
+        """Train on the `batches` of a text.
+
+        Parameters
+        ----------
+        tokens, config
+            As of `batches`.
+        **options
+            Of `rnncore.training.fit`: ``path``, ``progress``, ``checkpoint_every``, ...
+        """
+        return fit(self, *self.batches(tokens, config), config, **options)
 
     def _line_feed(self) -> int:
         """Id of the line feed, which ends a sentence."""

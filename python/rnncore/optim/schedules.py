@@ -30,7 +30,7 @@ class Schedule(StrictKeywords, ABC):
         """Return the factor of the base learning rate for update `step`, in epoch `epoch`."""
 
     def observe(self, loss: float) -> None:
-        """Take note of the validation loss at the end of an epoch."""
+        """Take note of a validation loss."""
         del loss  # only `Plateau` depends on it
 
     def state_dict(self) -> dict[str, float]:
@@ -136,8 +136,8 @@ class Plateau(Schedule):
     ----------
     gamma : float
         Factor of one reduction, in (0, 1].
-    patience : int
-        Validations without improvement that are tolerated; the next one reduces the rate.
+    wait : int
+        Validations without a lower loss that are waited for; the next one reduces the rate.
     min_improvement : float
         By how much the loss must fall below the best so far to count as better.
 
@@ -151,9 +151,9 @@ class Plateau(Schedule):
     0.5
     """
 
-    def __init__(self, gamma: float = 0.5, patience: int = 0, min_improvement: float = 0.0) -> None:
+    def __init__(self, gamma: float = 0.5, wait: int = 0, min_improvement: float = 0.0) -> None:
         self.gamma = real("gamma", gamma, 0, 1, open_low=True)
-        self.patience = integer("patience", patience, 0)
+        self.wait = integer("wait", wait, 0)
         self.min_improvement = real("min_improvement", min_improvement, 0)
         self._factor = 1.0
         self._best = math.inf
@@ -168,14 +168,14 @@ class Plateau(Schedule):
         if loss < self._best - self.min_improvement:
             self._best = loss
             self._waited = 0
-        elif self._waited < self.patience:
+        elif self._waited < self.wait:
             self._waited += 1
         else:
             self._factor *= self.gamma
             self._waited = 0
 
     def state_dict(self) -> dict[str, float]:
-        """Return the present factor, the best loss, and the validations since."""
+        """Return the present factor, the best loss, and the validations waited since."""
         return {"factor": self._factor, "best": self._best, "waited": self._waited}
 
     def load_state_dict(self, state_dict: Mapping[str, float]) -> None:

@@ -40,7 +40,7 @@ SCHEDULES: dict[str, tuple[type[Schedule], dict[str, float]]] = {
     "constant": (Constant, {}),
     "exponential": (Exponential, {"gamma": 0.97, "flat_epochs": 10}),
     "step": (Step, {"gamma": 0.1, "flat_epochs": 10}),
-    "plateau": (Plateau, {"gamma": 0.5, "patience": 0}),
+    "plateau": (Plateau, {"gamma": 0.5, "wait": 0}),
     "cosine": (Cosine, {"warmup": 100, "floor": 0.0}),
 }
 
@@ -151,8 +151,8 @@ class ScheduleConfig:
         Factor of one reduction: of "exponential" (every epoch), "step" and "plateau".
     flat_epochs : int or None
         Epochs with the full rate, at least 1: of "exponential" and "step".
-    patience : int or None
-        Validations without improvement that are tolerated: of "plateau".
+    wait : int or None
+        Validations without a lower loss that are waited for: of "plateau".
     warmup : int or None
         Updates of the linear rise, cut to half of the run: of "cosine".
     floor : float or None
@@ -174,7 +174,7 @@ class ScheduleConfig:
     name: str = "cosine"
     gamma: float | None = None
     flat_epochs: int | None = None
-    patience: int | None = None
+    wait: int | None = None
     warmup: int | None = None
     floor: float | None = None
 
@@ -188,7 +188,7 @@ class ScheduleConfig:
         given = {
             "gamma": self.gamma,
             "flat_epochs": self.flat_epochs,
-            "patience": self.patience,
+            "wait": self.wait,
             "warmup": self.warmup,
             "floor": self.floor,
         }
@@ -245,8 +245,13 @@ class TrainingConfig:
         starts once more without context, and so has at least 1,000 tokens.
     validate_every : int or None
         Updates between validations; None: one after each epoch.
+    patience : int or None
+        Validations in a row without a lower loss after which training stops; None: it goes on.
     time_limit : float or None
         Seconds after which training stops. Schedules that end with the run end then.
+    non_finite : {"stop", "skip"}
+        What an update does whose loss or gradients are infinite or not a number: end the run with
+        an error, or leave the parameters as they are.
     seed : int
         Of the order of sentences.
     optimizer : OptimizerConfig, or the name of one
@@ -275,7 +280,9 @@ class TrainingConfig:
     validation_fraction: float = 0.1
     validation_streams: int = 16
     validate_every: int | None = None
+    patience: int | None = None
     time_limit: float | None = None
+    non_finite: str = "stop"
     seed: int = 0
     optimizer: ByName[OptimizerConfig] = ByName(OptimizerConfig)
     schedule: ByName[ScheduleConfig] = ByName(ScheduleConfig)
@@ -287,8 +294,10 @@ class TrainingConfig:
             integer("epochs", self.epochs, 1)
         flag("sentences", self.sentences)
         real("validation_fraction", self.validation_fraction, 0, 1, open_high=True)
-        if self.validate_every is not None:
-            integer("validate_every", self.validate_every, 1)
+        for name in ("validate_every", "patience"):
+            if getattr(self, name) is not None:
+                integer(name, getattr(self, name), 1)
+        choice("non_finite", self.non_finite, ("stop", "skip"))
         if self.time_limit is not None:
             real("time_limit", self.time_limit, 0, math.inf, open_low=True)
         integer("seed", self.seed, 0)
