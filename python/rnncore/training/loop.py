@@ -20,10 +20,35 @@ from rnncore.training.best import BestModel
 from rnncore.training.config import TrainingConfig
 from rnncore.training.trainable import Trainable
 
-__all__ = ["TrainingResult", "Validation", "evaluate", "fit"]
+__all__ = ["Evaluation", "TrainingResult", "Validation", "evaluate", "fit"]
 
 # Updates in a row without a finite gradient after which a run has diverged, also within an epoch.
 _MOST_SKIPPED = 100
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a model achieves on a set of batches.
+
+    Attributes
+    ----------
+    loss : float
+        Mean per target, in nats.
+    measures : dict of float
+        What else the model measures, as means per target: the accuracy of a classifier.
+
+    Examples
+    --------
+    >>> import rnncore as rc
+    >>> model = rc.SequenceClassifier(2, vocab_size=4, hidden_size=4, rng=0)
+    >>> batches = model.batches([[0, 1], [2]], labels=[0, 1], batch_size=2)
+    >>> found = rc.training.evaluate(model, batches)
+    >>> found.measures["accuracy"] in (0, 0.5, 1)
+    True
+    """
+
+    loss: float
+    measures: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -38,6 +63,8 @@ class Validation:
         Updates before it.
     loss : float
         Mean per target, in nats.
+    measures : dict of float
+        What else the model measures, as means per target: the accuracy of a classifier.
 
     Examples
     --------
@@ -53,6 +80,7 @@ class Validation:
     epoch: int
     update: int
     loss: float
+    measures: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass
@@ -196,17 +224,38 @@ def fit(
     return run.result
 
 
-def evaluate(model: Trainable, batches: Batches) -> float:
-    """Mean loss per target over one pass, in nats; each target counts once, whatever its batch."""
+def evaluate(model: Trainable, batches: Batches) -> Evaluation:
+    """Mean loss and measures per target over one pass; each target counts once.
+
+    Parameters
+    ----------
+    model : Trainable
+        Runs without dropout.
+    batches : Batches
+        Epoch 0 is read.
+
+    Returns
+    -------
+    Evaluation
+
+    Raises
+    ------
+    TypeError
+        When an argument has the wrong type.
+    """
     instance("model", model, Trainable)
     _require_batches("batches", batches)
     total, count, state = 0.0, 0, None
+    sums: dict[str, float] = {}
     for batch in batches.epoch(0):
-        loss, final = model.loss(batch, state)
+        loss, measures, final = model.loss_and_measures(batch, state)
         state = final if batches.carries_state else None
         total += loss * batch.num_targets
         count += batch.num_targets
-    return total / max(1, count)
+        for name, value in measures.items():
+            sums[name] = sums.get(name, 0.0) + value
+    means = {name: value / max(1, count) for name, value in sums.items()}
+    return Evaluation(total / max(1, count), means)
 
 
 def _require_batches(name: str, value: object) -> None:
@@ -353,10 +402,10 @@ class _Run:
         if self._validation is None or (known and known[-1].update == done):
             return
         self._meter.stop()
-        loss = evaluate(self._model, self._validation)
-        known.append(Validation(self._epoch + 1, done, loss))
-        best.offer(loss)
-        self._schedule.observe(loss)
+        found = evaluate(self._model, self._validation)
+        known.append(Validation(self._epoch + 1, done, found.loss, found.measures))
+        best.offer(found.loss)
+        self._schedule.observe(found.loss)
         self._report(validated=True)
 
     def _report(self, *, validated: bool = False) -> None:
@@ -364,13 +413,19 @@ class _Run:
             return
         self._meter.stop()
         fraction = self._fraction()
-        validations = self.result.validations
+        latest = self.result.validations[-1] if self.result.validations else None
+        loss = self._meter.mean_loss()
         report = Report(
             epoch=self._epoch + 1,
             epochs=self._epochs,
             fraction=fraction,
-            loss=self._meter.mean_loss(),
-            validation_loss=validations[-1].loss if validations else None,
+            loss=loss,
+            validation_loss=None if latest is None else latest.loss,
+            measures=(
+                self._model.metrics(loss)
+                if latest is None
+                else {**self._model.metrics(latest.loss), **latest.measures}
+            ),
             tokens_per_second=self._meter.speed(),
             seconds_left=self.elapsed() * (1 - fraction) / fraction,
             validated=validated,
