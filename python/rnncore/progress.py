@@ -229,8 +229,7 @@ def report_line(report: Report, unit: str = "token") -> str:
     """Return the line of one report; other measures stand in brackets behind their loss."""
     training, validation = report.loss, report.validation_loss
     losses = [f"training loss {training:.3f}"]
-    measures = ", ".join(_measure(name, value) for name, value in report.measures.items())
-    told = f" ({measures})" if measures else ""
+    told = measures_line(report.measures)
     if validation is None:
         losses[0] += told
     elif report.validated:
@@ -249,9 +248,13 @@ def report_line(report: Report, unit: str = "token") -> str:
     return "  ".join(parts)
 
 
-def _measure(name: str, value: float) -> str:
-    """Return "accuracy 0.875", and "2.164 bits/character" where the name is a unit."""
-    return f"{value:.3f} {name}" if "/" in name else f"{name} {value:.3f}"
+def measures_line(measures: Mapping[str, float]) -> str:
+    """Return " (accuracy 0.875, 2.164 bits/character)": what stands behind a loss."""
+    told = (
+        f"{value:.3f} {name}" if "/" in name else f"{name} {value:.3f}"
+        for name, value in measures.items()
+    )
+    return f" ({', '.join(told)})" if measures else ""
 
 
 def skipped_updates(count: int) -> str:

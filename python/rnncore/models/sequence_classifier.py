@@ -163,8 +163,8 @@ class SequenceClassifier(Model):
         self, sequences: Iterable[Any], labels: Iterable[Any], batch_size: int, seed: int | None
     ) -> LabeledBatches:
         """Return batches of sequences with their labels; see `fit` and `LabeledBatches`."""
-        classes = class_ids(labels, self.labels, self.num_classes)
-        return LabeledBatches(self._encoded(sequences), classes, batch_size, seed=seed)
+        examples = self._examples(sequences, labels)
+        return LabeledBatches(*examples, batch_size, seed=seed)
 
     def fit(
         self,
@@ -212,15 +212,14 @@ class SequenceClassifier(Model):
         ['up', 'down']
         """
         config = TrainingConfig() if config is None else config
-        examples = list(sequences), list(labels)
-        held_out: tuple[list[Any], list[Any]]
+        examples = self._examples(sequences, labels)
         if validation is None:
             examples, held_out = split_shuffled(examples, config.validation_fraction, config.seed)
         else:
-            held_out = list(validation[0]), list(validation[1])
-        training = self.batches(*examples, config.batch_size, config.seed)
-        held_out_batches = self.batches(*held_out, config.batch_size, None) if held_out[0] else None
-        return fit(self, training, held_out_batches, config, **options)
+            held_out = self._examples(*validation)
+        training = LabeledBatches(*examples, config.batch_size, seed=config.seed)
+        checked = LabeledBatches(*held_out, config.batch_size) if held_out[0] else None
+        return fit(self, training, checked, config, **options)
 
     def predict_proba(self, sequences: Iterable[Any]) -> NDArray[Any]:
         """Return the probability of every class [N,C], in the order of the sequences.
@@ -248,6 +247,13 @@ class SequenceClassifier(Model):
         """Return the most probable class of each sequence: its name, or its number."""
         classes = self.predict_proba(sequences).argmax(axis=1).tolist()
         return classes if self.labels is None else [self.labels[k] for k in classes]
+
+    def _examples(
+        self, sequences: Iterable[Any], labels: Iterable[Any]
+    ) -> tuple[list[Array], list[int]]:
+        """Return sequences and labels as arrays and numbers."""
+        classes = class_ids(labels, self.labels, self.num_classes)
+        return self._encoded(sequences), classes.tolist()
 
     def _encoded(self, sequences: Iterable[Any]) -> list[Array]:
         if self.vocab_size is None:
