@@ -37,10 +37,10 @@ for seed in range(1 if given.quick else 3):
         2,
         tokenizer=tokenizer,
         labels=signs,
-        embedding_size=64,
+        embedding_size=128,
         hidden_size=8 if given.quick else 64,
         pooling="mean",
-        dropout=0.5,
+        dropout=0.7,
         rng=seed,
     )
     config = rc.training.TrainingConfig(
@@ -48,7 +48,7 @@ for seed in range(1 if given.quick else 3):
         # The loss is lowest after two epochs, the accuracy highest at the end: the last
         # parameters are kept, not those of the lowest validation loss.
         validation_fraction=0.0,
-        optimizer=rc.training.OptimizerConfig(learning_rate=3e-3),
+        optimizer=rc.training.OptimizerConfig(learning_rate=2e-3),
         seed=seed,
     )
     seconds += model.fit(sentences, labels, config).seconds

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from io import StringIO
 from itertools import islice
 
-from rnncore.cli.files import load_classifier, read_text, standard_input
+from rnncore.cli.files import load_classifier, read_text, standard_lines
 from rnncore.cli.terminal import shown
 from rnncore.models import SequenceClassifier
 
@@ -41,7 +41,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(given: argparse.Namespace) -> int:
     """Run the command; return the exit status."""
     model = load_classifier(given.model)
-    lines = iter(standard_input() if given.file is None else StringIO(read_text(given.file)))
+    lines = iter(standard_lines() if given.file is None else StringIO(read_text(given.file)))
     number = 0
     while texts := list(islice(lines, 1 if given.file is None else _AT_ONCE)):
         _classify(model, [text.removesuffix("\n") for text in texts], number, given.json)

@@ -21,7 +21,7 @@ __all__ = [
     "read_labeled",
     "read_text",
     "require_out",
-    "standard_input",
+    "standard_lines",
 ]
 
 
@@ -66,13 +66,13 @@ def _read(file: BinaryIO, path: str) -> bytearray:
         left -= len(chunk)
 
 
-def standard_input() -> Iterator[str]:
+def standard_lines() -> Iterator[str]:
     """Yield the lines of standard input as they come, in UTF-8 like those of files.
 
     Raises
     ------
     ValueError
-        When it is not UTF-8.
+        When they are not UTF-8.
     """
     if isinstance(sys.stdin, TextIOWrapper):
         sys.stdin.reconfigure(encoding="utf-8-sig", errors="strict", newline=None)

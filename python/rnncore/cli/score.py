@@ -10,7 +10,7 @@ from io import StringIO
 import numpy as np
 from numpy.typing import NDArray
 
-from rnncore.cli.files import load_language_model, read_text, standard_input
+from rnncore.cli.files import load_language_model, read_text, standard_lines
 from rnncore.cli.parser import add_weights
 from rnncore.models import LanguageModel
 from rnncore.progress import perplexity
@@ -44,7 +44,7 @@ def run(given: argparse.Namespace) -> int:
     model = load_language_model(given.model)
     if given.weights is not None:
         model.weights = given.weights
-    lines = standard_input() if given.file is None else StringIO(read_text(given.file))
+    lines = standard_lines() if given.file is None else StringIO(read_text(given.file))
     total, count, num_lines = 0.0, 0, 0
     for scores in (_contiguous if given.contiguous else _separate)(model, lines):
         line_total = float(scores.sum())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from rnncore import _help
 from rnncore._check import real
 from rnncore.cli.parser import OptionGroup, dataclass_defaults, defaults_of, keywords
 from rnncore.layers import CELLS
@@ -110,3 +111,6 @@ def training_config(given: argparse.Namespace) -> TrainingConfig:
         optimizer=OptimizerConfig(**keywords(given, _OPTIMIZER)),
         schedule=ScheduleConfig(**keywords(given, _SCHEDULE)),
     )
+
+
+_help.show_public_names()

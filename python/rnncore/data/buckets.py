@@ -27,6 +27,12 @@ class Buckets:
         With one, each epoch deals sequences of equal length anew and takes the batches in a new
         order, both drawn from (seed, number of the epoch). None: every epoch is the same, shortest
         sequences first.
+
+    Examples
+    --------
+    >>> import rnncore as rc
+    >>> [members.tolist() for members in rc.data.Buckets([9, 3, 8, 2], batch_size=2).epoch(0)]
+    [[3, 1], [2, 0]]
     """
 
     def __init__(self, lengths: ArrayLike, batch_size: int, seed: int | None = None) -> None:

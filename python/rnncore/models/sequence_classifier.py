@@ -160,7 +160,12 @@ class SequenceClassifier(Model):
         return {"accuracy": float(np.sum(head(y).argmax(axis=-1) == batch.targets))}
 
     def batches(
-        self, sequences: Iterable[Any], labels: Iterable[Any], batch_size: int, seed: int | None
+        self,
+        sequences: Iterable[Any],
+        labels: Iterable[Any],
+        batch_size: int = 32,
+        *,
+        seed: int | None = None,
     ) -> LabeledBatches:
         """Return batches of sequences with their labels; see `fit` and `LabeledBatches`."""
         examples = self._examples(sequences, labels)

@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import Any
 
 from rnncore.cli.parser import Parser
+from rnncore.cli.tasks.running import add_run_options
 
 __all__ = ["HELP", "TASKS", "add_options", "run"]
 
@@ -26,6 +27,7 @@ TASKS = {
 def add_options(parser: Parser) -> None:
     """Describe the command; the options of its task are added once the task is known."""
     _add_task(parser)
+    add_run_options(parser)
 
     def complete(arguments: Sequence[str]) -> None:
         finder = argparse.ArgumentParser(add_help=False, exit_on_error=False, allow_abbrev=False)

@@ -6,11 +6,10 @@ import argparse
 import sys
 from typing import Any
 
-from rnncore import _interrupt
+from rnncore import _help, _interrupt
 from rnncore.cli.files import read_labeled, require_out
 from rnncore.cli.parser import OptionGroup, defaults_of, keywords
 from rnncore.cli.tasks.running import (
-    add_run_options,
     listen_to_ctrl_c,
     machine,
     set_threads,
@@ -44,7 +43,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "Ctrl-C ends the training and keeps the best model so far."
     )
     parser.add_argument("file", metavar="FILE", help="labeled lines in UTF-8")
-    add_run_options(parser)
     tokens = parser.add_mutually_exclusive_group()
     tokens.add_argument("--characters", action="store_true", help="read characters, not words")
     tokens.add_argument("--bytes", action="store_true", help="read bytes, not words")
@@ -53,6 +51,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     words.add("--vocab-size", "vocab_size", "most frequent words that are kept", **_INTEGER)
     words.add("--min-count", "min_count", "least number of times a word occurs", **_INTEGER)
     words.add("--lowercase", "lowercase", "lower-case all texts", action="store_true")
+    splits = ["punctuation", "whitespace"]
+    words.add("--split", "split", "what parts words", choices=splits)
 
     model = OptionGroup(parser, _MODEL, defaults_of(SequenceClassifier) | MODEL)
     model.add("--cell", "cell", "recurrent layer", choices=list(CELLS))
@@ -100,3 +100,6 @@ def _tokenizer(given: argparse.Namespace, texts: list[str]) -> Tokenizer:
     for name in options:
         raise ValueError(f"--{name.replace('_', '-')}: no option of --characters and --bytes")
     return ByteTokenizer() if given.bytes else CharTokenizer.fit("\n".join(texts))
+
+
+_help.show_public_names()

@@ -5,11 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 
-from rnncore import _interrupt, _memory, datasets
+from rnncore import _help, _interrupt, _memory, datasets
 from rnncore._check import integer, size
 from rnncore.cli.files import read_text, require_out
 from rnncore.cli.tasks.running import (
-    add_run_options,
     listen_to_ctrl_c,
     machine,
     set_threads,
@@ -41,7 +40,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "file", metavar="FILE", nargs="?", help="text in UTF-8 (default: plays of Shakespeare)"
     )
-    add_run_options(parser)
     parser.add_argument(
         "--sample-length",
         type=int,
@@ -91,3 +89,6 @@ def _text(file: str | None) -> tuple[str, str]:
     if file is None:
         return "tinyshakespeare", datasets.tinyshakespeare()
     return file, read_text(file)
+
+
+_help.show_public_names()
