@@ -51,7 +51,7 @@ def test_the_order_of_calls() -> None:
 def test_updates_tell_the_norm_before_clipping_and_the_rate_of_the_schedule() -> None:
     model, diary = rc.LanguageModel(3, hidden_size=4, num_layers=1, rng=0), Diary()
     optimizer = rc.training.OptimizerConfig("sgd", 0.5, clip_norm=1e-3)
-    schedule = rc.training.ScheduleConfig("exponential", gamma=0.5, after_epoch=1)
+    schedule = rc.training.ScheduleConfig("exponential", gamma=0.5, flat_epochs=1)
     config = plain(epochs=2, batch_size=2, bptt=100, optimizer=optimizer, schedule=schedule)
     training, _ = model.batches([0, 1, 2] * 50, config)
     model.loss_and_grad(next(training.epoch(0)))

@@ -17,7 +17,8 @@ import pytest
 import rnncore as rc
 from commands import SMALL, TEXT, command, write_model, write_text
 from rnncore import _openmp
-from rnncore.cli import main, train
+from rnncore.cli import main
+from rnncore.cli.tasks import language_model
 from rnncore.text import CharTokenizer
 from rnncore.training import TrainingResult
 
@@ -114,7 +115,7 @@ def test_skipped_updates_are_told_at_the_end(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     result = TrainingResult(losses=[1.0] * 5, skipped=2)
-    monkeypatch.setattr(train, "fit", lambda *_, **__: result)
+    monkeypatch.setattr(language_model, "fit", lambda *_, **__: result)
     assert main(["train", str(text), "--out", str(tmp_path / "model"), *SMALL]) == 0
     assert "no validation; 2 updates skipped (gradients not finite)\n" in capsys.readouterr().out
 

@@ -127,7 +127,8 @@ def test_without_docstrings_it_works() -> None:
                 seconds=61.26,
             ),
             "TrainingResult(4000 updates, 1000000 targets, 61.3 seconds, "
-            "best=Validation(epoch=399, update=3990, loss=0.005012531328320802, measures={}))",
+            "best=Validation(epoch=399, update=3990, loss=0.005012531328320802, "
+            "measures={}))",
         ),
         (
             rc.training.TrainingResult(),

@@ -101,12 +101,12 @@ def test_validation_counts_every_target_once() -> None:
     ids = tokenizer.encode(text)
     exact = -model.score(ids).mean()
     one = evaluate(model, ContiguousBatches(ids, 1, 128, pad=True))
-    assert one == pytest.approx(exact, rel=1e-6)
+    assert one.loss == pytest.approx(exact, rel=1e-6)
     streams = evaluate(model, ContiguousBatches(ids, 7, 64, pad=True))
     starts = np.linspace(0, 3000, 8)  # 3000 targets in 7 streams of 429 or less
     parts = [ids[math.ceil(a / 429) * 429 :][:430] for a in starts[:-1]]
     expected = -np.concatenate([model.score(part) for part in parts]).mean()
-    assert streams == pytest.approx(expected, rel=1e-6)
+    assert streams.loss == pytest.approx(expected, rel=1e-6)
 
 
 # --- what ends a run ----------------------------------------------------------------------------
@@ -193,7 +193,7 @@ def test_ctrl_c(tmp_path: Path, wait_for: str) -> None:
         held_out = datasets.tinyshakespeare()[18000:20000]
         streams = ContiguousBatches(model.tokenizer.encode(held_out), 3, 128, pad=True)
         best = float(output.split()[-1])
-        assert evaluate(model, streams) == pytest.approx(best, rel=1e-6)
+        assert evaluate(model, streams).loss == pytest.approx(best, rel=1e-6)
 
 
 def test_divergence_is_an_error_and_keeps_the_best_model(tmp_path: Path) -> None:

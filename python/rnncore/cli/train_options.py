@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import inspect
 from typing import Any
 
+from rnncore import _help
 from rnncore._check import real
-from rnncore.cli.parser import OptionGroup, dataclass_defaults, keywords
+from rnncore.cli.parser import OptionGroup, dataclass_defaults, defaults_of, keywords
 from rnncore.layers import CELLS
 from rnncore.models import Initialization, LanguageModel
 from rnncore.models.initialization import INITIALIZATIONS
 from rnncore.training import OptimizerConfig, ScheduleConfig, TrainingConfig
 from rnncore.training.config import OPTIMIZERS, SCHEDULES
 
-__all__ = ["add_options", "model_keywords", "training_config"]
+__all__ = ["add_options", "add_training_options", "model_keywords", "training_config"]
 
 _MODEL, _INITIALIZATION = "model", "initial parameters"
 _TRAINING, _OPTIMIZER, _SCHEDULE = "training", "optimizer", "learning rate schedule"
@@ -37,8 +37,7 @@ def _limit(text: str) -> float | None:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add all options that describe a model and its training."""
-    parameters = inspect.signature(LanguageModel).parameters.values()
-    model = OptionGroup(parser, _MODEL, {p.name: p.default for p in parameters} | MODEL)
+    model = OptionGroup(parser, _MODEL, defaults_of(LanguageModel) | MODEL)
     model.add("--cell", "cell", "recurrent layer", choices=list(CELLS))
     model.add("--hidden-size", "hidden_size", "units of each layer", **_INTEGER)
     model.add("--num-layers", "num_layers", "recurrent layers", **_INTEGER)
@@ -58,11 +57,17 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     initial.add("--one-hot-std", "one_hot_std", "of input weights for one-hot input", **_NUMBER)
     initial.add("--forget-bias", "forget_gate_bias", "of the forget gates of an lstm", **_NUMBER)
 
+    add_training_options(parser, text=True)
+
+
+def add_training_options(parser: argparse.ArgumentParser, *, text: bool = False) -> None:
+    """Add the options that describe a training run; `text` adds those of one long text."""
     training = OptionGroup(parser, _TRAINING, dataclass_defaults(TrainingConfig))
     training.add("--epochs", "epochs", "passes; without it about 4,000 updates", **_INTEGER)
     training.add("--batch-size", "batch_size", "parallel streams, or lines at a time", **_INTEGER)
-    training.add("--bptt", "bptt", "steps that gradients reach back", **_INTEGER)
-    training.add("--sentences", "sentences", "each line on its own, full BPTT", **_FLAG)
+    if text:
+        training.add("--bptt", "bptt", "steps that gradients reach back", **_INTEGER)
+        training.add("--sentences", "sentences", "each line on its own, full BPTT", **_FLAG)
     training.add("--validation-fraction", "validation_fraction", "share held out", **_NUMBER)
     training.add("--validate-every", "validate_every", "updates; without it each epoch", **_INTEGER)
     patience = "validations in a row without a lower loss that end the training"
@@ -115,3 +120,6 @@ def training_config(given: argparse.Namespace) -> TrainingConfig:
         optimizer=OptimizerConfig(**keywords(given, _OPTIMIZER)),
         schedule=ScheduleConfig(**keywords(given, _SCHEDULE)),
     )
+
+
+_help.show_public_names()

@@ -30,7 +30,7 @@ from rnncore.layers import Dropout, Embedding, recurrent
 from rnncore.models.initialization import Initialization
 from rnncore.models.model import Model
 from rnncore.models.passes import Pass
-from rnncore.progress import perplexity
+from rnncore.progress import bits, perplexity
 from rnncore.text import CharTokenizer
 from rnncore.training import TrainingConfig, TrainingResult, fit, text_batches
 
@@ -185,6 +185,11 @@ class LanguageModel(Model, Sampled):
         """
         ((head, y),), final = self.outputs(Batch(ids, lengths=lengths), state)
         return head(y), final
+
+    def metrics(self, loss: float) -> dict[str, float]:
+        """Return perplexity and bits per token of a mean loss."""
+        unit = "token" if self.tokenizer is None else self.tokenizer.unit
+        return {"perplexity": perplexity(loss), f"bits/{unit}": bits(loss)}
 
     # --- scoring ---------------------------------------------------------------------------------
     def score(self, tokens: str | IdsLike, weights: str | None = None) -> NDArray[np.float64]:

@@ -4,7 +4,7 @@ from rnncore.training.batches import text_batches
 from rnncore.training.callbacks import Callback, Update
 from rnncore.training.config import OptimizerConfig, ScheduleConfig, TrainingConfig
 from rnncore.training.curves import Curves
-from rnncore.training.evaluation import evaluate
+from rnncore.training.evaluation import Evaluation, evaluate
 from rnncore.training.loop import fit
 from rnncore.training.metric_files import CSV, JSONLines
 from rnncore.training.result import TrainingResult, Validation
@@ -16,6 +16,7 @@ __all__ = [
     "CSV",
     "Callback",
     "Curves",
+    "Evaluation",
     "JSONLines",
     "OptimizerConfig",
     "Run",

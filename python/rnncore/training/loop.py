@@ -298,10 +298,10 @@ class _Loop:
         known = run.result.validations
         if run.validation is None or (known and known[-1].update == run.updates):
             return
-        loss = evaluate(run.model, run.validation)
-        known.append(Validation(run.epoch + 1, run.updates, loss))
-        run.best.offer(loss)
-        run.schedule.observe(loss)
+        found = evaluate(run.model, run.validation)
+        known.append(Validation(run.epoch + 1, run.updates, found.loss, found.measures))
+        run.best.offer(found.loss)
+        run.schedule.observe(found.loss)
         for callback in self._callbacks:
             callback.on_validation(known[-1])
 

@@ -54,14 +54,20 @@ class Reporter(Callback):
 
     def _report(self, validation: Validation | None) -> None:
         run, fraction = self._run, self._run.fraction()
-        validations = run.result.validations
+        latest = run.result.validations[-1] if run.result.validations else None
+        loss = self._meter.mean_loss()
         self._progress.show(
             Report(
                 epoch=run.epoch + 1,
                 epochs=run.epochs,
                 fraction=fraction,
-                loss=self._meter.mean_loss(),
-                validation_loss=validations[-1].loss if validations else None,
+                loss=loss,
+                validation_loss=None if latest is None else latest.loss,
+                measures=(
+                    run.model.metrics(loss)
+                    if latest is None
+                    else {**run.model.metrics(latest.loss), **latest.measures}
+                ),
                 tokens_per_second=self._meter.speed(),
                 seconds_left=run.clock.seconds() * (1 - fraction) / fraction,
                 validated=validation is not None,
