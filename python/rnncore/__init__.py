@@ -15,6 +15,7 @@ from rnncore import _openmp as _openmp  # before the rest: it sets how the kerne
 from rnncore import (
     data,
     datasets,
+    diagnostics,
     heads,
     init,
     layers,
@@ -48,6 +49,7 @@ __all__ = [
     "available_isas",
     "data",
     "datasets",
+    "diagnostics",
     "get_num_threads",
     "heads",
     "init",

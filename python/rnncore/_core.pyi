@@ -42,6 +42,11 @@ class Cache:
 
     @property
     def nbytes(self) -> int: ...
+    def trace(self) -> list[dict[str, Array]]:
+        """Copies [T,B,H] for each layer and direction: gates, "cell" of an LSTM, "hidden".
+
+        Zero past the end of a sequence. ValueError for the cache of a pass with a memory_limit.
+        """
 
 class LossHead:
     """Output layer [V,H] with its loss: that of z = W dropout(y) + b.
@@ -105,7 +110,7 @@ class Network:
         x: Array | Ids,
         state: Sequence[Array] | None,
         lengths: Ids | None,
-        seed: int,  # of the dropout masks
+        seed: int | None,  # of the dropout masks; None: no dropout
         memory_limit: int | None = None,  # bytes of the cache and what backward adds to it
         needs_output: bool = True,  # False: None for y
     ) -> tuple[Any, tuple[Array, ...], Cache]: ...

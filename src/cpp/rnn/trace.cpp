@@ -1,0 +1,63 @@
+#include "rnn/trace.hpp"
+
+#include <algorithm>
+
+#include "rnn/blocks.hpp"
+
+namespace rnncore {
+namespace {
+
+// Names of the gates in their order in memory.
+std::vector<const char*> gate_names(CellKind cell) {
+    switch (cell) {
+        case CellKind::lstm:
+            return {"input_gate", "forget_gate", "cell_input", "output_gate"};
+        case CellKind::gru_after:
+        case CellKind::gru_before:
+            return {"reset_gate", "update_gate", "candidate"};
+        case CellKind::rnn:
+            break;
+    }
+    return {};
+}
+
+}  // namespace
+
+template <class T>
+std::vector<TracedArray<T>> traced_arrays(const Tape<T>& tape, Index layer, Index direction) {
+    const Network& net = tape.network;
+    const LayerTape<T>& kept = tape.layers[static_cast<std::size_t>(layer)];
+    const DirectionTape<T>& of = kept.directions[direction];
+    std::vector<TracedArray<T>> arrays;
+    const T* gate = of.gates;
+    for (const char* const name : gate_names(net.cell())) {
+        arrays.push_back({name, gate, row_pitch<T>(net.gate_columns())});
+        gate += net.hidden();
+    }
+    if (net.has_cell_state()) arrays.push_back({"cell", of.cell, net.hidden()});
+    arrays.push_back({"hidden", kept.y + direction * net.hidden(), net.output()});
+    return arrays;
+}
+
+template <class T>
+void unpack_traced(const Tape<T>& tape, const TracedArray<T>& array, T* to) {
+    const Sequence& sequence = tape.sequence;
+    const Index hidden = tape.network.hidden(), step = sequence.batch() * hidden;
+    for_row_blocks(sequence.steps(), step, [&](Index first, Index last) {
+        std::fill(to + first * step, to + last * step, T(0));
+        for (Index t = first; t < last; ++t) {
+            for (Index b = 0; b < sequence.active(t); ++b)
+                std::copy_n(array.rows + (sequence.first(t) + b) * array.pitch, hidden,
+                            to + t * step + sequence.user_row(b) * hidden);
+        }
+    });
+}
+
+#define RNNCORE_INSTANTIATE(T)                                                           \
+    template std::vector<TracedArray<T>> traced_arrays<T>(const Tape<T>&, Index, Index); \
+    template void unpack_traced<T>(const Tape<T>&, const TracedArray<T>&, T*);
+RNNCORE_INSTANTIATE(float)
+RNNCORE_INSTANTIATE(double)
+#undef RNNCORE_INSTANTIATE
+
+}  // namespace rnncore
