@@ -1,7 +1,7 @@
 """The vanishing gradient: how far back RNN, GRU and LSTM reach, before and after some training.
 
 Task: next character of a text, one layer of 64 units. Data: a text file, or the package's own
-tinyshakespeare. Time: about two minutes with the defaults. Writes into a folder:
+tinyshakespeare. Time: about a minute with the defaults. Writes into a folder:
 
     before.png, after.png   norm of the gradient of the loss at t by the state at t - k
     gates.png               forget gate and cell state of the LSTM over a line of the text
@@ -67,8 +67,8 @@ def options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=Path("vanishing-gradient"), help="a folder")
     parser.add_argument("--hidden", type=int, default=64, help="units of the layer")
     parser.add_argument("--max-lag", type=int, default=50, help="largest lag")
-    parser.add_argument("--epochs", type=int, default=3, help="of training, for each cell")
-    parser.add_argument("--seconds", type=float, default=30.0, help="of training, at most")
+    parser.add_argument("--epochs", type=int, default=5, help="of training, for each cell")
+    parser.add_argument("--seconds", type=float, help="of training of each cell, at most")
     return parser.parse_args(arguments)
 
 
