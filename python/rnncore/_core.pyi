@@ -93,6 +93,10 @@ class Network:
         """(name, offset, shape) of each parameter in the flat buffer, PyTorch's names and order."""
 
     @property
+    def gates(self) -> list[str]:
+        """Names of the gates in the order of their rows in the weights; none for an RNN."""
+
+    @property
     def num_params(self) -> int: ...
     @property
     def num_states(self) -> int: ...

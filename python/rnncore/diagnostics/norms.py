@@ -9,16 +9,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rnncore._check import Array, instance
-from rnncore.layers import GRU, LSTM, Module, Recurrent
+from rnncore.layers import Module, Recurrent
 from rnncore.layers.module import require_parameters
 from rnncore.layers.trace import suffixes
 
 __all__ = ["Norms", "norms", "spectral_radius"]
-
-_GATES: dict[type, tuple[str, ...]] = {
-    LSTM: ("input_gate", "forget_gate", "cell_input", "output_gate"),
-    GRU: ("reset_gate", "update_gate", "candidate"),
-}
 
 
 class Norms(NamedTuple):
@@ -113,7 +108,7 @@ def spectral_radius(layer: Recurrent[Any]) -> dict[str, float]:
     {'hidden_l0': 0.5}
     """
     instance("layer", layer, Recurrent)
-    gates = next((names for kind, names in _GATES.items() if isinstance(layer, kind)), ("hidden",))
+    gates = layer.network.gates or ["hidden"]
     radii = {}
     for suffix in suffixes(layer):
         matrices = np.split(layer.params[f"weight_hh_{suffix}"].astype(np.float64), len(gates))

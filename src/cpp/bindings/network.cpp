@@ -13,6 +13,7 @@
 #include "rnn/checkpoints.hpp"
 #include "rnn/forward.hpp"
 #include "rnn/frozen.hpp"
+#include "rnn/trace.hpp"
 
 namespace rnncore::bindings {
 namespace {
@@ -225,6 +226,7 @@ void register_network(py::module_& module) {
                  return py::make_tuple(py::type::of(self), arguments_of(self.cast<const PyNetwork&>()));
              })
         .def_property_readonly("layout", layout)
+        .def_property_readonly("gates", [](const PyNetwork& n) { return gate_names(n.network.cell()); })
         .def_property_readonly("num_params", [](const PyNetwork& n) { return n.network.parameter_count(); })
         .def_property_readonly("num_states", [](const PyNetwork& n) { return n.network.states(); })
         .def(

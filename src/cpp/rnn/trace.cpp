@@ -5,9 +5,7 @@
 #include "rnn/blocks.hpp"
 
 namespace rnncore {
-namespace {
 
-// Names of the gates in their order in memory.
 std::vector<const char*> gate_names(CellKind cell) {
     switch (cell) {
         case CellKind::lstm:
@@ -20,8 +18,6 @@ std::vector<const char*> gate_names(CellKind cell) {
     }
     return {};
 }
-
-}  // namespace
 
 template <class T>
 std::vector<TracedArray<T>> traced_arrays(const Tape<T>& tape, Index layer, Index direction) {

@@ -7,6 +7,9 @@
 
 namespace rnncore {
 
+// Names of a cell's gates in the order of their rows in the weights; none for an Elman network.
+std::vector<const char*> gate_names(CellKind cell);
+
 // One of the arrays that a direction of a layer has kept.
 template <class T>
 struct TracedArray {
