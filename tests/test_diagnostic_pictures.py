@@ -57,8 +57,15 @@ def test_heat_maps(matplotlib: Any, tmp_path: Path) -> None:
     assert maps[0].images[0].get_clim() == (-1, 1)
     ticks = [label.get_text() for label in maps[1].get_xticklabels()]
     assert "".join(ticks) == "a·$x$↵<b>"
-    figure.savefig(tmp_path / "gates.png")  # "$" must not begin a formula
+    figure.savefig(tmp_path / "gates.png")
     assert (tmp_path / "gates.png").read_bytes().startswith(PNG)
+
+
+def test_tokens_are_no_formulas(matplotlib: Any, tmp_path: Path) -> None:
+    figure = diagnostics.plot_gates({"hidden_l0": np.zeros((2, 3))}, ["$x^$", "b c"], title="$^$")
+    figure.savefig(tmp_path / "gates.png")
+    ticks = [label.get_text() for label in figure.axes[0].get_xticklabels()]
+    assert ticks == ["$x^$", "b·c"]
 
 
 def test_all_of_a_trace_without_a_batch(matplotlib: Any) -> None:
@@ -131,6 +138,14 @@ def test_page_escapes_and_stands_alone() -> None:
     assert not reader.outside
     assert "<title>&lt;b&gt;&amp;</title>" in page
     assert "url(" not in page
+
+
+def test_tokens_of_several_characters_are_escaped() -> None:
+    tokens = ["<b>x</b>", "&lt;", "<img src=x>"]
+    reader = read(diagnostics.text_page(tokens, [0, 0, 0]))
+    assert reader.text == "".join(tokens)
+    assert not {"b", "img"} & set(reader.tags)
+    assert reader.titles[0] == "<b>x</b> 0"
 
 
 def test_colors() -> None:

@@ -245,8 +245,9 @@ def _norms(
     """Return norms [K+1,T,B] by name of the state; not a number where there is none."""
     layer = single.layer
     dy = np.where(real[..., np.newaxis], gradient(single.y), 0)
-    grads = tuple(np.zeros_like(states) for states in single.before)  # [L*D,T,B,H]
     directions = layer.num_directions
+    shape = (layer.num_layers * directions, *real.shape, layer.hidden_size)
+    grads = tuple(np.zeros(shape, layer.dtype) for _ in layer.state_names)
     grads[0][-directions:] = np.stack(np.split(dy, directions, axis=-1))
     names = [f"{name}_{suffix}" for name in layer.state_names for suffix in suffixes(layer)]
     norms = {name: np.full((max_lag + 1, *real.shape), np.nan) for name in names}

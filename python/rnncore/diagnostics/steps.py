@@ -6,17 +6,21 @@ from typing import Any
 
 import numpy as np
 
-from rnncore._check import Array, Ids, within
+from rnncore._check import Array, Ids
 from rnncore.layers import Recurrent
 
 __all__ = ["SingleSteps"]
+
+_TRACED = {"h": "hidden", "c": "cell"}
 
 
 class SingleSteps:
     """A pass of one step over T*B rows: step t of row b goes on from the state before it.
 
     A state [L*D,T*B,H] of this pass holds the states of a layer at all times. Its backward pass
-    takes a gradient by the state after each step to one by the state before it.
+    takes a gradient by the state after each step to one by the state before it. The first step of
+    a sequence does not go on from the initial state: the gradient by that is not asked for. Neither
+    are the rows past the end of a sequence, which may hold anything.
 
     Parameters
     ----------
@@ -28,6 +32,11 @@ class SingleSteps:
         Initial state.
     lengths : integers [B], or None
         Steps of each sequence.
+
+    Attributes
+    ----------
+    y : array [T,B,D*H]
+        Outputs.
     """
 
     def __init__(
@@ -36,30 +45,18 @@ class SingleSteps:
         self.layer = layer
         self._params = layer.flat_params
         self._unused = np.zeros_like(self._params)  # gradients of the parameters
-        num_steps, batch = x.shape[:2]
-        ends = np.full(batch, num_steps) if lengths is None else lengths
         _, _, cache = layer.network.forward(
             self._params, x, state, lengths, None, needs_output=False
         )
         rows = cache.trace()
         self.y = np.concatenate([row["hidden"] for row in rows[-layer.num_directions :]], axis=-1)
-        initial = state or (None,) * len(layer.state_names)
-        kept = {"h": "hidden", "c": "cell"}
-        self.before = tuple(  # [L*D,T,B,H] each
-            np.stack(
-                [
-                    self._shifted(row[kept[name]], i, None if first is None else first[i], ends)
-                    for i, row in enumerate(rows)
-                ]
-            )
-            for name, first in zip(layer.state_names, initial, strict=True)
-        )
-        if x.ndim == 3:  # past the ends there may be anything
-            x = np.where(within(ends, x.shape[:2])[..., np.newaxis], x, 0)
+        after = (np.stack([row[_TRACED[name]] for row in rows]) for name in layer.state_names)
+        before = tuple(self._moved(states, 1) for states in after)
+        num_steps, batch = x.shape[:2]
         _, _, self._cache = layer.network.forward(
             self._params,
             np.ascontiguousarray(x).reshape(1, num_steps * batch, *x.shape[2:]),
-            self._as_rows(self.before),
+            _as_rows(before),
             None,
             None,
             needs_output=False,
@@ -68,39 +65,28 @@ class SingleSteps:
     def back(self, grads: tuple[Array, ...]) -> tuple[Array, ...]:
         """Take gradients by the states after every step [L*D,T,B,H] to those by the states before.
 
-        The result is in the place of the state: of the states at time t, element t.
+        The result stands where the states do: element t is about the state after step t.
         """
         _, before, _ = self.layer.network.backward(
-            self._params, self._unused, None, self._cache, self._as_rows(grads)
+            self._params, self._unused, None, self._cache, _as_rows(grads)
         )
-        moved = []
-        for array, given in zip(before, grads, strict=True):
-            result = np.zeros_like(given)
-            for i, row in enumerate(array.reshape(given.shape)):
-                if self._reads_backwards(i):
-                    result[i, 1:] = row[:-1]
-                else:
-                    result[i, :-1] = row[1:]
-            moved.append(result)
-        return tuple(moved)
+        return tuple(
+            self._moved(array.reshape(given.shape), -1)
+            for array, given in zip(before, grads, strict=True)
+        )
 
-    def _reads_backwards(self, row: int) -> bool:
-        return row % self.layer.num_directions == 1
+    def _moved(self, states: Array, steps: int) -> Array:
+        """Move [L*D,T,B,H] one step on (1) or back (-1) as each direction reads; zero where new."""
+        moved = np.zeros_like(states)
+        for row, (to, of) in enumerate(zip(moved, states, strict=True)):
+            reads_backwards = row % self.layer.num_directions == 1
+            if (steps == 1) != reads_backwards:
+                to[1:] = of[:-1]
+            else:
+                to[:-1] = of[1:]
+        return moved
 
-    def _shifted(self, states: Array, row: int, initial: Array | None, ends: Ids) -> Array:
-        """Return the state before each step [T,B,H], given those after it."""
-        before = np.zeros_like(states)
-        columns = np.flatnonzero(ends)
-        if self._reads_backwards(row):
-            before[:-1] = states[1:]
-            first = ends[columns] - 1
-        else:
-            before[1:] = states[:-1]
-            first = np.zeros_like(columns)
-        if initial is not None:
-            before[first, columns] = initial[columns]
-        return before
 
-    def _as_rows(self, arrays: tuple[Array, ...]) -> tuple[Array, ...]:
-        """[L*D,T,B,H] -> [L*D,T*B,H]."""
-        return tuple(a.reshape(a.shape[0], -1, a.shape[-1]) for a in arrays)
+def _as_rows(arrays: tuple[Array, ...]) -> tuple[Array, ...]:
+    """[L*D,T,B,H] -> [L*D,T*B,H]."""
+    return tuple(a.reshape(a.shape[0], -1, a.shape[-1]) for a in arrays)
