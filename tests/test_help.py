@@ -23,7 +23,10 @@ MODULES = [
         if not any(part.startswith("_") for part in m.name.split("."))
     ),
 ]
-FACES = (rc, rc.layers, rc.models, rc.optim, rc.training, rc.text, rc.data, rc.progress)
+FACES = (
+    *(rc, rc.layers, rc.models, rc.optim, rc.training, rc.text, rc.data, rc.progress),
+    rc.diagnostics,
+)
 CLASSES = sorted(
     {v for m in FACES for n in m.__all__ if isinstance(v := getattr(m, n), type)},
     key=lambda kind: kind.__qualname__,

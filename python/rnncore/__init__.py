@@ -15,6 +15,7 @@ from rnncore import _registered as _registered
 from rnncore import (
     data,
     datasets,
+    diagnostics,
     heads,
     init,
     layers,
@@ -48,6 +49,7 @@ __all__ = [
     "available_isas",
     "data",
     "datasets",
+    "diagnostics",
     "get_num_threads",
     "heads",
     "init",

@@ -42,6 +42,11 @@ class Cache:
 
     @property
     def nbytes(self) -> int: ...
+    def trace(self) -> list[dict[str, Array]]:
+        """Copies [T,B,H] for each layer and direction: gates, "cell" of an LSTM, "hidden".
+
+        Zero past the end of a sequence. ValueError for the cache of a pass with a memory_limit.
+        """
 
 class LossHead:
     """Output layer [V,H] with its loss: that of z = W dropout(y) + b.
@@ -88,6 +93,10 @@ class Network:
         """(name, offset, shape) of each parameter in the flat buffer, PyTorch's names and order."""
 
     @property
+    def gates(self) -> list[str]:
+        """Names of the gates in the order of their rows in the weights; none for an RNN."""
+
+    @property
     def num_params(self) -> int: ...
     @property
     def num_states(self) -> int: ...
@@ -105,7 +114,7 @@ class Network:
         x: Array | Ids,
         state: Sequence[Array] | None,
         lengths: Ids | None,
-        seed: int,  # of the dropout masks
+        seed: int | None,  # of the dropout masks; None: no dropout
         memory_limit: int | None = None,  # bytes of the cache and what backward adds to it
         needs_output: bool = True,  # False: None for y
     ) -> tuple[Any, tuple[Array, ...], Cache]: ...

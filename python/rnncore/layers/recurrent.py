@@ -27,6 +27,7 @@ from rnncore.layers.output_gradient import OutputGradient
 from rnncore.layers.parameters import apart, fill_uniform
 from rnncore.layers.state import State
 from rnncore.layers.stream import Stream
+from rnncore.layers.trace import trace
 
 
 class Saved(NamedTuple):
@@ -299,6 +300,44 @@ class Recurrent(Module, Generic[State]):
         if isinstance(dy, OutputGradient) and losses is not None:
             dy.loss = float(losses.sum())
         return None if dx is None else call.as_given(dx), call.state_as_given(dinitial)
+
+    def trace(
+        self, x: ArrayLike, state: State | None = None, lengths: ArrayLike | None = None
+    ) -> dict[str, Array]:
+        """Run the network without dropout; return gates, cell states and outputs of every step.
+
+        A forward pass keeps these values for its backward pass; here they are copied from there.
+
+        Parameters
+        ----------
+        x, state, lengths
+            As in a call of the layer.
+
+        Returns
+        -------
+        trace : dict of str to array [T,B,H], [B,T,H] if batch_first, or [T,H]
+            The names end as those of the parameters, in "_l0", "_l0_reverse", "_l1", and so on.
+            An LSTM has "input_gate", "forget_gate", "cell_input", "output_gate", "cell" and
+            "hidden"; a GRU "reset_gate", "update_gate", "candidate" and "hidden"; an RNN "hidden".
+            Gates lie in (0, 1), after the sigmoid; "cell_input" and "candidate" follow the tanh.
+            Past the end of a sequence all are zero.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As in a call of the layer.
+        MemoryError
+            If the steps, or the copies, do not fit in memory.
+
+        Examples
+        --------
+        >>> import numpy as np, rnncore as rc
+        >>> lstm = rc.LSTM(3, 8, rng=0)
+        >>> trace = lstm.trace(np.zeros((5, 2, 3), np.float32))
+        >>> trace["forget_gate_l0"].shape
+        (5, 2, 8)
+        """
+        return trace(self, x, state, lengths)
 
     @strict_keywords()
     def stream(self, batch_size: int = 1, weights: str | None = None) -> Stream[State]:

@@ -35,6 +35,10 @@ struct PyCache {
 // dy: an array, None for zero, or a PyLossHead, whose losses are then the last of the results.
 py::tuple backward(const PyNetwork& self, py::object params, py::object grads, py::object dy, const PyCache& cache,
                    py::object dstate);
+
+// A dict of arrays [T,B,H] for each layer and direction, see rnn/trace.hpp.
+py::list trace(const PyCache& cache);
+
 template <class T>
 const T* parameters(const PyNetwork& self, const View<T>& params) {
     if (!params.contiguous())

@@ -17,6 +17,7 @@ struct UnitShare;
 // The products of one step with parts of W_hh [G*H, R], and the states.
 inline constexpr int kMostRecurrentProducts = 2;
 inline constexpr int kMostStates = 2;
+inline constexpr int kMostGates = 4;
 
 // A product with the rows of W_hh that belong to some consecutive gates.
 struct RecurrentProduct {
@@ -44,7 +45,8 @@ struct CellSteps {
 
 struct Cell {
     const char* name;
-    Index gates;          // G
+    Index gates;                         // G
+    const char* gate_names[kMostGates];  // in the order of their rows in the weights
     bool sums_in_output;  // the sums of the one gate stand where its output will; the tape keeps no gates
     bool has_extra;       // the step makes a vector `extra` [H] beside the gates, which the tape keeps
     Index states;         // 1: the output h; 2: and a vector c of its own

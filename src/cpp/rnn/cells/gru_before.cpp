@@ -49,6 +49,7 @@ bool backward(const BackwardWeights<T>& w, CellBackward<T> s, const UnitShare& s
 constinit const Cell kGruBefore = {
     .name = "gru_before",
     .gates = 3,
+    .gate_names = {"reset_gate", "update_gate", "candidate"},
     .sums_in_output = false,
     .has_extra = true,
     .states = 1,

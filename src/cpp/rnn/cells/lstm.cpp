@@ -33,6 +33,7 @@ bool backward(const BackwardWeights<T>& w, CellBackward<T> s, const UnitShare& s
 constinit const Cell kLstm = {
     .name = "lstm",
     .gates = kGates,
+    .gate_names = {"input_gate", "forget_gate", "cell_input", "output_gate"},
     .sums_in_output = false,
     .has_extra = false,
     .states = 2,

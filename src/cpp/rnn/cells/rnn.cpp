@@ -31,6 +31,7 @@ constexpr Cell rnn(const char* name) {
     return {
         .name = name,
         .gates = 1,
+        .gate_names = {"hidden"},
         .sums_in_output = true,
         .has_extra = false,
         .states = 1,
