@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import rnncore as rc
-from commands import train_options
+from commands import SMALL, write_text
+from rnncore.cli import main
 from rnncore.data import Batch
 
 V, E = 11, 8
@@ -134,9 +135,14 @@ def test_narrow_files_and_sampling(tmp_path: Path, weights: str) -> None:
     rc.save(model, tmp_path / "model")
     loaded = rc.load(tmp_path / "model")
     assert loaded.output.tied is loaded.embedding
-    np.testing.assert_array_equal(loaded.sample([1], 20, rng=0), model.sample([1], 20, rng=0))
+    assert 0 < abs(loaded.output.weight - model.output.weight).max() < 0.01
     ids = np.arange(V)
-    np.testing.assert_array_equal(loaded.score(ids), model.score(ids))
+    # In memory the embedding enters the product of the first layer before that is rounded.
+    np.testing.assert_allclose(loaded.score(ids), model.score(ids), atol=0.02)
+    rc.save(loaded, tmp_path / "again")
+    again = rc.load(tmp_path / "again")
+    np.testing.assert_array_equal(again.score(ids), loaded.score(ids))
+    np.testing.assert_array_equal(again.sample([1], 20, rng=0), loaded.sample([1], 20, rng=0))
 
 
 def test_the_embedding_begins_small_and_is_drawn_so_again() -> None:
@@ -148,10 +154,10 @@ def test_the_embedding_begins_small_and_is_drawn_so_again() -> None:
 
 
 def test_from_the_command_line(tmp_path: Path) -> None:
-    (tmp_path / "text").write_text("abcdefg\n" * 200)
-    options = ["--tie-weights", "--embedding-size", "8", "--hidden-size", "8"]
-    path = train_options(tmp_path, *options)
-    assert rc.load(path).tie_weights
+    text, model = write_text(tmp_path / "text"), str(tmp_path / "model")
+    options = ["--tie-weights", "--embedding-size", "12", "--no-bias-decay"]
+    assert main(["train", str(text), "--out", model, *SMALL, *options]) == 0
+    assert rc.load(model).tie_weights
 
 
 def test_what_does_not_fit() -> None:

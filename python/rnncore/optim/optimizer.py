@@ -212,7 +212,7 @@ class Optimizer(StrictKeywords, ABC):
         for span, update in zip(self._trained, updates, strict=True):
             largest = min(norm, update.clip_value)
             if not self.decoupled and update.weight_decay:
-                largest += update.weight_decay * norm_of(span.params)
+                largest += update.weight_decay * span.norm_of_params()
             if largest > MODEST or self.largest_change(update) > self._safe_change:
                 return False
         return True

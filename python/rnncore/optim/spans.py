@@ -72,6 +72,10 @@ class Span:
         """Return the Euclidean norm of the gradients."""
         return norm_of(self.grads)
 
+    def norm_of_params(self) -> float:
+        """Return the Euclidean norm of the parameters."""
+        return norm_of(self.params)
+
     def work(self, buffers: Buffers, work: Work) -> None:
         """Call ``work(params, grads, state)`` with arrays that it changes."""
         work(self.params, self.grads, self.buffers(buffers))
@@ -92,17 +96,20 @@ class SparseSpan(Span):
 
     def norm(self) -> float:
         """Return the norm of the rows."""
-        return norm_of(self._matrix(self.grads)[self.embedding.touched].ravel())
+        return norm_of(self._rows(self.grads))
+
+    def norm_of_params(self) -> float:
+        """Return the norm of the rows."""
+        return norm_of(self._rows(self.params))
 
     def work(self, buffers: Buffers, work: Work) -> None:
         """Work on copies of the rows, which are written back."""
         rows = self.embedding.touched
         arrays = (self.params, self.grads, *self.buffers(buffers).values())
-        matrices = [self._matrix(array) for array in arrays]
-        params, grads, *state = (matrix[rows].ravel() for matrix in matrices)
+        params, grads, *state = map(self._rows, arrays)
         work(params, grads, dict(zip(buffers, state, strict=True)))
-        for matrix, copy in zip(matrices, (params, grads, *state), strict=True):
-            matrix[rows] = copy.reshape(len(rows), -1)
+        for array, copy in zip(arrays, (params, grads, *state), strict=True):
+            self._matrix(array)[rows] = copy.reshape(-1, self.embedding.embedding_size)
 
     def zero_grad(self) -> None:
         """Set the gradients of the rows to zero."""
@@ -112,6 +119,10 @@ class SparseSpan(Span):
     def zeroed(self) -> None:
         """Forget the rows."""
         self.embedding.forget_touched()
+
+    def _rows(self, flat: Array) -> Array:
+        """Return a copy of the rows, one after the other."""
+        return self._matrix(flat)[self.embedding.touched].ravel()
 
     def _matrix(self, flat: Array) -> NDArray[Any]:
         return flat.reshape(-1, self.embedding.embedding_size)
