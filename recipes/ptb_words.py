@@ -41,7 +41,8 @@ def main(arguments: list[str] | None = None) -> float:
     given = options(arguments)
     train, valid = ((given.folder / f"ptb.{part}.txt").read_text() for part in ("train", "valid"))
     tokenizer = WordTokenizer.fit(train, split="whitespace")
-    training = ContiguousBatches(tokenizer.encode(train), BATCH_SIZE, BPTT)
+    words = tokenizer.encode(train)
+    training = ContiguousBatches(words, BATCH_SIZE, BPTT)
     # Each of ten streams begins without context.
     validation = ContiguousBatches(tokenizer.encode(valid), 10, 128, pad=True)
 
@@ -67,8 +68,8 @@ def main(arguments: list[str] | None = None) -> float:
     used = time.process_time() - before
     best = result.best
     perplexity = math.inf if best is None else math.exp(best.loss)
-    passes = result.num_targets / len(training) / BATCH_SIZE / BPTT
-    print(f"validation perplexity {perplexity:.1f} after {passes:.2f} epochs,", end=" ")
+    passes = result.num_targets / len(words)
+    print(f"validation perplexity {perplexity:.1f} after {passes:.1f} epochs,", end=" ")
     print(f"{result.seconds:.0f} seconds, {used:.0f} seconds of processor time")
     return perplexity
 
