@@ -40,7 +40,7 @@ def test_the_recipe_learns(folder: Path, capsys: pytest.CaptureFixture[str]) -> 
     # Of six words, the noun and the verb are one of five, and the others certain: 25 ** (1 / 6).
     assert 1.6 < perplexity < 2.2
     out = capsys.readouterr().out
-    assert f"validation perplexity {perplexity:.1f} after 25.0 epochs" in out
+    assert f"validation perplexity {perplexity:.1f} after 24.9 epochs" in out
     assert rc.load(model).tie_weights
 
 
