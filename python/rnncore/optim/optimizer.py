@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -26,8 +25,7 @@ _MOST_STEPS = 2**31 - 1  # the kernels count them in an int
 MODEST = 2.0**30
 
 
-@dataclass(frozen=True, slots=True)
-class Update:
+class Update(NamedTuple):
     """The numbers of one step: g = clip(grad * scale, -clip_value, clip_value)."""
 
     learning_rate: float
