@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 import rnncore as rc
 from rnncore import optim
+from rnncore.optim.optimizer import Update
 from trainables import Counter, Ticks, plain
 
 Array = NDArray[Any]
@@ -130,7 +131,8 @@ def spoils(optimizer: optim.Optimizer) -> bool:
     module, kept = optimizer.module, optimizer._buffers
     limit = math.inf if optimizer.clip_value is None else optimizer.clip_value
     optimizer.num_steps += 1
-    optimizer._update(module.flat_params, module.flat_grads, kept, 1.0, limit, False)
+    update = Update(optimizer.learning_rate, optimizer.weight_decay, clip_value=limit)
+    optimizer._update(module.flat_params, module.flat_grads, kept, update)
     return not all(np.isfinite(array).all() for array in (module.flat_params, *kept.values()))
 
 

@@ -42,6 +42,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     model.add("--hidden-size", "hidden_size", "units of each layer", **_INTEGER)
     model.add("--num-layers", "num_layers", "recurrent layers", **_INTEGER)
     model.add("--embedding-size", "embedding_size", "width; without it one-hot input", **_INTEGER)
+    model.add("--tie-weights", "tie_weights", "output layer: the embedding's matrix", **_FLAG)
+    rows = "update the embedding's rows of a batch only"
+    model.add("--sparse-embedding", "sparse_embedding", rows, **_FLAG)
     model.add("--dropout", "dropout", "probability, on non-recurrent connections", **_NUMBER)
     model.add("--no-bias", "bias", "leave the biases out", action="store_false")
     functions = ["tanh", "relu", "sigmoid", "identity"]
@@ -86,6 +89,8 @@ def add_training_options(parser: argparse.ArgumentParser, *, text: bool = False)
     betas: dict[str, Any] = {"type": float, "nargs": 2, "metavar": ("X", "Y")}
     optimizer.add("--betas", "betas", "decays of the averages, of adam and adamw", **betas)
     optimizer.add("--weight-decay", "weight_decay", "of all", **_NUMBER)
+    decay = "no weight decay of biases"
+    optimizer.add("--no-bias-decay", "decay_biases", decay, action="store_false")
     limit: dict[str, Any] = {"type": _limit, "metavar": "X"}
     optimizer.add("--clip-norm", "clip_norm", "limit of the gradients' norm, or none", **limit)
     optimizer.add("--clip-value", "clip_value", "limit of each gradient, or none", **limit)

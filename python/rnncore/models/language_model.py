@@ -14,6 +14,7 @@ from rnncore._check import (
     check_below,
     check_shape,
     describe,
+    flag,
     ids_array,
     instance,
     lengths_array,
@@ -64,6 +65,12 @@ class LanguageModel(Model, Sampled):
         Whether the recurrent layers and the output layer have biases.
     dropout : float
         Probability of dropping a value, in [0, 1).
+    tie_weights : bool
+        Whether the output layer takes the matrix of the embedding, whose width is then that of the
+        last layer, see `heads.Softmax`. The embedding then begins with a standard deviation of
+        ``1 / sqrt(E)``.
+    sparse_embedding : bool
+        Whether updates of the embedding cost what the rows of the batch cost, see `Embedding`.
     tokenizer : CharTokenizer or None
         Vocabulary of V characters; with it, methods take text as well as ids.
     initialization : Initialization, the name of one, or None
@@ -110,6 +117,8 @@ class LanguageModel(Model, Sampled):
         *,
         bias: bool = True,
         dropout: float = 0.0,
+        tie_weights: bool = False,
+        sparse_embedding: bool = False,
         tokenizer: CharTokenizer | None = None,
         initialization: Initialization | str | None = None,
         dtype: DTypeLike = np.float32,
@@ -130,9 +139,21 @@ class LanguageModel(Model, Sampled):
                 )
         self.tokenizer = tokenizer
         shared: dict[str, Any] = {"dtype": self.dtype, "rng": self.rng}
-        self.embedding = (
-            None if embedding_size is None else Embedding(self.vocab_size, embedding_size, **shared)
-        )
+        tied = flag("tie_weights", tie_weights)
+        if tied and embedding_size != hidden_size:
+            raise ValueError(
+                f"tie_weights: expected embedding_size = hidden_size = {hidden_size}, got "
+                f"{embedding_size}"
+            )
+        if flag("sparse_embedding", sparse_embedding) and (tied or embedding_size is None):
+            raise ValueError("sparse_embedding: expected an embedding, and not tie_weights with it")
+        self.embedding: Embedding | None = None
+        if embedding_size is not None:
+            width = size("embedding_size", embedding_size)
+            std = width**-0.5 if tied else 1.0
+            self.embedding = Embedding(
+                self.vocab_size, width, std=std, sparse=sparse_embedding, **shared
+            )
         self.rnn = recurrent(
             cell,
             self.vocab_size if embedding_size is None else embedding_size,
@@ -146,7 +167,14 @@ class LanguageModel(Model, Sampled):
             **shared,
         )
         self.drop = Dropout(dropout, rng=self.rng)
-        self.output = Softmax(hidden_size, self.vocab_size, bias=bias, compute=compute, **shared)
+        self.output = Softmax(
+            hidden_size,
+            self.vocab_size,
+            bias=bias,
+            tied=self.embedding if tied else None,
+            compute=compute,
+            **shared,
+        )
         chosen = Initialization() if initialization is None else initialization
         chosen = named_config("initialization", chosen, Initialization)
         if not _restoring.is_restoring():
@@ -276,7 +304,7 @@ class LanguageModel(Model, Sampled):
             self.rnn.network,
             self.rnn.flat_params,
             None if self.embedding is None else self.embedding.params["weight"],
-            self.output.params["weight"],
+            self.output.weight,
             self.output.params.get("bias"),
             self._storage(weights),
         )

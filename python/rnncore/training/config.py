@@ -17,6 +17,7 @@ from rnncore.optim import (
     Constant,
     Cosine,
     Exponential,
+    Group,
     Optimizer,
     Plateau,
     RMSprop,
@@ -84,6 +85,8 @@ class OptimizerConfig:
         Decays of the two averages; of "adam" and "adamw".
     weight_decay : float or None
         Of all.
+    decay_biases : bool
+        Whether biases have the weight decay too.
     clip_norm : float or None
         Limit of the gradients' Euclidean norm; None: no limit.
     clip_value : float or None
@@ -110,12 +113,14 @@ class OptimizerConfig:
     alpha: float | None = None
     betas: tuple[float, float] | None = None
     weight_decay: float | None = None
+    decay_biases: bool = True
     clip_norm: float | None = 1.0
     clip_value: float | None = None
 
     def __post_init__(self) -> None:
         choice("optimizer", self.name, OPTIMIZERS)
         flag("nesterov", self.nesterov)
+        flag("decay_biases", self.decay_biases)
         self.build(Linear(1, 1))  # the optimiser itself knows the ranges
 
     def build(self, model: Module) -> Optimizer:
@@ -129,9 +134,12 @@ class OptimizerConfig:
             "weight_decay": self.weight_decay,
         }
         options = defaults | _accepted(given, defaults, f"optimizer {self.name!r}")
+        biases = Group("*bias*", weight_decay=0.0)
+        apart = not self.decay_biases and any(map(biases.has, model.params))
         return kind(
             model,
             self.learning_rate,
+            groups=[biases] if apart else [],
             clip_norm=self.clip_norm,
             clip_value=self.clip_value,
             **{name: value for name, value in options.items() if value is not None},
