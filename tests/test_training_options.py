@@ -178,7 +178,7 @@ def test_bad_configurations(make: Callable[[], Any], error: type[Exception], mes
         (lambda model: fit(model, Ticks(1), config={}), "config: expected a TrainingConfig, got"),
         (
             lambda model: fit(model, Ticks(1), progress=True),
-            "progress: expected None or a Progress, .*, got bool True",
+            "progress: expected True, False or a Progress, .*, got bool True",
         ),
         (lambda model: evaluate(rc.LSTM(3, 3), Ticks(1)), "model: expected a Trainable, got LSTM"),
         (lambda model: evaluate(model, [1]), r"batches: expected batches, .*, got list \[1\]"),

@@ -31,8 +31,9 @@ class Buckets:
     Examples
     --------
     >>> import rnncore as rc
-    >>> [members.tolist() for members in rc.data.Buckets([9, 3, 8, 2], batch_size=2).epoch(0)]
-    [[3, 1], [2, 0]]
+    >>> buckets = rc.data.Buckets([5, 2, 5, 3], batch_size=2)
+    >>> [members.tolist() for members in buckets.epoch(0)]
+    [[1, 3], [0, 2]]
     """
 
     def __init__(self, lengths: ArrayLike, batch_size: int, seed: int | None = None) -> None:

@@ -2,7 +2,8 @@
 
 from rnncore.training.batches import text_batches
 from rnncore.training.config import OptimizerConfig, ScheduleConfig, TrainingConfig
-from rnncore.training.loop import Evaluation, TrainingResult, Validation, evaluate, fit
+from rnncore.training.evaluation import Evaluation, evaluate
+from rnncore.training.loop import TrainingResult, Validation, fit
 from rnncore.training.trainable import Trainable
 
 __all__ = [

@@ -2,53 +2,28 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 import os
 import time
-from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
 from rnncore import _files, io
-from rnncore._check import describe, flag, instance, real
+from rnncore._check import flag, instance
 from rnncore._keywords import strict_keywords
 from rnncore.data import Batch, Batches
 from rnncore.progress import Progress, Report
 from rnncore.training.best import BestModel
 from rnncore.training.config import TrainingConfig
+from rnncore.training.duck import require_batches, require_progress
+from rnncore.training.evaluation import evaluate
 from rnncore.training.trainable import Trainable
 
-__all__ = ["Evaluation", "TrainingResult", "Validation", "evaluate", "fit"]
+__all__ = ["TrainingResult", "Validation", "fit"]
 
 # Updates in a row without a finite gradient after which a run has diverged, also within an epoch.
 _MOST_SKIPPED = 100
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """What a model achieves on a set of batches.
-
-    Attributes
-    ----------
-    loss : float
-        Mean per target, in nats.
-    measures : dict of float
-        What else the model measures, as means per target: the accuracy of a classifier.
-
-    Examples
-    --------
-    >>> import rnncore as rc
-    >>> model = rc.SequenceClassifier(2, vocab_size=4, hidden_size=4, rng=0)
-    >>> batches = model.batches([[0, 1], [2]], labels=[0, 1], batch_size=2)
-    >>> found = rc.training.evaluate(model, batches)
-    >>> found.measures["accuracy"] in (0, 0.5, 1)
-    True
-    """
-
-    loss: float
-    measures: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -195,12 +170,12 @@ def fit(
     """
     config = TrainingConfig() if config is None else config
     instance("model", model, Trainable)
-    _require_batches("training", training)
+    require_batches("training", training)
     if validation is not None:
-        _require_batches("validation", validation)
+        require_batches("validation", validation)
     instance("config", config, TrainingConfig)
     if progress is not None:
-        _require_progress(progress)
+        require_progress(progress)
     run = _Run(model, training, validation, config, progress)
     if path is not None:
         io.require_savable(model)
@@ -222,82 +197,6 @@ def fit(
     if run.result.losses:
         best.finish()
     return run.result
-
-
-def evaluate(model: Trainable, batches: Batches) -> Evaluation:
-    """Mean loss and measures per target over one pass; each target counts once.
-
-    Parameters
-    ----------
-    model : Trainable
-        Runs without dropout.
-    batches : Batches
-        Epoch 0 is read.
-
-    Returns
-    -------
-    Evaluation
-
-    Raises
-    ------
-    TypeError
-        When an argument has the wrong type.
-    """
-    instance("model", model, Trainable)
-    _require_batches("batches", batches)
-    total, count, state = 0.0, 0, None
-    sums: dict[str, float] = {}
-    for batch in batches.epoch(0):
-        loss, measures, final = model.loss_and_measures(batch, state)
-        state = final if batches.carries_state else None
-        total += loss * batch.num_targets
-        count += batch.num_targets
-        for name, value in measures.items():
-            sums[name] = sums.get(name, 0.0) + value
-    means = {name: value / max(1, count) for name, value in sums.items()}
-    return Evaluation(total / max(1, count), means)
-
-
-def _require_batches(name: str, value: object) -> None:
-    parts = {"carries_state": None, "__len__": 0, "epoch": 1}
-    _require_parts(name, value, "batches, such as ContiguousBatches or SentenceBatches", parts)
-
-
-def _require_progress(value: Any) -> None:
-    parts = {"interval": None, "show": 1, "__enter__": 0, "__exit__": 3}
-    _require_parts("progress", value, "None or a Progress, such as PlainProgress", parts)
-    if value.interval != math.inf:
-        real("progress.interval", value.interval, 0)
-
-
-def _require_parts(
-    name: str, value: object, expected: str, parts: Mapping[str, int | None]
-) -> None:
-    """Raise TypeError unless `value` has attributes (None) and methods of so many arguments."""
-    if isinstance(value, type):
-        raise TypeError(f"{name}: expected {expected}, got the class {value.__name__} itself")
-    missing = [part for part in parts if not hasattr(value, part)]
-    if missing:
-        raise TypeError(
-            f"{name}: expected {expected}, got {describe(value)}, which has no {', '.join(missing)}"
-        )
-    for part, count in parts.items():
-        if count is not None:
-            _require_arguments(f"{name}.{part}", getattr(value, part), count)
-
-
-def _require_arguments(name: str, method: Any, count: int) -> None:
-    """Raise TypeError unless `method` can be called with `count` arguments."""
-    try:
-        signature = inspect.signature(method)
-        signature.bind(*range(count))
-    except ValueError:  # one written in C tells none
-        return
-    except TypeError:
-        got = f"{method.__name__}{signature}" if callable(method) else describe(method)
-        raise TypeError(
-            f"{name}: expected a method of {count} argument{'s' * (count != 1)}, got {got}"
-        ) from None
 
 
 class _Run:
@@ -413,7 +312,7 @@ class _Run:
             return
         self._meter.stop()
         fraction = self._fraction()
-        latest = self.result.validations[-1] if self.result.validations else None
+        latest = next(reversed(self.result.validations), None)
         loss = self._meter.mean_loss()
         report = Report(
             epoch=self._epoch + 1,
@@ -421,11 +320,8 @@ class _Run:
             fraction=fraction,
             loss=loss,
             validation_loss=None if latest is None else latest.loss,
-            measures=(
-                self._model.metrics(loss)
-                if latest is None
-                else {**self._model.metrics(latest.loss), **latest.measures}
-            ),
+            measures=self._model.metrics(latest.loss if latest else loss)
+            | (latest.measures if latest else {}),
             tokens_per_second=self._meter.speed(),
             seconds_left=self.elapsed() * (1 - fraction) / fraction,
             validated=validated,
