@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
+from collections.abc import Iterator
+from io import TextIOWrapper
 from pathlib import Path
 from typing import BinaryIO
 
 from rnncore import _files, _memory, io
 from rnncore.models import LanguageModel
 
-__all__ = ["add_overwrite", "load_language_model", "read_text", "require_out"]
+__all__ = ["add_overwrite", "load_language_model", "read_text", "require_out", "standard_lines"]
 
 
 def read_text(path: str) -> str:
@@ -52,6 +55,24 @@ def _read(file: BinaryIO, path: str) -> bytearray:
             return data
         data += chunk
         left -= len(chunk)
+
+
+def standard_lines() -> Iterator[str]:
+    """Yield the lines of standard input as they come, in UTF-8 like those of files.
+
+    Raises
+    ------
+    ValueError
+        When they are not UTF-8.
+    """
+    if isinstance(sys.stdin, TextIOWrapper):
+        sys.stdin.reconfigure(encoding="utf-8-sig", errors="strict", newline=None)
+    try:
+        yield from sys.stdin
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"standard input: expected text in UTF-8, got the byte {error.object[error.start]:#04x}"
+        ) from None
 
 
 def load_language_model(path: str) -> LanguageModel:

@@ -44,7 +44,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     model.add("--num-layers", "num_layers", "recurrent layers", **_INTEGER)
     model.add("--embedding-size", "embedding_size", "width; without it one-hot input", **_INTEGER)
     model.add("--dropout", "dropout", "probability, on non-recurrent connections", **_NUMBER)
-    model.add("--no-bias", "bias", "leave the biases out", action="store_false")
+    both = argparse.BooleanOptionalAction
+    model.add("--bias", "bias", "biases of the recurrent and the output layers", action=both)
     functions = ["tanh", "relu", "sigmoid", "identity"]
     model.add("--nonlinearity", "nonlinearity", "of the cell rnn; tanh", choices=functions)
     order = ["after", "before"]
@@ -61,8 +62,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     training = OptionGroup(parser, _TRAINING, dataclass_defaults(TrainingConfig))
     training.add("--epochs", "epochs", "passes; without it about 4,000 updates", **_INTEGER)
     training.add("--batch-size", "batch_size", "parallel streams, or lines at a time", **_INTEGER)
-    training.add("--bptt", "bptt", "steps that gradients reach back", **_INTEGER)
-    training.add("--sentences", "sentences", "each line on its own, full BPTT", **_FLAG)
+    training.add(
+        "--bptt", "bptt", "steps that gradients reach back; 32, or whole lines", **_INTEGER
+    )
+    training.add("--sentences", "sentences", "each line on its own, from the zero state", **_FLAG)
     training.add("--validation-fraction", "validation_fraction", "share held out", **_NUMBER)
     training.add("--validate-every", "validate_every", "updates; without it each epoch", **_INTEGER)
     training.add("--time-limit", "time_limit", "seconds to train at most", **_NUMBER)

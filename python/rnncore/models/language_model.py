@@ -15,8 +15,10 @@ from rnncore._check import (
     check_below,
     check_shape,
     describe,
+    flag,
     ids_array,
     instance,
+    is_ids,
     lengths_array,
     named_config,
     size,
@@ -25,7 +27,7 @@ from rnncore._check import (
 from rnncore._keywords import strict_keywords
 from rnncore._narrow import storage
 from rnncore.data import IGNORED, Batch, Batches
-from rnncore.data.batch import IdsLike
+from rnncore.data.batch import IdsLike, held_tokens
 from rnncore.decode import Sampled
 from rnncore.heads import Softmax
 from rnncore.layers import Dropout, Embedding, recurrent
@@ -33,7 +35,7 @@ from rnncore.models.initialization import Initialization
 from rnncore.models.model import Model
 from rnncore.models.passes import Pass
 from rnncore.progress import Progress, perplexity
-from rnncore.text import CharTokenizer
+from rnncore.text import as_tokenizer, prepare
 from rnncore.training import TrainingConfig, TrainingResult, fit, text_batches
 
 __all__ = ["LanguageModel"]
@@ -41,6 +43,9 @@ __all__ = ["LanguageModel"]
 # Steps whose outputs are held at once while a long text is scored: enough to keep the kernels
 # busy, and at a hidden size of 1024 still only 4 MB.
 _SCORED_AT_ONCE = 1024
+
+# Ids that are compared with V at once, where a file holds more than there is memory for.
+_CHECKED_AT_ONCE = 1 << 24
 
 
 class LanguageModel(Model, Sampled):
@@ -66,8 +71,12 @@ class LanguageModel(Model, Sampled):
         Whether the recurrent layers and the output layer have biases.
     dropout : float
         Probability of dropping a value, in [0, 1).
-    tokenizer : CharTokenizer or None
-        Vocabulary of V characters; with it, methods take text as well as ids.
+    tokenizer : Tokenizer, another object with ``encode`` and ``decode``, or None
+        Vocabulary of V tokens, see `rnncore.text.as_tokenizer`; with it, methods take text as well
+        as ids.
+    sentences : bool
+        Whether the model knows lines each on its own rather than a text that goes on; see
+        `sentences`.
     initialization : Initialization, the name of one, or None
         How the initial parameters are drawn; None is ``Initialization()``.
     dtype : float32 or float64
@@ -112,7 +121,8 @@ class LanguageModel(Model, Sampled):
         *,
         bias: bool = True,
         dropout: float = 0.0,
-        tokenizer: CharTokenizer | None = None,
+        tokenizer: Any = None,
+        sentences: bool = False,
         initialization: Initialization | str | None = None,
         dtype: DTypeLike = np.float32,
         compute: str | None = None,
@@ -123,8 +133,9 @@ class LanguageModel(Model, Sampled):
         super().__init__(dtype, rng)
         self.weights = weights
         self.vocab_size = size("vocab_size", vocab_size)
+        self.sentences = sentences
         if tokenizer is not None:
-            instance("tokenizer", tokenizer, CharTokenizer)
+            tokenizer = as_tokenizer(tokenizer)
             if tokenizer.vocab_size != self.vocab_size:
                 raise ValueError(
                     f"tokenizer: expected a vocabulary of vocab_size = {self.vocab_size} tokens, "
@@ -253,6 +264,23 @@ class LanguageModel(Model, Sampled):
     def weights(self, value: str | None) -> None:
         self._weights = None if storage(value, self.dtype) == "full" else value
 
+    @property
+    def unit(self) -> str:  # type: ignore[override]
+        """What the tokenizer calls a token: "character", "word", "byte" or "token"."""
+        return "token" if self.tokenizer is None else self.tokenizer.unit
+
+    @property
+    def sentences(self) -> bool:
+        """Whether the model knows lines each on its own; `fit` sets it as its configuration says.
+
+        Texts that such a model samples begin with the start token and stop at the end token.
+        """
+        return self._sentences
+
+    @sentences.setter
+    def sentences(self, value: bool) -> None:
+        self._sentences = flag("sentences", value)
+
     def _storage(self, weights: str | None) -> str:
         """The kernel's name of what is asked for, or else of the model's choice."""
         return storage(self.weights if weights is None else weights, self.dtype)
@@ -274,27 +302,30 @@ class LanguageModel(Model, Sampled):
 
     # --- training on text ------------------------------------------------------------------------
     def batches(
-        self, tokens: str | IdsLike, config: TrainingConfig | None = None
+        self, tokens: str | IdsLike | os.PathLike[str], config: TrainingConfig | None = None
     ) -> tuple[Batches, Batches | None]:
         """Training and validation batches of a text, as `rnncore.training.text_batches`.
 
         Parameters
         ----------
-        tokens : str, or integers [N]
-            The whole text; its end is held out for validation. Text needs a tokenizer.
+        tokens : str, path, or integers [N]
+            The whole text; its end is held out for validation. A ``pathlib.Path`` names a file of
+            text, which is not held in memory, see `rnncore.text.prepare`. Both need a tokenizer.
         config : TrainingConfig, optional
-            With ``sentences``, every line is a sequence of its own; that needs a tokenizer with the
-            line feed.
+            With ``sentences``, every line is a sequence of its own, between the start and the end
+            token of the tokenizer.
         """
         config = TrainingConfig() if config is None else config
         instance("config", config, TrainingConfig)
-        boundary = self._line_feed() if config.sentences else None
-        return text_batches(self.encode(tokens), config, boundary)
+        if not config.sentences:
+            return text_batches(self._text_ids(tokens), config)
+        start, end, line_end = self._sentence_tokens()
+        return text_batches(self._text_ids(tokens), config, line_end, start, end)
 
     @strict_keywords(config=TrainingConfig)
     def fit(
         self,
-        tokens: str | IdsLike,
+        tokens: str | IdsLike | os.PathLike[str],
         config: TrainingConfig | None = None,
         *,
         path: str | os.PathLike[str] | None = None,
@@ -303,18 +334,37 @@ class LanguageModel(Model, Sampled):
     ) -> TrainingResult:
         """Train on the `batches` of a text; everything else is that of `rnncore.training.fit`."""
         batches = self.batches(tokens, config)
+        self.sentences = config is not None and config.sentences
         return fit(self, *batches, config, path=path, overwrite=overwrite, progress=progress)
 
-    def _line_feed(self) -> int:
-        """Id of the line feed, which ends a sentence."""
-        vocabulary = () if self.tokenizer is None else self.tokenizer.vocabulary
-        if "\n" not in vocabulary:
-            got = f"one of {len(vocabulary)} without it" if vocabulary else "no vocabulary"
+    def _text_ids(self, tokens: str | IdsLike | os.PathLike[str]) -> NDArray[np.integer[Any]]:
+        """Ids of a text to train on; those of an array stay where they are."""
+        if isinstance(tokens, os.PathLike):
+            if self.tokenizer is None:
+                raise ValueError("tokens: expected ids, got a file; the model has no vocabulary")
+            return prepare(tokens, self.tokenizer)
+        if isinstance(tokens, np.ndarray) and is_ids(tokens):
+            ids = held_tokens("tokens", tokens)
+            for start in range(0, len(ids), _CHECKED_AT_ONCE):
+                check_below("tokens", ids[start : start + _CHECKED_AT_ONCE], self.vocab_size)
+            return ids
+        return self.encode(tokens)
+
+    def _sentence_tokens(self) -> tuple[int, int, int]:
+        """Ids that begin a sentence, end it, and stand for a line feed."""
+        tokenizer = self.tokenizer
+        if tokenizer is None:
             raise ValueError(
-                "sentences: expected a model whose vocabulary has the line feed '\\n' (U+000A), "
-                f"got {got}; `text_batches` takes another boundary"
+                "sentences: expected a model with a tokenizer, got one without; `text_batches` "
+                "takes ids with a token between sentences"
             )
-        return vocabulary.index("\n")
+        start, end, line_end = tokenizer.start, tokenizer.end, tokenizer.line_end
+        if start is None or end is None or line_end is None:
+            raise ValueError(
+                "sentences: expected a vocabulary with tokens that begin and end sentences, <s> "
+                f"and </s> or the line feed '\\n' (U+000A), got {tokenizer!r}"
+            )
+        return start, end, line_end
 
     def _checked(self, batch: Batch) -> tuple[Ids, Ids | None]:
         """Inputs and targets of one shape and in their ranges, before anything is drawn or run."""
