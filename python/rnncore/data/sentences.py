@@ -105,13 +105,30 @@ class SentenceBatches:
         return Batch(inputs, targets, lengths, weight, self._bptt)
 
 
+@strict_keywords()
 class Sentences(Sequence[Ids]):
     """The sentences of one array of ids, each cut out when it is asked for; made by `sentences`.
+
+    Parameters
+    ----------
+    ids : integers [M]
+        Tokens of the text, which are not copied.
+    spans : (int64 array [N], int64 array [N])
+        Where in the text each sentence begins, and where it has ended.
+    start, end : int
+        Tokens before and after each.
 
     Attributes
     ----------
     lengths : int64 array [N]
         Tokens of each, with `start` and `end`.
+
+    Examples
+    --------
+    >>> import rnncore as rc
+    >>> lines = rc.data.sentences([5, 6, 0, 7], boundary=0, start=1, end=2)
+    >>> lines.lengths.tolist(), lines[1].tolist()
+    ([4, 3], [1, 7, 2])
     """
 
     def __init__(

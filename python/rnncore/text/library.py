@@ -35,6 +35,16 @@ class HuggingFaceTokenizer(Tokenizer):
     ------
     TypeError
         When it is something else.
+
+    Examples
+    --------
+    >>> import rnncore as rc
+    >>> import tokenizers
+    >>> words = tokenizers.models.WordLevel({"</s>": 0, "to": 1, "be": 2}, unk_token="to")
+    >>> of_library = tokenizers.Tokenizer(words)
+    >>> of_library.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    >>> rc.text.HuggingFaceTokenizer(of_library).encode_sentence("to be")
+    array([0, 1, 2, 0])
     """
 
     def __init__(self, tokenizer: Any) -> None:
@@ -107,6 +117,23 @@ class SentencePieceTokenizer(Tokenizer):
     ------
     TypeError
         When it is something else.
+
+    Examples
+    --------
+    >>> import io
+    >>> import rnncore as rc
+    >>> import sentencepiece
+    >>> model = io.BytesIO()
+    >>> sentencepiece.SentencePieceTrainer.train(
+    ...     sentence_iterator=iter(["to be or not to be"]),
+    ...     model_writer=model,
+    ...     vocab_size=12,
+    ...     minloglevel=2,
+    ... )
+    >>> processor = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
+    >>> tokenizer = rc.text.SentencePieceTokenizer(processor)
+    >>> tokenizer.decode(tokenizer.encode("not to be"))
+    'not to be'
     """
 
     def __init__(self, processor: Any) -> None:

@@ -45,7 +45,8 @@ class Detokenizer:
         new = text[len(known) :]
         if not new or (text.endswith(_INCOMPLETE) and not last):
             return ""
-        self._ids = self._ids[self._done :]
+        if self._decode(self._ids[self._done :]).strip():  # a blank alone would be no context
+            self._ids = self._ids[self._done :]
         self._done = len(self._ids)
         return new
 
