@@ -98,8 +98,10 @@ def run(given: argparse.Namespace) -> int:
         else prepare(text, tokenizer, given.ids_directory)
     )
     batches = model.batches(ids, config)
+    count = f"{tokenizer.vocab_size:,}"
+    kinds = f"{count} of them distinct" if model.unit == "character" else f"a vocabulary of {count}"
     print(
-        f"{name}: {len(ids):,} {model.unit}s, {tokenizer.vocab_size:,} of them distinct. "
+        f"{name}: {len(ids):,} {model.unit}s, {kinds}. "
         f"{model.cell} {model.rnn.num_layers} x {model.rnn.hidden_size}: "
         f"{model.num_params:,} parameters. "
         f"{rnncore.isa()}, {rnncore.get_num_threads()} threads.",
