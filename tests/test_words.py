@@ -51,7 +51,7 @@ def printed(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     return capsys.readouterr().out
 
 
-# --- truncated back-propagation in sentences -------------------------------------------------------
+# --- truncated back-propagation in sentences ------------------------------------------------------
 
 
 def test_gradients_stop_where_a_piece_begins() -> None:
@@ -89,7 +89,7 @@ def test_gradients_stop_where_a_piece_begins() -> None:
     np.testing.assert_allclose(truncated, model.flat_grads, rtol=1e-12)
 
 
-# --- training --------------------------------------------------------------------------------------
+# --- training -------------------------------------------------------------------------------------
 
 
 def test_the_tutorial(text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -168,7 +168,7 @@ def test_bad_options(
     assert message in capsys.readouterr().err
 
 
-# --- score -----------------------------------------------------------------------------------------
+# --- score ----------------------------------------------------------------------------------------
 
 
 def test_score(
@@ -233,7 +233,7 @@ def test_score_per_token(
     )
 
 
-# --- sample ----------------------------------------------------------------------------------------
+# --- sample ---------------------------------------------------------------------------------------
 
 
 def test_sentences_end(model: rc.LanguageModel) -> None:
