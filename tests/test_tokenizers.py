@@ -160,6 +160,10 @@ def test_token_by_token_it_is_the_same_text(name: str) -> None:
     model = model_of(MAKERS[name]())
     whole = model.sample("to be", 60, rng=3)
     assert "to be" + "".join(model.generate("to be", 60, rng=3)) == whole
+    prompt = model.encode("to be")
+    drawn = model.sample(prompt, 60, rng=3)
+    if name != "own":  # it leaves out vowels
+        assert model.tokenizer.decode(np.concatenate([prompt, drawn])) == whole
 
 
 @every
@@ -323,7 +327,9 @@ def test_of_another_size_than_the_model() -> None:
 # --- stopping -------------------------------------------------------------------------------------
 
 
-@given(st.text("ab", max_size=12), st.lists(st.integers(0, 12)), st.text("ab", min_size=1))
+@given(
+    st.text("ab", max_size=12), st.lists(st.integers(0, 12)), st.text("ab", min_size=1, max_size=3)
+)
 def test_until(text: str, cuts: list[int], stop: str) -> None:
     """The parts end behind the first stop, wherever the text is cut."""
     at = sorted(min(cut, len(text)) for cut in cuts)
@@ -331,3 +337,4 @@ def test_until(text: str, cuts: list[int], stop: str) -> None:
     found = text.find(stop)
     expected = text if found < 0 else text[: found + len(stop)]
     assert "".join(until(parts, stop)) == expected
+    assert "".join(until(list(text), stop)) == expected
