@@ -127,7 +127,7 @@ class SentencePieceTokenizer(Tokenizer):
     >>> sentencepiece.SentencePieceTrainer.train(
     ...     sentence_iterator=iter(["to be or not to be"]),
     ...     model_writer=model,
-    ...     vocab_size=12,
+    ...     vocab_size=11,
     ...     minloglevel=2,
     ... )
     >>> processor = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
