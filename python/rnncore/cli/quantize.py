@@ -73,6 +73,8 @@ def _ids(model: LanguageModel, file: str | None, *, must_measure: bool) -> NDArr
     """Return the text to measure on, or why the embedded one cannot be."""
     if file is None:
         try:
+            if model.unit != "character":
+                raise ValueError(f"the embedded text suits models of characters, not {model.unit}s")
             return model.encode(_held_out(), "the embedded text of Shakespeare")
         except ValueError as error:
             if must_measure:

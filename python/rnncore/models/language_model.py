@@ -44,9 +44,6 @@ __all__ = ["LanguageModel"]
 # busy, and at a hidden size of 1024 still only 4 MB.
 _SCORED_AT_ONCE = 1024
 
-# Ids that are compared with V at once, where a file holds more than there is memory for.
-_CHECKED_AT_ONCE = 1 << 24
-
 
 class LanguageModel(Model, Sampled):
     r"""Probability of each token given all tokens before it, p(x[t+1] | x[0..t]).
@@ -345,8 +342,8 @@ class LanguageModel(Model, Sampled):
             return prepare(tokens, self.tokenizer)
         if isinstance(tokens, np.ndarray) and is_ids(tokens):
             ids = held_tokens("tokens", tokens)
-            for start in range(0, len(ids), _CHECKED_AT_ONCE):
-                check_below("tokens", ids[start : start + _CHECKED_AT_ONCE], self.vocab_size)
+            if not isinstance(tokens, np.memmap):  # those of a file are checked as they are used
+                check_below("tokens", ids, self.vocab_size)
             return ids
         return self.encode(tokens)
 
