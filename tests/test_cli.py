@@ -125,9 +125,10 @@ def test_train_on_sentences(text: Path, tmp_path: Path, capsys: pytest.CaptureFi
     options = ["--sentences", "--learning-rate", "0.02", *SMALL]
     arguments = ["train", str(text), "--out", str(out), *options]
     assert main([*arguments, "--epochs", "60"]) == 0
+    capsys.readouterr()
     assert main(["score", str(out), str(text)]) == 0
-    rows = capsys.readouterr().out.splitlines()[-82:]
-    totals = [float(row.split("\t")[0]) for row in rows[:-1]]
+    totals = [float(row[1]) for row in rows(capsys.readouterr().out)[1:-1]]
+    assert len(totals) == 81
     # Nine lines that are equally frequent: ln 9 nats each.
     assert np.mean(totals) == pytest.approx(-math.log(9), abs=0.5)
 
@@ -346,32 +347,33 @@ def rows(printed: str) -> list[list[str]]:
 
 def test_score_of_each_line(model: Path, text: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["score", str(model), str(text)]) == 0
-    *lines, total = rows(capsys.readouterr().out)
+    header, *lines, total = rows(capsys.readouterr().out)
+    assert header == ["line", "log_probability", "perplexity", "characters", "text"]
+    assert [row[0] for row in lines] == [str(n) for n in range(1, 1 + len(lines))]
+    assert [row[4] for row in lines] == TEXT.splitlines()
     scores = [rc.load(model).score(f"\n{line}\n") for line in TEXT.splitlines()]
-    assert [float(log_probability) for log_probability, _ in lines] == pytest.approx(
-        [s.sum() for s in scores], abs=1e-4
-    )
-    assert [float(perplexity) for _, perplexity in lines] == pytest.approx(
+    assert [float(row[1]) for row in lines] == pytest.approx([s.sum() for s in scores], abs=1e-4)
+    assert [float(row[2]) for row in lines] == pytest.approx(
         [np.exp(-s.mean()) for s in scores], abs=1e-4
     )
     joined = np.concatenate(scores)
     assert total[0] == "total"
     assert float(total[1]) == pytest.approx(joined.sum(), abs=1e-3)
     assert float(total[2]) == pytest.approx(np.exp(-joined.mean()), abs=1e-4)
-    assert total[3] == f"{len(TEXT)} characters"
+    assert total[3:] == [str(len(TEXT)), ""]
 
 
 def test_score_of_a_contiguous_text(
     model: Path, text: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["score", str(model), str(text), "--contiguous"]) == 0
-    *lines, total = rows(capsys.readouterr().out)
+    _, *lines, total = rows(capsys.readouterr().out)
     scores = rc.load(model).score(TEXT)
     ends = np.cumsum([len(line) for line in TEXT.splitlines(keepends=True)])[:-1] - 1
     expected = [part.sum() for part in np.split(scores, ends)]
-    assert [float(row[0]) for row in lines] == pytest.approx(expected, abs=1e-4)
+    assert [float(row[1]) for row in lines] == pytest.approx(expected, abs=1e-4)
     assert float(total[2]) == pytest.approx(rc.load(model).perplexity(TEXT), abs=1e-4)
-    assert total[3] == f"{len(TEXT) - 1} characters"
+    assert total[3] == str(len(TEXT) - 1)
 
 
 def test_score_of_standard_input(
@@ -379,9 +381,9 @@ def test_score_of_standard_input(
 ) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO("to be.\n\nor so"))
     assert main(["score", str(model)]) == 0
-    *lines, total = rows(capsys.readouterr().out)
+    _, *lines, total = rows(capsys.readouterr().out)
     assert len(lines) == 3
-    assert total[3] == "14 characters"  # 6 and 0 and 5, and three line feeds, that at the end too
+    assert total[3] == "14"  # 6 and 0 and 5, and three line feeds, that at the end too
 
 
 def test_score_of_standard_input_as_of_a_file(model: Path, tmp_path: Path) -> None:
@@ -421,10 +423,10 @@ def test_score_without_line_feed_in_the_vocabulary(
     rc.save(model, path)
     monkeypatch.setattr(sys, "stdin", io.StringIO("abc\na\n"))
     assert main(["score", str(path)]) == 0
-    first, second, total = rows(capsys.readouterr().out)
-    assert float(first[0]) == pytest.approx(model.score("abc").sum(), abs=1e-4)
-    assert second == ["0.0000", "nan"]
-    assert total[3] == "2 characters"
+    _, first, second, total = rows(capsys.readouterr().out)
+    assert float(first[1]) == pytest.approx(model.score("abc").sum(), abs=1e-4)
+    assert second == ["2", "0.0000", "nan", "0", "a"]
+    assert total[3] == "2"
 
 
 # --- info ---------------------------------------------------------------------------------------

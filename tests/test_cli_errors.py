@@ -92,7 +92,7 @@ def fails(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
         (["train", "TEXT", "--out", "OUT", "--forget-bias", "nan"], "forget_gate_bias: expected"),
         (
             ["train", "TEXT", "--out", "OUT", "--sample-length", "9999999999999"],
-            "--sample-length: 9999999999999 characters need",
+            "--sample-length: 9999999999999 tokens need",
         ),
         (
             ["train", "TEXT", "--out", "OUT", "--num-layers", "9999999999"],
@@ -187,7 +187,7 @@ def test_an_unknown_character_later_in_standard_input(tmp_path: Path) -> None:
     """The lines before it have been scored."""
     result = command("score", str(write_model(tmp_path / "model")), input="to be\nor ö\n")
     assert result.returncode == 2
-    assert result.stdout.count("\n") == 1
+    assert result.stdout.count("\n") == 2  # the header is one of them
     assert result.stderr == (
         "rnncore: error: line 2: character 'ö' (U+00F6) at position 3 is not in the "
         "vocabulary of 12 tokens\n"

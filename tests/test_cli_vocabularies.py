@@ -8,7 +8,7 @@ import pytest
 import rnncore as rc
 from commands import SMALL
 from rnncore.cli import main
-from rnncore.text import CharTokenizer
+from rnncore.text import CharTokenizer, WordTokenizer
 
 
 def write_model(path: Path, vocabulary: str) -> str:
@@ -43,6 +43,19 @@ def test_quantize_without_text_measures_nothing_where_it_cannot(
     assert first.endswith("; give a FILE to measure it on")
     assert len(sizes) == 2
     assert rc.load(out).weights == "int8_dynamic"
+
+
+def test_quantize_a_model_of_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nearly all words of the embedded text would be unknown: it measures nothing."""
+    tokenizer = WordTokenizer.fit("to be or not to be")
+    model = rc.LanguageModel(tokenizer.vocab_size, hidden_size=4, tokenizer=tokenizer, rng=0)
+    path, out, text = (str(tmp_path / name) for name in ("model", "out", "text"))
+    rc.save(model, path)
+    assert main(["quantize", path, "--out", out]) == 0
+    assert "suits models of characters, not words; give a FILE" in capsys.readouterr().out
+    Path(text).write_text("to be", encoding="utf-8")
+    assert main(["quantize", path, text]) == 0
+    assert "loss on 2 words" in capsys.readouterr().out
 
 
 def test_quantize_without_anything_to_do(

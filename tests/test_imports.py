@@ -18,7 +18,7 @@ ORDER = (
     ("losses", "init"),
     ("heads", "optim", "text"),
     ("data",),
-    ("io", "progress"),
+    ("io", "progress", "_draws"),
     ("training", "decode"),
     ("models",),
     ("datasets", "diagnostics"),

@@ -93,11 +93,13 @@ def test_every_public_constructor_names_its_keywords() -> None:
     kinds = {v for m in modules for n in m.__all__ if isinstance(v := getattr(m, n), type)}
     made_by_the_package = {
         *(rc.layers.Cache, rc.layers.Frozen, rc.layers.Stream, rc.progress.Report),
-        *(rc.training.Validation, rc.training.TrainingResult),
+        *(rc.training.Validation, rc.training.TrainingResult, rc.training.Run),
+        *(rc.training.Evaluation, rc.training.Update),
     }
     abstract = {
         *(rc.layers.Recurrent, rc.optim.Optimizer, rc.optim.Schedule, rc.training.Trainable),
-        *(rc.data.Batches, rc.progress.Progress),
+        *(rc.data.Batches, rc.progress.Progress, rc.training.Callback),
+        *(rc.Model, rc.text.Tokenizer),
     }
     without = {rc.optim.Constant}
     for kind in kinds - made_by_the_package - abstract - without:
@@ -228,7 +230,8 @@ def test_ragged_lists(call: Callable[[Any], Any], ragged: Any) -> None:
 )
 def test_tokens_may_be_text(given: Any, text: str) -> None:
     model = small_model()
-    for call in (model.score, model.fit, model.batches, model.perplexity):
+    training = () if isinstance(given, Path) else (model.fit, model.batches)  # they read files
+    for call in (model.score, model.perplexity, *training):
         assert f"tokens: {text}" in message(lambda call=call: call(given))
     assert f"prompt: {text}" in message(lambda: model.sample(given, 3))
     without = rc.LanguageModel(7, hidden_size=4)

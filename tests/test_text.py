@@ -87,7 +87,7 @@ def test_wrong_types_and_shapes() -> None:
     with pytest.raises(ValueError, match=r"ids: expected shape \[T\]"):
         tokenizer.decode([[0, 1]])
     with pytest.raises(TypeError, match="text: expected str"):
-        CharTokenizer.fit(["a"])
+        CharTokenizer.fit([1])
 
 
 def test_bad_vocabularies() -> None:

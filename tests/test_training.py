@@ -387,7 +387,7 @@ def test_sentences_need_a_line_feed() -> None:
     model = rc.LanguageModel(3, hidden_size=4, tokenizer=tokenizer, rng=0)
     with pytest.raises(ValueError, match=r"'\\n' \(U\+000A\)"):
         model.fit("abc", TrainingConfig(sentences=True))
-    with pytest.raises(ValueError, match="no vocabulary"):
+    with pytest.raises(ValueError, match="with a tokenizer, got one without"):
         rc.LanguageModel(3, hidden_size=4).fit([0, 1], TrainingConfig(sentences=True))
 
 

@@ -3,23 +3,36 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rnncore import _memory
-from rnncore._check import check_below, describe, generator, ids_or_floats, integer, real, size
+from rnncore._check import (
+    check_below,
+    describe,
+    flag,
+    generator,
+    ids_or_floats,
+    integer,
+    real,
+    size,
+)
+from rnncore._draws import Draws
 from rnncore._keywords import strict_keywords
 from rnncore.data.batch import IdsLike, as_tokens
-from rnncore.text import CharTokenizer
+from rnncore.text import Tokenizer
 
 if TYPE_CHECKING:
     from rnncore import _core
 
 __all__ = ["Sampled", "Sampling"]
+
+#: Tokens drawn at once where a text may stop: those behind the stop are drawn in vain.
+_BLOCK = 32
 
 
 @strict_keywords()
@@ -57,7 +70,8 @@ class Sampled(ABC):
     """A model that can be sampled from, by ids or, when it has a tokenizer, by text."""
 
     vocab_size: int
-    tokenizer: CharTokenizer | None
+    tokenizer: Tokenizer | None
+    sentences: bool
 
     @abstractmethod
     def sampler(self, weights: str | None = None) -> _core.Sampler:
@@ -82,9 +96,29 @@ class Sampled(ABC):
             ids = as_tokens(name, tokens)
             check_below(name, ids, self.vocab_size)
             return ids
-        if self.tokenizer is None:
-            raise ValueError(f"{name}: expected ids, got text; the model has no vocabulary")
-        return self.tokenizer.encode(tokens, name)
+        return self._vocabulary(name).encode_text(tokens, name)
+
+    @property
+    def opening(self) -> int | None:
+        """Id before the first token of a line; None where the vocabulary has no such token."""
+        tokenizer = self._vocabulary("opening")
+        return tokenizer.start if self.sentences else tokenizer.line_end
+
+    def encode_line(self, line: str, name: str = "line") -> NDArray[np.int64]:
+        """Return the ids of one line of a text, between what the model has read at their ends.
+
+        A model of sentences has read `start` and `end` of its tokenizer there, and another one what
+        a line feed is to its tokenizer.
+
+        Raises
+        ------
+        TypeError, ValueError
+            When the line is no text or cannot be encoded, or the model has no vocabulary.
+        """
+        tokenizer = self._vocabulary(name)
+        ends = self.opening, tokenizer.end if self.sentences else tokenizer.line_end
+        before, after = ([] if end is None else [end] for end in ends)
+        return np.concatenate([before, tokenizer.encode(line, name), after]).astype(np.int64)
 
     @overload
     def sample(
@@ -96,6 +130,10 @@ class Sampled(ABC):
         top_p: float = ...,
         rng: np.random.Generator | int | None = ...,
         weights: str | None = ...,
+        *,
+        stop: str | None = ...,
+        stop_at_end: bool | None = ...,
+        num_samples: None = ...,
     ) -> str: ...
     @overload
     def sample(
@@ -107,7 +145,41 @@ class Sampled(ABC):
         top_p: float = ...,
         rng: np.random.Generator | int | None = ...,
         weights: str | None = ...,
+        *,
+        stop: str | None = ...,
+        stop_at_end: bool | None = ...,
+        num_samples: None = ...,
     ) -> NDArray[np.int64]: ...
+    @overload
+    def sample(
+        self,
+        prompt: str,
+        length: int,
+        temperature: float = ...,
+        top_k: int = ...,
+        top_p: float = ...,
+        rng: np.random.Generator | int | None = ...,
+        weights: str | None = ...,
+        *,
+        stop: str | None = ...,
+        stop_at_end: bool | None = ...,
+        num_samples: int,
+    ) -> list[str]: ...
+    @overload
+    def sample(
+        self,
+        prompt: IdsLike,
+        length: int,
+        temperature: float = ...,
+        top_k: int = ...,
+        top_p: float = ...,
+        rng: np.random.Generator | int | None = ...,
+        weights: str | None = ...,
+        *,
+        stop: str | None = ...,
+        stop_at_end: bool | None = ...,
+        num_samples: int,
+    ) -> list[NDArray[np.int64]]: ...
     @strict_keywords()
     def sample(
         self,
@@ -118,15 +190,20 @@ class Sampled(ABC):
         top_p: float = 1.0,
         rng: np.random.Generator | int | None = None,
         weights: str | None = None,
-    ) -> str | NDArray[np.int64]:
+        *,
+        stop: str | None = None,
+        stop_at_end: bool | None = None,
+        num_samples: int | None = None,
+    ) -> Any:
         """Continue a prompt by ``length`` tokens, drawn one after the other in the kernel.
 
         Parameters
         ----------
         prompt : str, or integers [N]
-            At least one token, read from the zero state.
+            At least one token, read from the zero state. A model of sentences reads the start of a
+            sentence before a text, which may then be empty.
         length : int
-            Tokens to draw.
+            Tokens to draw, at most.
         temperature, top_k, top_p
             See `Sampling`.
         rng : numpy Generator, int or None
@@ -135,10 +212,18 @@ class Sampled(ABC):
             How the matrices are stored while the model reads and writes, see
             `rnncore.layers.Stream`: fewer bits are faster, at other probabilities. None is the
             model's own choice.
+        stop : str or None
+            The text ends behind the first such string in the continuation. It needs a text as
+            prompt.
+        stop_at_end : bool or None
+            Whether the end token of the tokenizer ends the sample. It is the last of the ids, and
+            not in a text. None: whether the model was trained on sentences.
+        num_samples : int or None
+            How many to draw, independent of one another. None: one, which is not in a list.
 
         Returns
         -------
-        str, or int64 array [length]
+        str, or int64 array [length], or a list of such
             For text, the prompt and its continuation; for ids, the new ids only.
 
         Raises
@@ -147,14 +232,22 @@ class Sampled(ABC):
             When the prompt is empty, is text and the model has no vocabulary, holds a character or
             id outside the vocabulary, or an option lies outside its range.
         MemoryError
-            When `length` tokens do not fit in memory.
+            When all the tokens do not fit in memory.
         """
+        wanted = 1 if num_samples is None else size("num_samples", num_samples)
         count = size("length", length, 0)
-        _memory.require(8 * count, f"length: {count} tokens")
-        ids = self._primed(prompt, Sampling(temperature, top_k, top_p), rng, weights)(count, 0)
-        if isinstance(prompt, str) and self.tokenizer is not None:
-            return prompt + self.tokenizer.decode(ids)
-        return ids
+        _memory.require(8 * count * wanted, f"length: {count * wanted} tokens")
+        sampling = Sampling(temperature, top_k, top_p)
+        draws = self._draws(prompt, sampling, rng, weights, stop, stop_at_end)
+        may_stop = stop is not None or draws.end is not None
+        samples: list[Any] = []
+        for _ in range(wanted):
+            pieces = draws.pieces(count, _BLOCK if may_stop else max(1, count))
+            if isinstance(prompt, str):
+                samples.append("".join([prompt, *draws.texts(pieces)]))
+            else:
+                samples.append(np.concatenate([np.zeros(0, np.int64), *pieces]))
+        return samples[0] if num_samples is None else samples
 
     @overload
     def generate(
@@ -166,6 +259,9 @@ class Sampled(ABC):
         top_p: float = ...,
         rng: np.random.Generator | int | None = ...,
         weights: str | None = ...,
+        *,
+        stop: str | None = ...,
+        stop_at_end: bool | None = ...,
     ) -> Iterator[str]: ...
     @overload
     def generate(
@@ -177,6 +273,9 @@ class Sampled(ABC):
         top_p: float = ...,
         rng: np.random.Generator | int | None = ...,
         weights: str | None = ...,
+        *,
+        stop: str | None = ...,
+        stop_at_end: bool | None = ...,
     ) -> Iterator[int]: ...
     @strict_keywords()
     def generate(
@@ -188,43 +287,59 @@ class Sampled(ABC):
         top_p: float = 1.0,
         rng: np.random.Generator | int | None = None,
         weights: str | None = None,
+        *,
+        stop: str | None = None,
+        stop_at_end: bool | None = None,
     ) -> Iterator[str] | Iterator[int]:
         """Yield each new token, text or id, as soon as it is drawn: generator form of `sample`.
 
         Parameters, errors and, for the same seed, tokens are those of `sample`. The prompt is not
-        repeated. Later changes of the parameters have no effect.
+        repeated. Later changes of the parameters have no effect. A text may be empty: that of a
+        part of a character, for one.
         """
         count = size("length", length, 0)
-        draw = self._primed(prompt, Sampling(temperature, top_k, top_p), rng, weights)
-        pieces = (draw(1, i) for i in range(count))
-        if isinstance(prompt, str) and self.tokenizer is not None:
-            return map(self.tokenizer.decode, pieces)
+        sampling = Sampling(temperature, top_k, top_p)
+        draws = self._draws(prompt, sampling, rng, weights, stop, stop_at_end)
+        pieces = draws.pieces(count, 1)
+        if isinstance(prompt, str):
+            return draws.texts(pieces)
         return (int(token) for (token,) in pieces)
 
-    def _primed(
+    def _draws(
         self,
         prompt: str | IdsLike,
         sampling: Sampling,
         rng: np.random.Generator | int | None,
         weights: str | None,
-    ) -> Callable[[int, int], NDArray[np.int64]]:
-        """Read the prompt; return the function (count, counter) -> ids that continues it.
-
-        Token number ``counter + i`` has the random numbers of that counter (Philox), so that pieces
-        drawn one after the other equal one long draw.
-        """
+        stop: str | None,
+        stop_at_end: bool | None,
+    ) -> Draws:
+        """Read the prompt; return what continues it."""
         ids = self.encode(prompt, "prompt")
+        if isinstance(prompt, str) and self.sentences and self.opening is not None:
+            ids = np.insert(ids, 0, self.opening)
         if not ids.size:
             raise ValueError("prompt: expected at least one token, got none")
+        if stop is not None and not (isinstance(stop, str) and stop and isinstance(prompt, str)):
+            kind = TypeError if not isinstance(stop, str) else ValueError
+            raise kind(
+                f"stop: expected None or a string of some length beside a text as prompt, got "
+                f"{describe(stop)}"
+            )
+        ends = self.sentences if stop_at_end is None else flag("stop_at_end", stop_at_end)
+        end = None if self.tokenizer is None or not ends else self.tokenizer.end
+        if stop_at_end and end is None:
+            raise ValueError("stop_at_end: expected a model whose vocabulary has an end token")
         sampler = self.sampler(weights)
         sampler.feed(ids)
         top_k = min(sampling.top_k, self.vocab_size)
-        seed = int(generator(rng).integers(2**63))
+        options = sampling.temperature, top_k, sampling.top_p
+        return Draws(sampler, ids, options, generator(rng), self.tokenizer, end, stop)
 
-        def draw(count: int, counter: int) -> NDArray[np.int64]:
-            return sampler.draw(count, sampling.temperature, top_k, sampling.top_p, seed, counter)
-
-        return draw
+    def _vocabulary(self, name: str) -> Tokenizer:
+        if self.tokenizer is None:
+            raise ValueError(f"{name}: expected ids, got text; the model has no vocabulary")
+        return self.tokenizer
 
 
 def _require_integers(name: str, tokens: object) -> None:

@@ -24,7 +24,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Describe the command and its options."""
     parser.description = (
         "Write a model whose weight matrices take 8 or 16 bits a number instead of 32, and print "
-        "the loss on a text, in nats per character, before and after."
+        "the loss on a text, in nats per token, before and after."
     )
     parser.add_argument("model", metavar="MODEL", help="file of a trained model")
     parser.add_argument(
@@ -74,6 +74,8 @@ def _ids(model: LanguageModel, file: str | None, *, must_measure: bool) -> NDArr
     """Return the text to measure on, or why the embedded one cannot be."""
     if file is None:
         try:
+            if model.unit != "character":
+                raise ValueError(f"the embedded text suits models of characters, not {model.unit}s")
             return model.encode(_held_out(), "the embedded text of Shakespeare")
         except ValueError as error:
             if must_measure:
@@ -81,7 +83,7 @@ def _ids(model: LanguageModel, file: str | None, *, must_measure: bool) -> NDArr
             return str(error)
     ids = model.encode(read_text(file), file)
     if len(ids) < 2:
-        raise ValueError(f"{file}: expected at least 2 characters, got {len(ids)}")
+        raise ValueError(f"{file}: expected at least 2 {model.unit}s, got {len(ids)}")
     return ids
 
 
@@ -92,7 +94,7 @@ def _measure(model: LanguageModel, weights: str, ids: NDArray[np.int64]) -> None
     model.weights = weights
     after = _loss(model, ids)
     change = f"  {100 * (after / before - 1):+.2f} %" if before else ""
-    print(f"loss on {len(ids):,} characters")
+    print(f"loss on {len(ids):,} {model.unit}s")
     print(f"  {as_stored:12} {before:.4f}")
     print(f"  {weights:12} {after:.4f}{change}")
 

@@ -46,7 +46,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     rows = "update the embedding's rows of a batch only"
     model.add("--sparse-embedding", "sparse_embedding", rows, **_FLAG)
     model.add("--dropout", "dropout", "probability, on non-recurrent connections", **_NUMBER)
-    model.add("--no-bias", "bias", "leave the biases out", action="store_false")
+    both = argparse.BooleanOptionalAction
+    model.add("--bias", "bias", "biases of the recurrent and the output layers", action=both)
     functions = ["tanh", "relu", "sigmoid", "identity"]
     model.add("--nonlinearity", "nonlinearity", "of the cell rnn; tanh", choices=functions)
     order = ["after", "before"]
@@ -69,8 +70,10 @@ def add_training_options(parser: argparse.ArgumentParser, *, text: bool = False)
     training.add("--epochs", "epochs", "passes; without it about 4,000 updates", **_INTEGER)
     training.add("--batch-size", "batch_size", "parallel streams, or lines at a time", **_INTEGER)
     if text:
-        training.add("--bptt", "bptt", "steps that gradients reach back", **_INTEGER)
-        training.add("--sentences", "sentences", "each line on its own, full BPTT", **_FLAG)
+        steps = "steps that gradients reach back; 32, or whole lines"
+        training.add("--bptt", "bptt", steps, **_INTEGER)
+        lines = "each line on its own, from the zero state"
+        training.add("--sentences", "sentences", lines, **_FLAG)
     training.add("--validation-fraction", "validation_fraction", "share held out", **_NUMBER)
     training.add("--validate-every", "validate_every", "updates; without it each epoch", **_INTEGER)
     patience = "validations in a row without a lower loss that end the training"

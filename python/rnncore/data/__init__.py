@@ -1,7 +1,7 @@
 """Batches for training: pure functions of a seed and the number of the epoch.
 
 `ContiguousBatches` walks one long text and carries the state from batch to batch (truncated BPTT);
-`SentenceBatches` takes whole sentences, each from the zero state (full BPTT); `LabeledBatches`
+`SentenceBatches` takes whole sentences, each from the zero state; `LabeledBatches`
 takes sequences with a label each.
 """
 
@@ -10,7 +10,7 @@ from rnncore.data.buckets import Buckets
 from rnncore.data.contiguous import ContiguousBatches
 from rnncore.data.labeled import LabeledBatches
 from rnncore.data.padding import pad
-from rnncore.data.sentences import SentenceBatches, sentences
+from rnncore.data.sentences import SentenceBatches, Sentences, sentences
 from rnncore.data.splitting import split, split_shuffled
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "ContiguousBatches",
     "LabeledBatches",
     "SentenceBatches",
+    "Sentences",
     "pad",
     "sentences",
     "split",

@@ -40,6 +40,10 @@ class Batch:
         Steps of each sequence; None: T for all.
     weight : float
         Weight of this batch in the mean over an epoch; 1 for a batch of average size.
+    bptt : int or None
+        Steps that gradients reach back at most: they are cut where a piece of so many steps begins,
+        while the state goes on. It needs inputs and targets [T,B,...]. None: they reach back to the
+        first step.
 
     Examples
     --------
@@ -53,6 +57,19 @@ class Batch:
     targets: Any = None
     lengths: ArrayLike | None = None
     weight: float = 1.0
+    bptt: int | None = None
+
+    def pieces(self) -> Iterator[Batch]:
+        """Yield the pieces of `bptt` steps, one after the other; without it, the batch itself."""
+        if self.bptt is None:
+            yield self
+            return
+        lengths = None if self.lengths is None else np.asarray(self.lengths)
+        for start in range(0, len(self.inputs), self.bptt):
+            piece = slice(start, start + self.bptt)
+            inputs = self.inputs[piece]
+            left = None if lengths is None else np.clip(lengths - start, 0, len(inputs))
+            yield Batch(inputs, self.targets[piece], left, self.weight)
 
     @property
     def num_targets(self) -> int:
@@ -86,6 +103,13 @@ class Batches(Protocol):
 
     def epoch(self, number: int) -> Iterator[Batch]:
         """Yield the batches of epoch `number`, counted from 0."""
+
+
+def held_tokens(name: str, ids: Any) -> NDArray[np.integer[Any]]:
+    """Return `ids`, which must be integers [N], in their own dtype and not copied."""
+    tokens = ids_array(name, ids)
+    check_shape(name, tokens, ("N",))
+    return np.asarray(tokens)
 
 
 def as_tokens(name: str, ids: Any) -> Ids:

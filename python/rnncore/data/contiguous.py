@@ -9,7 +9,7 @@ import numpy as np
 
 from rnncore._check import size
 from rnncore._keywords import strict_keywords
-from rnncore.data.batch import IGNORED, Batch, as_tokens
+from rnncore.data.batch import IGNORED, Batch, held_tokens
 
 __all__ = ["ContiguousBatches"]
 
@@ -25,7 +25,8 @@ class ContiguousBatches:
     Parameters
     ----------
     ids : integers [N]
-        Tokens, at least 2.
+        Tokens, at least 2; of any integer type, and not copied: `rnncore.text.prepare` returns
+        such as a file holds.
     batch_size : int
         Number of streams B.
     bptt : int
@@ -51,39 +52,32 @@ class ContiguousBatches:
     carries_state = True
 
     def __init__(self, ids: Any, batch_size: int, bptt: int, *, pad: bool = False) -> None:
-        tokens = as_tokens("ids", ids)
+        self._ids = held_tokens("ids", ids)
         batch_size = size("batch_size", batch_size)
-        num_targets = len(tokens) - 1
+        num_targets = len(self._ids) - 1
         fewest = 1 if pad else batch_size
         if num_targets < fewest:
             raise ValueError(
                 f"ids: expected at least {fewest + 1} tokens for "
-                f"{'evaluation' if pad else f'{batch_size} streams'}, got {len(tokens)}"
+                f"{'evaluation' if pad else f'{batch_size} streams'}, got {len(self._ids)}"
             )
         self.bptt = size("bptt", bptt)
-        num_streams = min(batch_size, num_targets)
-        if pad:
-            steps = -(-num_targets // num_streams)
-            missing = steps * num_streams - num_targets
-            inputs = np.pad(tokens[:-1], (0, missing), constant_values=0)
-            targets = np.pad(tokens[1:], (0, missing), constant_values=IGNORED)
-        else:
-            steps = num_targets // num_streams
-            inputs = tokens[: steps * num_streams]
-            targets = tokens[1 : steps * num_streams + 1]
-        self._inputs = inputs.reshape(num_streams, steps).T  # [S,B], S steps of a whole stream
-        self._targets = targets.reshape(num_streams, steps).T  # [S,B]
-
-    @property
-    def batch_size(self) -> int:
-        """Number of streams B."""
-        return self._inputs.shape[1]
+        self.batch_size = min(batch_size, num_targets)  # streams B
+        # steps of a whole stream; only where they are padded do the streams hold more than there is
+        self._steps = -(-num_targets // self.batch_size) if pad else num_targets // self.batch_size
+        self._starts = np.arange(self.batch_size) * self._steps
 
     def __len__(self) -> int:
-        return -(-len(self._inputs) // self.bptt)
+        return -(-self._steps // self.bptt)
 
     def epoch(self, number: int) -> Iterator[Batch]:
         """Yield the chunks of the streams; every epoch is the same."""
-        for start in range(0, len(self._inputs), self.bptt):
-            chunk = slice(start, start + self.bptt)
-            yield Batch(self._inputs[chunk], self._targets[chunk])
+        last = len(self._ids) - 1
+        for start in range(0, self._steps, self.bptt):
+            stop = min(start + self.bptt, self._steps)
+            at = self._starts + np.arange(start, stop)[:, np.newaxis]  # [T,B]
+            inputs = self._ids[np.minimum(at, last)].astype(np.int64)
+            targets = self._ids[np.minimum(at + 1, last)].astype(np.int64)
+            missing = at >= last
+            inputs[missing], targets[missing] = 0, IGNORED
+            yield Batch(inputs, targets)

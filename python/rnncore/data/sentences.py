@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import pairwise
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rnncore._check import describe, integer
+from rnncore._check import describe, integer, size
 from rnncore._keywords import strict_keywords
-from rnncore.data.batch import IGNORED, Batch, Ids, as_tokens
+from rnncore.data.batch import IGNORED, Batch, Ids, as_tokens, held_tokens
 from rnncore.data.buckets import Buckets
 
-__all__ = ["SentenceBatches", "sentences"]
+__all__ = ["SentenceBatches", "Sentences", "sentences"]
+
+_COMPARED = 1 << 24
 
 
 @strict_keywords()
 class SentenceBatches:
-    """Whole sentences in batches of similar length, for full back-propagation through time.
+    """Whole sentences in batches of similar length, each from the zero state.
 
     Sentences are sorted by length before they are cut into batches, so that little is padded.
 
@@ -32,6 +33,8 @@ class SentenceBatches:
     seed : int or None
         With one, each epoch deals sentences of equal length anew and takes the batches in a new
         order. None: every epoch is the same, shortest sentences first.
+    bptt : int or None
+        Steps that gradients reach back at most, see `Batch`; None: through the whole sentence.
 
     Raises
     ------
@@ -56,13 +59,24 @@ class SentenceBatches:
         batch_size: int,
         *,
         seed: int | None = None,
+        bptt: int | None = None,
     ) -> None:
         if not isinstance(sentences, Iterable):
             raise TypeError(f"sentences: expected a sequence, got {describe(sentences)}")
-        self._sentences = [as_tokens(f"sentences[{k}]", s) for k, s in enumerate(sentences)]
+        self._sentences: Sequence[Ids] = (
+            sentences
+            if isinstance(sentences, Sentences)
+            else [as_tokens(f"sentences[{k}]", s) for k, s in enumerate(sentences)]
+        )
         if not self._sentences:
             raise ValueError("sentences: expected at least one, got none")
-        self._lengths = np.array([len(s) - 1 for s in self._sentences])  # targets of each
+        self._bptt = None if bptt is None else size("bptt", bptt)
+        lengths = (
+            sentences.lengths
+            if isinstance(sentences, Sentences)
+            else np.array([len(s) for s in self._sentences])
+        )
+        self._lengths = lengths - 1  # targets of each
         shortest = int(np.argmin(self._lengths))
         if self._lengths[shortest] < 1:
             raise ValueError(
@@ -84,38 +98,117 @@ class SentenceBatches:
         inputs = np.zeros(shape, np.int64)
         targets = np.full(shape, IGNORED, np.int64)
         for b, (k, length) in enumerate(zip(members, lengths, strict=True)):
-            inputs[:length, b] = self._sentences[k][:-1]
-            targets[:length, b] = self._sentences[k][1:]
+            sentence = self._sentences[int(k)]
+            inputs[:length, b] = sentence[:-1]
+            targets[:length, b] = sentence[1:]
         weight = self._buckets.weight(lengths.sum(), self._lengths.sum())
-        return Batch(inputs, targets, lengths, weight)
+        return Batch(inputs, targets, lengths, weight, self._bptt)
 
 
-def sentences(ids: Any, boundary: int) -> list[Ids]:
-    """Sentences of a text, each from the boundary token before it to the one after it.
+@strict_keywords()
+class Sentences(Sequence[Ids]):
+    """The sentences of one array of ids, each cut out when it is asked for; made by `sentences`.
+
+    Parameters
+    ----------
+    ids : integers [M]
+        Tokens of the text, which are not copied.
+    spans : (int64 array [N], int64 array [N])
+        Where in the text each sentence begins, and where it has ended.
+    start, end : int
+        Tokens before and after each.
+
+    Attributes
+    ----------
+    lengths : int64 array [N]
+        Tokens of each, with `start` and `end`.
+
+    Examples
+    --------
+    >>> import rnncore as rc
+    >>> lines = rc.data.sentences([5, 6, 0, 7], boundary=0, start=1, end=2)
+    >>> lines.lengths.tolist(), lines[1].tolist()
+    ([4, 3], [1, 7, 2])
+    """
+
+    def __init__(
+        self,
+        ids: NDArray[np.integer[Any]],
+        spans: tuple[NDArray[np.int64], NDArray[np.int64]],
+        start: int,
+        end: int,
+    ) -> None:
+        self._ids, self._start, self._end = ids, start, end
+        self._first, self._stop = spans
+        self.lengths = self._stop - self._first + 2
+
+    def __len__(self) -> int:
+        return len(self._first)
+
+    @overload
+    def __getitem__(self, index: int) -> Ids: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sentences: ...
+    def __getitem__(self, index: int | slice) -> Ids | Sentences:
+        if isinstance(index, slice):
+            spans = self._first[index], self._stop[index]
+            return Sentences(self._ids, spans, self._start, self._end)
+        sentence = np.empty(int(self.lengths[index]), np.int64)
+        sentence[0], sentence[-1] = self._start, self._end
+        sentence[1:-1] = self._ids[self._first[index] : self._stop[index]]
+        return sentence
+
+
+@strict_keywords()
+def sentences(
+    ids: Any, boundary: int, start: int | None = None, end: int | None = None
+) -> Sentences:
+    """Sentences of a text, each between a token that begins and one that ends it.
 
     Parameters
     ----------
     ids : integers [N]
-        Tokens of the text.
+        Tokens of the text, which are not copied.
     boundary : int
-        The token between sentences: the line feed of a text with one sentence a line. It begins
-        and ends every sentence, so that a model learns how sentences start and when they stop.
+        The token between sentences: the line feed of a text with one sentence a line.
+    start, end : int or None
+        What begins and ends every sentence, so that a model learns how sentences start and when
+        they stop; None is the boundary.
 
     Returns
     -------
-    list of int64 arrays [N_k]
+    sequence of int64 arrays [N_k]
         N_k is at least 2: an empty line is a sentence too.
 
     Raises
     ------
     TypeError, ValueError
-        When the ids are not integers [N], or the boundary is no integer.
+        When the ids are not integers [N], or a token is no integer.
+
+    Examples
+    --------
+    >>> import rnncore as rc
+    >>> [s.tolist() for s in rc.data.sentences([5, 6, 0, 7], boundary=0)]
+    [[0, 5, 6, 0], [0, 7, 0]]
     """
-    tokens = as_tokens("ids", ids)
+    tokens = held_tokens("ids", ids)
     boundary = integer("boundary", boundary, -(2**63), 2**63 - 1)
-    if len(tokens) == 0 or tokens[0] != boundary:
-        tokens = np.insert(tokens, 0, boundary)
-    if len(tokens) == 1 or tokens[-1] != boundary:
-        tokens = np.append(tokens, boundary)
-    at = np.flatnonzero(tokens == boundary)
-    return [tokens[start : end + 1] for start, end in pairwise(at)]
+    first = boundary if start is None else integer("start", start, 0)
+    last = boundary if end is None else integer("end", end, 0)
+    at = _places(tokens, boundary)
+    if first == boundary and len(at) and at[0] == 0 and len(tokens) > 1:
+        begins, at = np.array([1]), at[1:]  # the text begins with what begins a sentence
+    else:
+        begins = np.array([0])
+    if not len(at) or at[-1] != len(tokens) - 1:
+        at = np.append(at, len(tokens))
+    return Sentences(tokens, (np.concatenate([begins, at[:-1] + 1]), at), first, last)
+
+
+def _places(tokens: NDArray[np.integer[Any]], wanted: int) -> NDArray[np.int64]:
+    """Return where a token is, with memory for a part of the comparisons only."""
+    starts = range(0, len(tokens), _COMPARED)
+    found = [
+        np.flatnonzero(tokens[start : start + _COMPARED] == wanted) + start for start in starts
+    ]
+    return np.concatenate([np.zeros(0, np.int64), *found])

@@ -7,13 +7,14 @@ from fractions import Fraction
 from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rnncore._check import real
-from rnncore.data.batch import Ids
+from rnncore.data.sentences import Sentences
 
 __all__ = ["split", "split_shuffled"]
 
-Sliceable = TypeVar("Sliceable", Ids, list[Any])
+Sliceable = TypeVar("Sliceable", NDArray[Any], list[Any], Sentences)
 Examples = tuple[list[Any], list[Any]]
 
 

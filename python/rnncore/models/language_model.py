@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
@@ -31,8 +32,9 @@ from rnncore.layers import Dropout, Embedding, recurrent
 from rnncore.models.initialization import Initialization
 from rnncore.models.model import Model
 from rnncore.models.passes import Pass
+from rnncore.models.texts import sentence_tokens, text_ids
 from rnncore.progress import bits, perplexity
-from rnncore.text import CharTokenizer
+from rnncore.text import as_tokenizer
 from rnncore.training import TrainingConfig, TrainingResult, fit, text_batches
 
 __all__ = ["LanguageModel"]
@@ -71,8 +73,12 @@ class LanguageModel(Model, Sampled):
         ``1 / sqrt(E)``.
     sparse_embedding : bool
         Whether updates of the embedding cost what the rows of the batch cost, see `Embedding`.
-    tokenizer : CharTokenizer or None
-        Vocabulary of V characters; with it, methods take text as well as ids.
+    tokenizer : Tokenizer, another object with ``encode`` and ``decode``, or None
+        Vocabulary of V tokens, see `rnncore.text.as_tokenizer`; with it, methods take text as well
+        as ids.
+    sentences : bool
+        Whether the model knows lines each on its own rather than a text that goes on; see
+        `sentences`.
     initialization : Initialization, the name of one, or None
         How the initial parameters are drawn; None is ``Initialization()``.
     dtype : float32 or float64
@@ -119,7 +125,8 @@ class LanguageModel(Model, Sampled):
         dropout: float = 0.0,
         tie_weights: bool = False,
         sparse_embedding: bool = False,
-        tokenizer: CharTokenizer | None = None,
+        tokenizer: Any = None,
+        sentences: bool = False,
         initialization: Initialization | str | None = None,
         dtype: DTypeLike = np.float32,
         compute: str | None = None,
@@ -130,8 +137,9 @@ class LanguageModel(Model, Sampled):
         super().__init__(dtype, rng)
         self.weights = weights
         self.vocab_size = size("vocab_size", vocab_size)
+        self.sentences = sentences
         if tokenizer is not None:
-            instance("tokenizer", tokenizer, CharTokenizer)
+            tokenizer = as_tokenizer(tokenizer)
             if tokenizer.vocab_size != self.vocab_size:
                 raise ValueError(
                     f"tokenizer: expected a vocabulary of vocab_size = {self.vocab_size} tokens, "
@@ -290,6 +298,23 @@ class LanguageModel(Model, Sampled):
     def weights(self, value: str | None) -> None:
         self._weights = None if storage(value, self.dtype) == "full" else value
 
+    @property
+    def unit(self) -> str:  # type: ignore[override]
+        """What the tokenizer calls a token: "character", "word", "byte" or "token"."""
+        return "token" if self.tokenizer is None else self.tokenizer.unit
+
+    @property
+    def sentences(self) -> bool:
+        """Whether the model knows lines each on its own; `fit` sets it as its configuration says.
+
+        Texts that such a model samples begin with the start token and stop at the end token.
+        """
+        return self._sentences
+
+    @sentences.setter
+    def sentences(self, value: bool) -> None:
+        self._sentences = flag("sentences", value)
+
     def _storage(self, weights: str | None) -> str:
         """The kernel's name of what is asked for, or else of the model's choice."""
         return storage(self.weights if weights is None else weights, self.dtype)
@@ -311,26 +336,29 @@ class LanguageModel(Model, Sampled):
 
     # --- training on text ------------------------------------------------------------------------
     def batches(
-        self, tokens: str | IdsLike, config: TrainingConfig | None = None
+        self, tokens: str | IdsLike | os.PathLike[str], config: TrainingConfig | None = None
     ) -> tuple[Batches, Batches | None]:
         """Training and validation batches of a text, as `rnncore.training.text_batches`.
 
         Parameters
         ----------
-        tokens : str, or integers [N]
-            The whole text; its end is held out for validation. Text needs a tokenizer.
+        tokens : str, path, or integers [N]
+            The whole text; its end is held out for validation. A ``pathlib.Path`` names a file of
+            text, which is not held in memory, see `rnncore.text.prepare`. Both need a tokenizer.
         config : TrainingConfig, optional
-            With ``sentences``, every line is a sequence of its own; that needs a tokenizer with the
-            line feed.
+            With ``sentences``, every line is a sequence of its own, between the start and the end
+            token of the tokenizer.
         """
         config = TrainingConfig() if config is None else config
         instance("config", config, TrainingConfig)
-        boundary = self._line_feed() if config.sentences else None
-        return text_batches(self.encode(tokens), config, boundary)
+        if not config.sentences:
+            return text_batches(text_ids(self, tokens), config)
+        start, end, line_end = sentence_tokens(self.tokenizer)
+        return text_batches(text_ids(self, tokens), config, line_end, start, end)
 
     def fit(
         self,
-        tokens: str | IdsLike,
+        tokens: str | IdsLike | os.PathLike[str],
         config: TrainingConfig | None = None,
         **options: Any,
     ) -> TrainingResult:
@@ -343,18 +371,9 @@ class LanguageModel(Model, Sampled):
         **options
             Of `rnncore.training.fit`: ``path``, ``progress``, ``checkpoint_every``, ...
         """
-        return fit(self, *self.batches(tokens, config), config, **options)
-
-    def _line_feed(self) -> int:
-        """Id of the line feed, which ends a sentence."""
-        vocabulary = () if self.tokenizer is None else self.tokenizer.vocabulary
-        if "\n" not in vocabulary:
-            got = f"one of {len(vocabulary)} without it" if vocabulary else "no vocabulary"
-            raise ValueError(
-                "sentences: expected a model whose vocabulary has the line feed '\\n' (U+000A), "
-                f"got {got}; `text_batches` takes another boundary"
-            )
-        return vocabulary.index("\n")
+        batches = self.batches(tokens, config)
+        self.sentences = config is not None and config.sentences
+        return fit(self, *batches, config, **options)
 
     def _checked(self, batch: Batch) -> tuple[Ids, Ids | None]:
         """Inputs and targets of one shape and in their ranges, before anything is drawn or run."""

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rnncore.data import Batch
 from rnncore.models.passes import LossPass, Pass, TrainingPass, Value
 from rnncore.training import Trainable, TrainingResult, fit
 
@@ -76,10 +77,25 @@ class Model(Trainable):
         memory_limit : int, optional
             Bytes that each recurrent layer may keep of the steps, see `RNN.forward`.
         """
+        if getattr(batch, "bptt", None) is not None:
+            return self._loss_and_grad_of_pieces(batch, state, scale, memory_limit)
         run = TrainingPass(memory_limit)
         final = self.compute(run, batch, state)
         loss = run.backward(scale)
         return loss, _arrays(final)
+
+    def _loss_and_grad_of_pieces(
+        self, batch: Batch, state: Any, scale: float, memory_limit: int | None
+    ) -> tuple[float, Any]:
+        """Truncated back-propagation through time: the state goes on, gradients do not."""
+        total, count = 0.0, max(1, batch.num_targets)
+        for piece in batch.pieces():
+            share = piece.num_targets / count
+            loss, state = self.loss_and_grad(
+                piece, state, scale=scale * share, memory_limit=memory_limit
+            )
+            total += share * loss
+        return total, state
 
     def loss(self, batch: Any, state: Any = None) -> tuple[float, Any]:
         """Return mean loss and final state without dropout and gradient; nothing is kept."""

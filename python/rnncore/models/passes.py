@@ -14,12 +14,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rnncore._check import Array, instance, lengths_array, real, within
+from rnncore._keywords import strict_keywords
 from rnncore.heads import Head
 from rnncore.layers import Dropout, Module, OutputGradient, Recurrent
 
 __all__ = ["LossPass", "Pass", "TrainingPass", "Value"]
 
 
+@strict_keywords()
 class Pass:
     """Inference: runs layers, and takes note of what the heads are given.
 
@@ -90,6 +92,7 @@ class Pass:
         self.outputs.append((head, y))
 
 
+@strict_keywords()
 class LossPass(Pass):
     """Inference with losses: no dropout, no gradient.
 
@@ -232,6 +235,7 @@ class _Call:
         return [leaf for leaf in leaves if isinstance(leaf, Value)]
 
 
+@strict_keywords()
 class TrainingPass(Pass):
     """A pass with dropout that is recorded for `backward`.
 

@@ -2,7 +2,9 @@
 
 from rnncore.text.byte import ByteTokenizer
 from rnncore.text.characters import CharTokenizer
+from rnncore.text.files import blocks, load_tokenizer
 from rnncore.text.library import HuggingFaceTokenizer, SentencePieceTokenizer
+from rnncore.text.prepared import prepare
 from rnncore.text.tokenizer import Tokenizer
 from rnncore.text.words import WordTokenizer
 from rnncore.text.wrap import as_tokenizer
@@ -15,4 +17,7 @@ __all__ = [
     "Tokenizer",
     "WordTokenizer",
     "as_tokenizer",
+    "blocks",
+    "load_tokenizer",
+    "prepare",
 ]

@@ -20,7 +20,8 @@ class ByteTokenizer(Tokenizer):
 
     Examples
     --------
-    >>> ByteTokenizer().encode("é")
+    >>> import rnncore as rc
+    >>> rc.text.ByteTokenizer().encode("é")
     array([195, 169])
     """
 
@@ -57,12 +58,28 @@ class ByteTokenizer(Tokenizer):
         check_below("ids", array, self.vocab_size)
         return array.astype(np.uint8).tobytes().decode("utf-8", "replace")
 
+    def encode_text(self, text: str, name: str = "text") -> NDArray[np.int64]:
+        """Return the bytes of a text: line feeds are bytes like others."""
+        return self.encode(text, name)
+
+    def token(self, index: int) -> str:
+        """Return the ASCII character of a byte, and the number of any other, ``<0xC3>``."""
+        return chr(index) if index < 128 else f"<0x{index:02X}>"
+
     def asset(self) -> None:
         """Return None: there is nothing to keep."""
 
     @classmethod
     def from_asset(cls, value: Any) -> Self:
-        """Return a tokenizer of bytes."""
+        """Return a tokenizer of bytes.
+
+        Raises
+        ------
+        ValueError
+            When there is a value: `asset` returns none.
+        """
+        if value is not None:
+            raise ValueError(f"tokenizer: expected null for bytes, got {describe(value)}")
         return cls()
 
     def __eq__(self, other: object) -> bool:

@@ -77,6 +77,7 @@ class CharTokenizer(Tokenizer):
         # Sentences begin and end with tokens of their own, or else with the line feed.
         ids = {token: i for i, token in enumerate(tokens)}
         line_feed = ids.get("\n")
+        self._line_feed = line_feed
         self.start = ids.get("<s>", line_feed)
         self.end = ids.get("</s>", line_feed)
 
@@ -84,13 +85,13 @@ class CharTokenizer(Tokenizer):
 
     @classmethod
     @strict_keywords()
-    def fit(cls, text: str, special_tokens: Sequence[str] = ()) -> CharTokenizer:
+    def fit(cls, text: str | Iterable[str], special_tokens: Sequence[str] = ()) -> CharTokenizer:
         """Vocabulary of the distinct characters of ``text``, in the order of their code points.
 
         Parameters
         ----------
-        text : str
-            Whose characters to take.
+        text : str, or iterable of str
+            A text, or parts of one, whose characters to take.
         special_tokens : sequence of str
             Tokens of several characters, which get the first ids. Where they occur in the text,
             their characters do not count.
@@ -102,9 +103,9 @@ class CharTokenizer(Tokenizer):
         ValueError
             When the text is empty, or a special token is a single character or occurs twice.
         """
-        _check_text(text)
-        if not text:
-            raise ValueError("text: expected at least one character, got an empty text")
+        if isinstance(text, str) or not isinstance(text, Iterable):
+            _check_text(text)
+            text = [text]
         if isinstance(special_tokens, str) or not isinstance(special_tokens, Sequence):
             raise TypeError(
                 f"special_tokens: expected a list of str, got {describe(special_tokens)}"
@@ -116,8 +117,14 @@ class CharTokenizer(Tokenizer):
                     f"special_tokens[{index}]: expected several characters, got {token!r}"
                 )
         pattern = _pattern(special_tokens)
-        rest = text if pattern is None else pattern.sub("", text)
-        return cls([*special_tokens, *sorted(set(rest))])
+        is_empty, characters = True, set[str]()
+        for part in text:
+            _check_text(part)
+            is_empty = is_empty and not part
+            characters.update(part if pattern is None else pattern.sub("", part))
+        if is_empty:
+            raise ValueError("text: expected at least one character, got an empty text")
+        return cls([*special_tokens, *sorted(characters)])
 
     @property
     def vocabulary(self) -> tuple[str, ...]:
@@ -187,6 +194,20 @@ class CharTokenizer(Tokenizer):
         if self._special:
             return "".join([self._vocabulary[i] for i in array.tolist()])
         return str(self._code_points[array].tobytes(), "utf-32-le", "surrogatepass")
+
+    @property
+    def line_end(self) -> int | None:
+        """Id of the line feed; where it is not in the vocabulary, `end`."""
+        return self.end if self._line_feed is None else self._line_feed
+
+    def encode_text(self, text: str, name: str = "text") -> NDArray[np.int64]:
+        """Return the ids of a text; see `Tokenizer.encode_text`."""
+        has_line_feed = self._line_feed is not None
+        return self.encode(text, name) if has_line_feed else super().encode_text(text, name)
+
+    def token(self, index: int) -> str:
+        """Return a token of the vocabulary."""
+        return self._vocabulary[index]
 
     def asset(self) -> list[str]:
         """Return the tokens in the order of their ids."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+import importlib
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rnncore._check import check_below, check_shape, describe, ids_array
+from rnncore._keywords import strict_keywords
 from rnncore.text.tokenizer import Tokenizer
 
 __all__ = ["HuggingFaceTokenizer", "SentencePieceTokenizer"]
@@ -17,19 +19,43 @@ _START_TOKENS = ("<s>", "[CLS]", "<bos>", "<|startoftext|>")
 _END_TOKENS = ("</s>", "[SEP]", "<eos>", "<|endoftext|>")
 
 
+@strict_keywords()
 class HuggingFaceTokenizer(Tokenizer):
     """A ``tokenizers.Tokenizer`` of the library tokenizers, extra ``[text]``.
+
+    `start` and `end` are the tokens ``<s>`` and ``</s>``, or what other libraries call them. A
+    vocabulary with one of them only begins and ends sentences with it.
 
     Parameters
     ----------
     tokenizer : tokenizers.Tokenizer
-        No special tokens are added by it: models add `start` and `end` where they need them.
+        It adds no special tokens: models add `start` and `end` where they need them.
+
+    Raises
+    ------
+    TypeError
+        When it is something else.
+
+    Examples
+    --------
+    >>> import rnncore as rc
+    >>> import tokenizers
+    >>> words = tokenizers.models.WordLevel({"</s>": 0, "to": 1, "be": 2}, unk_token="to")
+    >>> of_library = tokenizers.Tokenizer(words)
+    >>> of_library.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    >>> rc.text.HuggingFaceTokenizer(of_library).encode_sentence("to be")
+    array([0, 1, 2, 0])
     """
 
     def __init__(self, tokenizer: Any) -> None:
+        if not hasattr(tokenizer, "token_to_id") or not hasattr(tokenizer, "to_str"):
+            raise TypeError(
+                f"tokenizer: expected a tokenizers.Tokenizer, got {describe(tokenizer)}"
+            )
         self.tokenizer = tokenizer
-        self.start = _first_known(tokenizer, _START_TOKENS)
-        self.end = _first_known(tokenizer, _END_TOKENS)
+        start, end = (_first_known(tokenizer, names) for names in (_START_TOKENS, _END_TOKENS))
+        self.start = end if start is None else start
+        self.end = start if end is None else end
 
     @property
     def vocab_size(self) -> int:
@@ -46,6 +72,10 @@ class HuggingFaceTokenizer(Tokenizer):
         """Return the text of ids [T], without special tokens."""
         return str(self.tokenizer.decode(_checked(ids, self.vocab_size)))
 
+    def token(self, index: int) -> str:
+        """Return a token as the library calls it."""
+        return str(self.tokenizer.id_to_token(index))
+
     def asset(self) -> str:
         """Return the library's own JSON."""
         return str(self.tokenizer.to_str())
@@ -58,12 +88,23 @@ class HuggingFaceTokenizer(Tokenizer):
         ------
         ImportError
             When tokenizers is not installed.
+        TypeError, ValueError
+            When the value is no such JSON.
         """
-        import tokenizers
+        library = _library("tokenizers")
+        try:
+            tokenizer = library.Tokenizer.from_str(value)
+        except TypeError:
+            raise
+        except Exception as error:  # the library has no class of its own for it
+            raise ValueError(f"tokenizer: not as tokenizers saves it ({error})") from None
+        return cls(tokenizer)
 
-        return cls(tokenizers.Tokenizer.from_str(value))
+    def __repr__(self) -> str:
+        return f"<HuggingFaceTokenizer of {self.vocab_size} tokens>"
 
 
+@strict_keywords()
 class SentencePieceTokenizer(Tokenizer):
     """A ``SentencePieceProcessor`` of the library sentencepiece, extra ``[text]``.
 
@@ -71,13 +112,40 @@ class SentencePieceTokenizer(Tokenizer):
     ----------
     processor : sentencepiece.SentencePieceProcessor
         With a model loaded.
+
+    Raises
+    ------
+    TypeError
+        When it is something else.
+
+    Examples
+    --------
+    >>> import io
+    >>> import rnncore as rc
+    >>> import sentencepiece
+    >>> model = io.BytesIO()
+    >>> sentencepiece.SentencePieceTrainer.train(
+    ...     sentence_iterator=iter(["to be or not to be"]),
+    ...     model_writer=model,
+    ...     vocab_size=11,
+    ...     minloglevel=2,
+    ... )
+    >>> processor = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
+    >>> tokenizer = rc.text.SentencePieceTokenizer(processor)
+    >>> tokenizer.decode(tokenizer.encode("not to be"))
+    'not to be'
     """
 
     def __init__(self, processor: Any) -> None:
+        if not hasattr(processor, "serialized_model_proto"):
+            raise TypeError(
+                f"processor: expected a SentencePieceProcessor, got {describe(processor)}"
+            )
         self.processor = processor
         start, end = int(processor.bos_id()), int(processor.eos_id())
-        self.start = start if start >= 0 else None
-        self.end = end if end >= 0 else None
+        known = [i for i in (start, end) if i >= 0]
+        self.start = known[0] if known else None
+        self.end = known[-1] if known else None
 
     @property
     def vocab_size(self) -> int:
@@ -94,6 +162,10 @@ class SentencePieceTokenizer(Tokenizer):
         """Return the text of ids [T]."""
         return str(self.processor.decode(_checked(ids, self.vocab_size)))
 
+    def token(self, index: int) -> str:
+        """Return a piece as the library calls it."""
+        return str(self.processor.id_to_piece(index))
+
     def asset(self) -> str:
         """Return the library's own model, in base 64."""
         return base64.b64encode(self.processor.serialized_model_proto()).decode("ascii")
@@ -106,11 +178,29 @@ class SentencePieceTokenizer(Tokenizer):
         ------
         ImportError
             When sentencepiece is not installed.
+        TypeError, ValueError
+            When the value is no such model.
         """
-        import sentencepiece
-
+        library = _library("sentencepiece")
         model = base64.b64decode(value, validate=True)
-        return cls(sentencepiece.SentencePieceProcessor(model_proto=model))
+        processor = library.SentencePieceProcessor()
+        try:
+            loaded = processor.LoadFromSerializedProto(model)
+        except RuntimeError as error:
+            raise ValueError(f"tokenizer: not as sentencepiece saves it ({error})") from None
+        if not loaded or processor.get_piece_size() < 1:
+            raise ValueError("tokenizer: not as sentencepiece saves it")
+        return cls(processor)
+
+    def __repr__(self) -> str:
+        return f"<SentencePieceTokenizer of {self.vocab_size} tokens>"
+
+
+def _library(name: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        raise ImportError(f"{name}: not installed; pip install 'rnncore[text]' brings it") from None
 
 
 def _first_known(tokenizer: Any, tokens: tuple[str, ...]) -> int | None:

@@ -20,6 +20,7 @@ from rnncore._check import (
     integer,
     size,
 )
+from rnncore._keywords import strict_keywords
 from rnncore.text.tokenizer import Tokenizer
 
 __all__ = ["WordTokenizer"]
@@ -30,6 +31,7 @@ _SPACE_BEFORE_CLOSING = re.compile(r" ([.,;:!?%)\]}])")
 _SPACE_AFTER_OPENING = re.compile(r"([(\[{]) ")
 
 
+@strict_keywords()
 class WordTokenizer(Tokenizer):
     """Word-level vocabulary: id ``i`` stands for ``vocabulary[i]``.
 
@@ -55,7 +57,8 @@ class WordTokenizer(Tokenizer):
 
     Examples
     --------
-    >>> tokenizer = WordTokenizer.fit("To be, or not to be", vocab_size=6, lowercase=True)
+    >>> import rnncore as rc
+    >>> tokenizer = rc.text.WordTokenizer.fit("To be, or not to be", vocab_size=6, lowercase=True)
     >>> tokenizer.vocabulary
     ('<unk>', '<s>', '</s>', 'be', 'to', ',')
     >>> tokenizer.encode("To be here")
@@ -74,6 +77,8 @@ class WordTokenizer(Tokenizer):
         split: str = "punctuation",
         special_tokens: Sequence[str] = ("<unk>", "<s>", "</s>"),
     ) -> None:
+        if isinstance(vocabulary, str) or not isinstance(vocabulary, Iterable):
+            raise TypeError(f"vocabulary: expected a list of words, got {describe(vocabulary)}")
         words = tuple(vocabulary)
         for index, word in enumerate(words):
             if not isinstance(word, str):
@@ -93,6 +98,7 @@ class WordTokenizer(Tokenizer):
         self._pattern = _pattern(self.split, self.special_tokens)
 
     @classmethod
+    @strict_keywords()
     def fit(
         cls,
         text: str | Iterable[str],
@@ -126,6 +132,8 @@ class WordTokenizer(Tokenizer):
         most = None if vocab_size is None else size("vocab_size", vocab_size, len(special))
         lower = flag("lowercase", lowercase)
         pattern = _pattern(choice("split", split, _SPLITS), special)
+        if not isinstance(text, Iterable):
+            raise TypeError(f"text: expected str or lines of text, got {describe(text)}")
         counts: Counter[str] = Counter()
         for line in [text] if isinstance(text, str) else text:
             if not isinstance(line, str):
@@ -164,6 +172,14 @@ class WordTokenizer(Tokenizer):
             [self.end if word == "\n" else ids.get(word, unknown) for word in words], np.int64
         )
 
+    def encode_text(self, text: str, name: str = "text") -> NDArray[np.int64]:
+        """Return the ids of a text, in which `encode` has ended the lines."""
+        return self.encode(text, name)
+
+    def token(self, index: int) -> str:
+        """Return a word of the vocabulary."""
+        return self._vocabulary[index]
+
     def decode(self, ids: Any) -> str:
         """Return the text of ids [T]: words between blanks, none before a comma or full stop.
 
@@ -196,7 +212,15 @@ class WordTokenizer(Tokenizer):
 
     @classmethod
     def from_asset(cls, value: Any) -> Self:
-        """Build the tokenizer that `asset` described."""
+        """Build the tokenizer that `asset` described.
+
+        Raises
+        ------
+        TypeError, ValueError
+            When it is no such description.
+        """
+        if not isinstance(value, dict):
+            raise TypeError(f"tokenizer: expected the arguments of words, got {describe(value)}")
         return cls(**value)
 
     def __eq__(self, other: object) -> bool:
@@ -213,8 +237,9 @@ class WordTokenizer(Tokenizer):
 
 def _special(tokens: Sequence[str]) -> tuple[str, ...]:
     """Return the words unknown, start and end, checked."""
-    given = tuple(tokens)
-    if len(set(given)) != 3 or not all(isinstance(t, str) and t and not t.isspace() for t in given):
+    given = tuple(tokens) if isinstance(tokens, Sequence) and not isinstance(tokens, str) else ()
+    are_words = all(isinstance(t, str) and t and not t.isspace() for t in given)
+    if not are_words or len(set(given)) != 3:
         raise ValueError(
             f"special_tokens: expected three words, unknown, start and end, got {describe(tokens)}"
         )

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rnncore._check import as_array, describe
+from rnncore._check import as_array, check_shape, describe, ids_array
 from rnncore.text.library import HuggingFaceTokenizer, SentencePieceTokenizer
 from rnncore.text.tokenizer import Tokenizer
 
@@ -21,6 +21,7 @@ class _Foreign(Tokenizer):
         self.tokenizer = tokenizer
         self.start = getattr(tokenizer, "start", None)
         self.end = getattr(tokenizer, "end", None)
+        self.unit = getattr(tokenizer, "unit", "token")
 
     @property
     def vocab_size(self) -> int:
@@ -31,7 +32,9 @@ class _Foreign(Tokenizer):
     def encode(self, text: str, name: str = "text") -> NDArray[np.int64]:
         """Return the ids [T] of a text."""
         ids = self.tokenizer.encode(text)
-        return as_array(name, getattr(ids, "ids", ids)).astype(np.int64)
+        array = ids_array(name, getattr(ids, "ids", ids))
+        check_shape(name, array, ("T",))
+        return array.astype(np.int64)
 
     def decode(self, ids: Any) -> str:
         """Return the text of ids [T]."""

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from rnncore._check import instance, integer
 from rnncore.data import Batches, ContiguousBatches, SentenceBatches, sentences, split
-from rnncore.data.batch import Ids
+from rnncore.data.batch import held_tokens
 from rnncore.training.config import TrainingConfig
 
 __all__ = ["text_batches"]
+
+# Steps of one update where the configuration does not say it.
+_BPTT = 32
 
 # Steps of one validation batch: long enough that the kernels are busy, short enough that its
 # outputs stay in the cache.
@@ -19,18 +24,24 @@ _SHORTEST_STREAM = 1000
 
 
 def text_batches(
-    ids: Ids, config: TrainingConfig, boundary: int | None = None
+    ids: Any,
+    config: TrainingConfig,
+    boundary: int | None = None,
+    start: int | None = None,
+    end: int | None = None,
 ) -> tuple[Batches, Batches | None]:
     """Training batches of the beginning of a text, validation batches of its end.
 
     Parameters
     ----------
     ids : integers [N]
-        The whole text.
+        The whole text; an array is not copied.
     config : TrainingConfig
         Batch size, bptt, and the share that is held out.
     boundary : int, optional
         The token between sentences; needed where ``config.sentences``.
+    start, end : int, optional
+        What begins and ends each sentence; None is the boundary.
 
     Returns
     -------
@@ -51,16 +62,17 @@ def text_batches(
                 "line feed, got None"
             )
         boundary = integer("boundary", boundary, 0)
-        learned, held_out = split(sentences(ids, boundary), config.validation_fraction)
+        every = sentences(ids, boundary, start, end)
+        learned, held_out = split(every, config.validation_fraction)
         if not learned:
             raise ValueError(
                 "sentences: expected at least 2, one to learn from and one to hold out, got "
                 f"{len(held_out)} (validation_fraction = {config.validation_fraction:g}; 0 holds "
                 "none out)"
             )
-        training = SentenceBatches(learned, config.batch_size, seed=config.seed)
+        training = SentenceBatches(learned, config.batch_size, seed=config.seed, bptt=config.bptt)
         return training, SentenceBatches(held_out, config.batch_size) if held_out else None
-    first, last = split(ids, config.validation_fraction)
+    first, last = split(held_tokens("ids", ids), config.validation_fraction)
     if len(first) <= config.batch_size:
         raise ValueError(
             f"text: expected more than batch_size = {config.batch_size} tokens to learn from, got "
@@ -70,4 +82,5 @@ def text_batches(
     validation = (
         ContiguousBatches(last, streams, _VALIDATION_STEPS, pad=True) if len(last) > 1 else None
     )
-    return ContiguousBatches(first, config.batch_size, config.bptt), validation
+    bptt = _BPTT if config.bptt is None else config.bptt
+    return ContiguousBatches(first, config.batch_size, bptt), validation

@@ -241,11 +241,13 @@ class TrainingConfig:
         Passes over the training part; None: as many as make about 4,000 updates, from 1 to 200.
     batch_size : int
         Parallel streams, or sentences of one batch.
-    bptt : int
-        Steps of one update: gradients reach that far back. Without effect on sentences.
+    bptt : int or None
+        Steps that gradients reach back at most. A contiguous text is cut into updates of so many
+        steps; None: 32. Sentences have one update for each batch of them, whose gradient is cut
+        where a piece of so many steps begins while the state goes on; None: it is not cut.
     sentences : bool
-        Whether every line is a sequence of its own, from the zero state, with gradients through
-        the whole of it (full BPTT), instead of a stretch of one contiguous text.
+        Whether every line is a sequence of its own, from the zero state, instead of a stretch of
+        one contiguous text.
     validation_fraction : float
         Share of the text, its end, that is held out, in [0, 1); 0 goes without validation.
     validation_streams : int
@@ -283,7 +285,7 @@ class TrainingConfig:
 
     epochs: int | None = None
     batch_size: int = 32
-    bptt: int = 32
+    bptt: int | None = None
     sentences: bool = False
     validation_fraction: float = 0.1
     validation_streams: int = 16
@@ -296,8 +298,10 @@ class TrainingConfig:
     schedule: ByName[ScheduleConfig] = ByName(ScheduleConfig)
 
     def __post_init__(self) -> None:
-        for name in ("batch_size", "bptt", "validation_streams"):
+        for name in ("batch_size", "validation_streams"):
             size(name, getattr(self, name))
+        if self.bptt is not None:
+            size("bptt", self.bptt)
         if self.epochs is not None:
             integer("epochs", self.epochs, 1)
         flag("sentences", self.sentences)
