@@ -166,3 +166,16 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     capsys.readouterr()
     assert main(["train", "--from-disk", "--out", str(tmp_path / "other")]) == 2
     assert "--from-disk: expected a FILE beside it" in capsys.readouterr().err
+
+
+def test_ids_of_a_file_that_are_none_of_the_vocabulary(tmp_path: Path) -> None:
+    """Whoever has written them: they are checked before the kernel reads with them."""
+    file = write(tmp_path / "text", "ab" * 500)
+    model = rc.LanguageModel(2, hidden_size=4, tokenizer=CharTokenizer("ab"), rng=0)
+    model.fit(file, TrainingConfig(epochs=1, batch_size=2))
+    (ids,) = tmp_path.glob("*.npy")
+    changed = np.load(ids)
+    changed[7] = 200
+    np.save(ids, changed)
+    with pytest.raises(ValueError, match=r"expected ids in \[0, V=2\), got 200"):
+        model.fit(file, TrainingConfig(epochs=1, batch_size=2))
