@@ -212,3 +212,6 @@ def test_an_unknown_character_is_told_with_its_line(
     file.write_text("bad\nbäd\n")
     arguments = ["classify", str(labeled.parent / "model"), str(file)]
     fails(arguments, r"line 2: character 'ä' \(U\+00E4\) at position 1", capsys)
+    file.write_text("bad\n" * 1500 + "bäd\n")  # in the second part that is read
+    assert main(arguments) == 2
+    assert "line 1501: character" in capsys.readouterr().err
