@@ -91,14 +91,3 @@ def test_links(page: Path) -> None:
             titles = re.findall(r"^#+ (.*)$", file.read_text(encoding="utf-8"), re.MULTILINE)
             anchors = [re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles]
             assert heading in anchors, target
-
-
-def test_figures_are_those_of_the_results(monkeypatch: pytest.MonkeyPatch) -> None:
-    """BENCHMARKS.md is what the command makes of the results; the README has rows of it."""
-    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-    made = importlib.import_module("page").page(ROOT / "benchmarks" / "results" / "zen4.md")
-    assert (ROOT / "BENCHMARKS.md").read_text(encoding="utf-8") == made
-    readme = PAGES[0].read_text(encoding="utf-8")
-    rows = re.findall(r"^\| .*\d x [(|].*$", readme, re.MULTILINE)
-    assert len(rows) == 6
-    assert set(rows) <= set(made.splitlines())
