@@ -7,8 +7,8 @@
 
 namespace rnncore::RNNCORE_ISA {
 
-// The most rows that are converted at a time: enough to read a panel of b from an outer cache without waiting. They stay
-// in the L2 cache, and their depth is the largest that fits, because every further depth reads c again. Measured.
+// The most rows that are converted at a time: enough to read a panel of b from an outer cache without waiting. They
+// stay in the L2 cache, and their depth is the largest that fits, as every further depth reads c again. Measured.
 template <class F>
 inline constexpr Index kConvertedRows = F::unit > 1 ? 8 * F::unit : 64;
 template <class F>

@@ -13,8 +13,8 @@
 #error "RNNCORE_ISA names the instruction set this file is compiled for"
 #endif
 
-// For a lambda that changes vectors outside of it. clang might call the lambda, and the vectors would go through memory.
-// g++ inlines it without this attribute, later in its passes, which saves instructions.
+// For a lambda that changes vectors outside of it. clang might call the lambda, and the vectors would go through
+// memory. g++ inlines it without this attribute, later in its passes, which saves instructions.
 #if defined(__clang__)
 #define RNNCORE_INLINED __attribute__((always_inline))
 #else
