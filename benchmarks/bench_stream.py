@@ -26,7 +26,7 @@ NUM_STEPS = 2000
 
 READING_TARGET = 80  # percent of the bandwidth of the cache that holds the weights
 
-BYTES = {"float32": 4, "bfloat16": 2, "int8": 1}
+BYTES = {"float32": 4, "bfloat16": 2, "int8": 1, "int8_dynamic": 1}
 WEIGHTS = tuple(BYTES)
 
 

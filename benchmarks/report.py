@@ -25,6 +25,7 @@ import bench_ragged
 import bench_rtneural
 import bench_sampling
 import bench_stream
+import bench_word_model
 import charts
 import rnncore as rc
 from measure import Plan, Tables, measured
@@ -39,6 +40,7 @@ MODULES: dict[str, Tables] = {
     "layers": bench_layers.tables,
     "bfloat16": bench_bfloat16.tables,
     "language_model": bench_language_model.tables,
+    "word_model": bench_word_model.tables,
     "sampling": bench_sampling.tables,
     "stream": bench_stream.tables,
     "ragged": bench_ragged.tables,

@@ -192,8 +192,9 @@ def test_option_is_kept_in_a_file(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", LAYERS)
-def test_without_the_option_files_are_those_of_before(name: str) -> None:
-    assert "compute" not in LAYERS[name]().config()
+def test_the_option_is_part_of_the_configuration(name: str) -> None:
+    assert LAYERS[name]().config()["compute"] is None
+    assert LAYERS[name](compute="bfloat16").config()["compute"] == "bfloat16"
 
 
 @pytest.mark.parametrize("name", LAYERS)

@@ -17,7 +17,8 @@ import pytest
 import rnncore as rc
 from commands import SMALL, TEXT, command, write_model, write_text
 from rnncore import _openmp
-from rnncore.cli import main, train
+from rnncore.cli import main
+from rnncore.cli.tasks import language_model
 from rnncore.text import CharTokenizer
 from rnncore.training import TrainingResult
 
@@ -79,7 +80,7 @@ def test_train_options(text: Path, tmp_path: Path) -> None:
     options = "--cell rnn --nonlinearity relu --embedding-size 5 --dropout 0.1 --no-bias"
     options += " --init identity --init-scale 0.5"
     options += " --learning-rate 0 --optimizer sgd --momentum 0.9 --nesterov"
-    options += " --clip-norm none --clip-value 1 --schedule step --gamma 0.5 --after-epoch 1"
+    options += " --clip-norm none --clip-value 1 --schedule step --gamma 0.5 --flat-epochs 1"
     options += " --bptt 7 --validation-fraction 0.2 --seed 5 --threads 1 --sample-length 0"
     options += " --compute bfloat16"
     assert main(["train", str(text), "--out", str(out), *SMALL, *options.split()]) == 0
@@ -114,7 +115,7 @@ def test_skipped_updates_are_told_at_the_end(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     result = TrainingResult(losses=[1.0] * 5, skipped=2)
-    monkeypatch.setattr(train, "fit", lambda *_, **__: result)
+    monkeypatch.setattr(language_model, "fit", lambda *_, **__: result)
     assert main(["train", str(text), "--out", str(tmp_path / "model"), *SMALL]) == 0
     assert "no validation; 2 updates skipped (gradients not finite)\n" in capsys.readouterr().out
 

@@ -84,8 +84,9 @@ def recurrent() -> None:
                     assert np.shape(dstate) == np.shape(state)
                     output = rc.Linear(width, 5, rng=0)
                     targets = np.zeros(outer, np.int64)
-                    loss, dx = layer.backward_cross_entropy(output, targets, cache)
-                    assert loss == 0
+                    source = rc.layers.OutputGradient(output, "softmax", targets)
+                    dx, _ = layer.backward(source, cache)
+                    assert source.loss == 0
                     assert dx is None if x.ndim == 2 else dx.shape == x.shape
             assert not np.any(layer.flat_grads)
 
@@ -96,8 +97,9 @@ def language_model() -> None:
         ids = np.zeros((HUGE, 0), np.int64)
         for lengths in (None, np.zeros(0, np.int64)):
             assert model(ids, lengths=lengths)[0].shape == (HUGE, 0, 5)
-            assert model.loss(ids, ids, lengths=lengths)[0] == 0
-            assert model.loss_and_grad(ids, ids, lengths=lengths)[0] == 0
+            batch = rc.data.Batch(ids, ids, lengths)
+            assert model.loss(batch)[0] == 0
+            assert model.loss_and_grad(batch)[0] == 0
         assert not np.any(model.flat_grads)
 
 

@@ -23,7 +23,10 @@ MODULES = [
         if not any(part.startswith("_") for part in m.name.split("."))
     ),
 ]
-FACES = (rc, rc.layers, rc.models, rc.optim, rc.training, rc.text, rc.data, rc.progress)
+FACES = (
+    *(rc, rc.layers, rc.models, rc.optim, rc.training, rc.text, rc.data, rc.progress),
+    rc.diagnostics,
+)
 CLASSES = sorted(
     {v for m in FACES for n in m.__all__ if isinstance(v := getattr(m, n), type)},
     key=lambda kind: kind.__qualname__,
@@ -31,7 +34,9 @@ CLASSES = sorted(
 # Bases that are not made themselves, and what needs an extra.
 WITHOUT_EXAMPLE = {
     *(rc.layers.Module, rc.layers.Recurrent, rc.optim.Optimizer, rc.optim.Schedule),
+    *(rc.text.Tokenizer, rc.text.HuggingFaceTokenizer, rc.text.SentencePieceTokenizer),
     *(rc.training.Trainable, rc.data.Batches, rc.progress.Progress, rc.progress.RichProgress),
+    rc.training.TensorBoard,
 }
 
 
@@ -58,9 +63,9 @@ def test_dir_after_nothing_but_the_import() -> None:
     shown = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout
-    assert shown == (
-        "['CharTokenizer'] ['tinyshakespeare'] ['binary_cross_entropy', 'cross_entropy', 'mse']\n"
-    )
+    tokenizers = sorted(rc.text.__all__)
+    losses = ["binary_cross_entropy", "cross_entropy", "mse"]
+    assert shown == f"{tokenizers} {['tinyshakespeare']} {losses}\n"
 
 
 def test_tab_completion() -> None:
@@ -68,7 +73,7 @@ def test_tab_completion() -> None:
 
     completer = rlcompleter.Completer({"rc": rc})
     seen = [completer.complete("rc.text.", i) for i in range(3)]
-    assert seen[0].startswith("rc.text.CharTokenizer")
+    assert seen[0].startswith("rc.text.ByteTokenizer")
     assert not any(match and ("np" in match or "Any" in match) for match in seen)
     assert "layers" in dir(rc)
     assert "progress" in dir(rc)
@@ -125,7 +130,8 @@ def test_without_docstrings_it_works() -> None:
                 seconds=61.26,
             ),
             "TrainingResult(4000 updates, 1000000 targets, 61.3 seconds, "
-            "best=Validation(epoch=399, update=3990, loss=0.005012531328320802))",
+            "best=Validation(epoch=399, update=3990, loss=0.005012531328320802, "
+            "measures={}))",
         ),
         (
             rc.training.TrainingResult(),

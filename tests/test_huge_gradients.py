@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 import rnncore as rc
 from rnncore import optim
+from rnncore.optim.optimizer import Update
 from trainables import Counter, Ticks, plain
 
 Array = NDArray[Any]
@@ -130,7 +131,8 @@ def spoils(optimizer: optim.Optimizer) -> bool:
     module, kept = optimizer.module, optimizer._buffers
     limit = math.inf if optimizer.clip_value is None else optimizer.clip_value
     optimizer.num_steps += 1
-    optimizer._update(module.flat_params, module.flat_grads, kept, 1.0, limit, False)
+    update = Update(optimizer.learning_rate, optimizer.weight_decay, clip_value=limit)
+    optimizer._update(module.flat_params, module.flat_grads, kept, update)
     return not all(np.isfinite(array).all() for array in (module.flat_params, *kept.values()))
 
 
@@ -185,8 +187,8 @@ def test_a_state_of_huge_numbers_is_watched() -> None:
 
 def test_training_counts_such_updates() -> None:
     class Jumping(Counter):
-        def loss_and_grad(self, *arguments: Any) -> tuple[float, Any]:
-            answer = super().loss_and_grad(*arguments)
+        def loss_and_grad(self, *arguments: Any, **options: Any) -> tuple[float, Any]:
+            answer = super().loss_and_grad(*arguments, **options)
             if len(self.values) in (2, 3):
                 self.flat_grads[0] *= 1.7e308
             return answer

@@ -151,7 +151,12 @@ def test_empty_and_bad_arguments() -> None:
     _, cache = layer.forward(y)
     for call, error, message in (
         (lambda: layer(y.astype(int)), TypeError, "y: expected a float32 or float64 array, got"),
-        (lambda: layer((y, y)), ValueError, r"y: expected shape \[T, B, W\] or \[T, W\], got"),
+        (
+            lambda: layer((y, y)),
+            TypeError,
+            "y: expected an array, got a tuple",
+        ),
+        (lambda: layer(y[0, 0]), ValueError, r"y: expected shape \[T, B, W\] or \[T, W\], got"),
         (lambda: layer(y, [1, 2]), ValueError, "lengths: expected shape"),
         (lambda: layer(y, [1, 2, 7, 3]), ValueError, r"lengths: .*\[0, T=6\], got 7 at \[2\]"),
         (lambda: LastOutput(bidirectional=True)(y), ValueError, "y: expected an even width"),

@@ -111,7 +111,7 @@ def test_infinity_and_nan_stay(layer: rc.Linear, numbers: dict[str, Any]) -> Non
         (["1", "2"], TypeError, "floating numbers, got list ['1', '2']"),
         ([None, 1.0], TypeError, "floating numbers, got list [None, 1.0]"),
         (None, TypeError, "floating numbers, got NoneType None"),
-        ([[1.0], [2.0, 3.0]], ValueError, "expected an array, got list"),
+        ([[1.0], [2.0, 3.0]], ValueError, "rows of different lengths, list [[1.0], [2.0, 3.0]]"),
         ([1.0], ValueError, "expected shape [2], got a float64 array of shape (1,)"),
     ],
     ids=lambda value: repr(value)[:40],

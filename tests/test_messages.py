@@ -204,7 +204,7 @@ RAGGED = [[[1, 2], [0]], ([1, 2], [0]), [np.arange(2), np.arange(1)]]
         lambda x: LSTM.stream().run(list(x)),
         lambda x: rc.Embedding(3, 4)(x),
         lambda x: small_model()(x),
-        lambda x: small_model().loss(x, x),
+        lambda x: small_model().loss(rc.data.Batch(x, x)),
         lambda x: small_model().score(x),
         lambda x: rc.losses.cross_entropy(np.zeros((2, 2, 3)), x),
     ],
@@ -272,7 +272,7 @@ class Unleavable(Recorder):
     [
         (NoShow(), ", such as PlainProgress, got NoShow <"),
         (NoShow(), ", which has no show"),
-        (True, "None or a Progress, such as PlainProgress, got bool True, which has no interval, "),
+        ("yes", "True, False or a Progress, such as PlainProgress, got str 'yes', which has no in"),
         (PlainProgress, "such as PlainProgress, got the class PlainProgress itself"),
         (ShowsNothing(), "progress.show: expected a method of 1 argument, got show()"),
         (Unleavable(), "progress.__exit__: expected a method of 3 arguments, got __exit__()"),

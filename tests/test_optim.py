@@ -443,8 +443,8 @@ def test_the_smallest_eps_keeps_parameters_without_gradient(
 
 def test_other_bad_arguments() -> None:
     layer = rc.Linear(2, 2)
-    with pytest.raises(TypeError, match="module: expected a layer or model, got list"):
-        optim.SGD([layer], 0.1)
+    with pytest.raises(TypeError, match="module: expected a layer or model, got int"):
+        optim.SGD(3, 0.1)  # type: ignore[arg-type]
     optimizer = optim.SGD(layer, 0.1)
     with pytest.raises(ValueError, match="learning_rate"):
         optimizer.learning_rate = -1

@@ -185,7 +185,7 @@ def foreign_symbols(symbols: str, name: str) -> list[str]:
     Defined symbols must be in rnncore::<name>. Undefined ones may be C functions only: anything
     in C++ would be shared with code compiled for another processor.
     """
-    own = re.compile(rf"_+ZZ?NK?7rnncore{len(name)}{name}(?=\d|E|L)")
+    own = re.compile(rf"_+Z+NK?7rnncore{len(name)}{name}(?=\d|E|L)")
     foreign = []
     for line in symbols.splitlines():
         *_, kind, symbol = line.split()

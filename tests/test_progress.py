@@ -42,12 +42,14 @@ def test_line_of_a_report() -> None:
 
 
 def test_other_measures_stand_behind_their_loss() -> None:
-    assert (
-        "  training loss 2.000  validation loss 1.500 (perplexity 4.48, 2.164 bits/token)  "
-    ) in report_line(replace(REPORT, validated=True))
-    assert "  training loss 2.000 (perplexity 7.39, 2.885 bits/token)  " in report_line(
-        replace(REPORT, validation_loss=None)
-    )
+    measures = {"perplexity": 4.4817, "bits/token": 2.164, "accuracy": 0.875}
+    measured = replace(REPORT, measures=measures)
+    told = "(perplexity 4.482, 2.164 bits/token, accuracy 0.875)  "
+    line = report_line(replace(measured, validated=True))
+    assert f"  training loss 2.000  validation loss 1.500 {told}" in line
+    assert f"  training loss 2.000 {told}" in report_line(replace(measured, validation_loss=None))
+    assert "validation loss 1.500  " in report_line(measured)
+    assert "validation loss 1.500  " in report_line(replace(REPORT, validated=True))
 
 
 def test_a_run_that_the_time_ends_does_not_count_its_epochs() -> None:

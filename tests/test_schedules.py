@@ -19,16 +19,16 @@ def test_constant() -> None:
 
 def test_exponential() -> None:
     assert per_epoch(optim.Exponential(0.5), 4) == [1, 0.5, 0.25, 0.125]
-    assert per_epoch(optim.Exponential(0.5, after_epoch=2), 5) == [1, 1, 1, 0.5, 0.25]
+    assert per_epoch(optim.Exponential(0.5, flat_epochs=3), 5) == [1, 1, 1, 0.5, 0.25]
 
 
 def test_step() -> None:
-    assert per_epoch(optim.Step(0.1, after_epoch=1), 5) == pytest.approx([1, 1, 0.1, 0.1, 0.1])
-    assert per_epoch(optim.Step(0.5, after_epoch=[0, 2]), 5) == [1, 0.5, 0.5, 0.25, 0.25]
+    assert per_epoch(optim.Step(0.1, flat_epochs=2), 5) == pytest.approx([1, 1, 0.1, 0.1, 0.1])
+    assert per_epoch(optim.Step(0.5, flat_epochs=[1, 3]), 5) == [1, 0.5, 0.5, 0.25, 0.25]
 
 
 def test_plateau() -> None:
-    schedule = optim.Plateau(0.5, patience=1)
+    schedule = optim.Plateau(0.5, wait=1)
     factors = []
     for loss in (3.0, 2.0, 2.0, 1.9, 2.0, np.nan, 1.8, 1.8, 1.8):
         factors.append(schedule.factor(0, 0))
@@ -39,7 +39,7 @@ def test_plateau() -> None:
 
 
 def test_plateau_may_ask_for_a_least_improvement() -> None:
-    schedule = optim.Plateau(0.5, patience=0, min_improvement=0.1)
+    schedule = optim.Plateau(0.5, wait=0, min_improvement=0.1)
     schedule.observe(2.0)
     schedule.observe(1.95)
     assert schedule.factor(0, 0) == 0.5
@@ -64,7 +64,7 @@ def test_cosine_and_exponential_against_torch() -> None:
     for ours, theirs in (
         (optim.Cosine(20), lambda o: torch.optim.lr_scheduler.CosineAnnealingLR(o, 20)),
         (optim.Exponential(0.9), lambda o: torch.optim.lr_scheduler.ExponentialLR(o, 0.9)),
-        (optim.Step(0.9, [3, 7]), lambda o: torch.optim.lr_scheduler.MultiStepLR(o, [4, 8], 0.9)),
+        (optim.Step(0.9, [4, 8]), lambda o: torch.optim.lr_scheduler.MultiStepLR(o, [4, 8], 0.9)),
     ):
         optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
         scheduler = theirs(optimizer)
@@ -129,10 +129,10 @@ def test_state_before_the_first_loss() -> None:
     [
         (lambda: optim.Exponential(0), ValueError, "gamma"),
         (lambda: optim.Exponential(1.5), ValueError, "gamma"),
-        (lambda: optim.Exponential(0.5, -1), ValueError, "after_epoch"),
-        (lambda: optim.Step(0.5, 1.5), TypeError, "after_epoch: expected an integer, got float"),
-        (lambda: optim.Step(0.5, [1, -1]), ValueError, "after_epoch"),
-        (lambda: optim.Plateau(0.5, -1), ValueError, "patience"),
+        (lambda: optim.Exponential(0.5, 0), ValueError, "flat_epochs"),
+        (lambda: optim.Step(0.5, 1.5), TypeError, "flat_epochs: expected an integer, got float"),
+        (lambda: optim.Step(0.5, [1, -1]), ValueError, "flat_epochs"),
+        (lambda: optim.Plateau(0.5, -1), ValueError, "wait"),
         (lambda: optim.Plateau(np.nan), ValueError, "gamma"),
         (lambda: optim.Cosine(0), ValueError, "total"),
         (lambda: optim.Cosine(10, 10), ValueError, "warmup"),

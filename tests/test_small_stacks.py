@@ -45,7 +45,7 @@ for weights in (None, "bfloat16", "int8"):
     stream = rc.{layer}(70, 70, rng=0).stream(weights=weights)
     stream.run(np.ones((30, 70), np.float32))
     stream.step(np.ones(70, np.float32))
-model.loss_and_grad(ids[:-1].reshape(23, 13), ids[1:].reshape(23, 13))
+model.loss_and_grad(rc.data.Batch(ids[:-1].reshape(23, 13), ids[1:].reshape(23, 13)))
 """
 
 

@@ -26,7 +26,7 @@ def test_every_directory_is_in_the_table() -> None:
 @pytest.mark.parametrize("directory", sorted(permitted()))
 def test_includes(directory: str) -> None:
     allowed = (f"{directory}/", *permitted()[directory])
-    files = [p for p in (SOURCES / directory).iterdir() if p.suffix in {".cpp", ".hpp"}]
+    files = [p for p in (SOURCES / directory).rglob("*") if p.suffix in {".cpp", ".hpp"}]
     assert files
     for path in files:
         for included in re.findall(r'^#include "(.+)"', path.read_text("utf-8"), re.MULTILINE):
@@ -42,7 +42,7 @@ def test_the_lock_is_released_and_taken_in_one_way() -> None:
 
 def test_lines_have_at_most_120_columns() -> None:
     """Which clang-format sees to, but not in comments."""
-    for path in SOURCES.glob("*/*.?pp"):
+    for path in SOURCES.rglob("*.?pp"):
         for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
             assert len(line) <= 120, f"{path.name}:{number}"
 

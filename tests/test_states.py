@@ -80,9 +80,10 @@ def test_language_models_take_either() -> None:
         for state in (states(model.rnn), unbatched(states(model.rnn))):
             logits, final = model(tokens, state)
             model.zero_grad()
-            loss, after = model.loss_and_grad(tokens, tokens, state)
+            batch = rc.data.Batch(tokens, tokens)
+            loss, after = model.loss_and_grad(batch, state)
             gradient = model.flat_grads.copy()
-            assert model.loss(tokens, tokens, state)[0] == pytest.approx(loss, rel=1e-6)
+            assert model.loss(batch, state)[0] == pytest.approx(loss, rel=1e-6)
             results.append((logits, *final, np.array(loss), *after, gradient))
         for one, other in zip(*results, strict=True):
             np.testing.assert_array_equal(one, other)

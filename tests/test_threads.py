@@ -275,6 +275,18 @@ def test_environment_limits_threads() -> None:
         assert f"ValueError: {expected}" in failed.stderr
 
 
+@pytest.mark.parametrize("own", [{}, {"OMP_WAIT_POLICY": "passive"}, {"KMP_BLOCKTIME": "0"}])
+def test_settings_of_openmp_are_the_users(own: dict[str, str]) -> None:
+    """What the import sets for the runtime is gone afterwards; what the user has set stays."""
+    names = ("GOMP_SPINCOUNT", "KMP_BLOCKTIME", "OMP_WAIT_POLICY")
+    program = f"import os, rnncore; print({{n: os.environ[n] for n in {names} if n in os.environ}})"
+    others = {name: value for name, value in os.environ.items() if name not in names}
+    shown = subprocess.run(
+        [sys.executable, "-c", program], env={**others, **own}, capture_output=True, text=True
+    )
+    assert shown.stdout == f"{own}\n", shown.stderr
+
+
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="processors cannot be chosen")
 @pytest.mark.parametrize(
     ("variable", "value"),

@@ -39,10 +39,10 @@ def test_sentences_start_from_the_zero_state() -> None:
     [
         (ScheduleConfig("constant"), [1] * 8),
         (
-            ScheduleConfig("exponential", gamma=0.5, after_epoch=2),
+            ScheduleConfig("exponential", gamma=0.5, flat_epochs=2),
             [1, 1, 1, 1, 0.5, 0.5, 0.25, 0.25],
         ),
-        (ScheduleConfig("step", gamma=0.1, after_epoch=1), [1, 1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1]),
+        (ScheduleConfig("step", gamma=0.1, flat_epochs=1), [1, 1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1]),
         (ScheduleConfig("cosine", warmup=2, floor=0.2), None),
     ],
     ids=["constant", "exponential", "step", "cosine"],
@@ -59,9 +59,9 @@ def test_schedules(schedule: ScheduleConfig, rates: list[float] | None) -> None:
 
 
 def test_plateau_follows_the_validation_loss() -> None:
-    """It falls in epochs 1 and 2, then stays: each further epoch but one of patience halves."""
+    """It falls in epochs 1 and 2, then stays: each further epoch but one of waiting halves."""
     model = Counter(lambda w: max(10 - w, 8.0))
-    schedule = ScheduleConfig("plateau", gamma=0.5, patience=1)
+    schedule = ScheduleConfig("plateau", gamma=0.5, wait=1)
     config = plain(epochs=8, schedule=schedule)
     fit(model, Ticks(1), Ticks(1), config)
     assert model.rates() == [1, 1, 1, 1, 0.5, 0.5, 0.25]
@@ -145,7 +145,7 @@ def test_old_gradients_do_not_count() -> None:
         ),
         (lambda: OptimizerConfig("lion"), ValueError, "optimizer: expected one of .*'adam'"),
         (lambda: ScheduleConfig("linear"), ValueError, "schedule: expected one of .*'cosine'"),
-        (lambda: ScheduleConfig("step", after_epoch=0), ValueError, "after_epoch"),
+        (lambda: ScheduleConfig("step", flat_epochs=0), ValueError, "flat_epochs"),
         (
             lambda: OptimizerConfig("adam", momentum=0.9),
             ValueError,
@@ -177,8 +177,8 @@ def test_bad_configurations(make: Callable[[], Any], error: type[Exception], mes
         (lambda model: fit(model, Ticks(1), [1]), r"validation: expected batches, .*, got list"),
         (lambda model: fit(model, Ticks(1), config={}), "config: expected a TrainingConfig, got"),
         (
-            lambda model: fit(model, Ticks(1), progress=True),
-            "progress: expected None or a Progress, .*, got bool True",
+            lambda model: fit(model, Ticks(1), progress="yes"),
+            "progress: expected True, False or a Progress, .*, got str 'yes'",
         ),
         (lambda model: evaluate(rc.LSTM(3, 3), Ticks(1)), "model: expected a Trainable, got LSTM"),
         (lambda model: evaluate(model, [1]), r"batches: expected batches, .*, got list \[1\]"),

@@ -10,11 +10,12 @@
 
 from rnncore import _help as _help
 from rnncore import _interrupt as _interrupt  # first: what follows takes a moment
-from rnncore import _kinds as _kinds
 from rnncore import _openmp as _openmp  # before the rest: it sets how the kernel's threads wait
+from rnncore import _registered as _registered
 from rnncore import (
     data,
     datasets,
+    diagnostics,
     heads,
     init,
     layers,
@@ -48,6 +49,7 @@ __all__ = [
     "available_isas",
     "data",
     "datasets",
+    "diagnostics",
     "get_num_threads",
     "heads",
     "init",

@@ -42,6 +42,11 @@ class Cache:
 
     @property
     def nbytes(self) -> int: ...
+    def trace(self) -> list[dict[str, Array]]:
+        """Copies [T,B,H] for each layer and direction: gates, "cell" of an LSTM, "hidden".
+
+        Zero past the end of a sequence. ValueError for the cache of a pass with a memory_limit.
+        """
 
 class LossHead:
     """Output layer [V,H] with its loss: that of z = W dropout(y) + b.
@@ -88,6 +93,10 @@ class Network:
         """(name, offset, shape) of each parameter in the flat buffer, PyTorch's names and order."""
 
     @property
+    def gates(self) -> list[str]:
+        """Names of the gates in the order of their rows in the weights; none for an RNN."""
+
+    @property
     def num_params(self) -> int: ...
     @property
     def num_states(self) -> int: ...
@@ -105,7 +114,7 @@ class Network:
         x: Array | Ids,
         state: Sequence[Array] | None,
         lengths: Ids | None,
-        seed: int,  # of the dropout masks
+        seed: int | None,  # of the dropout masks; None: no dropout
         memory_limit: int | None = None,  # bytes of the cache and what backward adds to it
         needs_output: bool = True,  # False: None for y
     ) -> tuple[Any, tuple[Array, ...], Cache]: ...
@@ -120,6 +129,23 @@ class Network:
         """dx [T,B,I] (None for ids), gradient of the initial state, losses [N] of a LossHead.
 
         The losses are float64, in the order of the packed rows.
+        """
+
+    def plan(
+        self,
+        steps: int,
+        batch: int,
+        lengths: Ids | None = None,  # [B]
+        ids: bool = False,  # inputs are one-hot
+        training: bool = True,  # also the plan of the pass backward
+        frozen: bool = False,  # the weights are packed already
+    ) -> dict[str, dict[str, Any]]:
+        """What the passes will do with the present number of threads: "forward" and "backward".
+
+        Both have "threads" and "divides": "rows", "units" or "layers". Forward also has
+        "steps_in_one_call", "tasks" and, by layer, "piece_columns"; a task has its "rows"
+        (direction, begin, end), "chunk_steps" and "chunks". Backward also has "chunk_steps",
+        "chunks", "layers_together", "repacks" and, by chunk, "tasks". See rnn/plan.hpp.
         """
 
 class Frozen:
@@ -138,7 +164,7 @@ class Frozen:
 class Stream:
     """A network that goes on where it stopped, with weights packed once; unidirectional networks.
 
-    weights: "full", or of float32 "bfloat16" or "int8".
+    weights: "full", or of float32 "bfloat16", "int8" or "int8_dynamic".
     """
 
     def __init__(
@@ -172,7 +198,7 @@ class Sampler:
         embedding: Array | None,  # [V,E]; None: ids are one-hot inputs
         weight: Array,  # [V,H]
         bias: Array | None,  # [V]
-        weights: str = "full",  # or of float32 "bfloat16" or "int8"
+        weights: str = "full",  # or of float32 as of a Stream
     ) -> None: ...
     def score(self, ids: Ids) -> NDArray[np.float64]:
         """Feed ids [N]; the log-probability of each but the first given all before, [N-1]."""

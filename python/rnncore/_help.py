@@ -11,7 +11,7 @@ from typing import TypeVar
 
 Class = TypeVar("Class", bound=type)
 
-_REFERENCE = re.compile(r"^([\w, \\\n]+)\n    As in `(\w+)`\.$", re.MULTILINE)
+_REFERENCE = re.compile(r"^([\w*, \\\n]+)\n    As in `(\w+)`\.$", re.MULTILINE)
 
 
 def show_public_names() -> None:
@@ -37,15 +37,23 @@ def complete_docstring(kind: Class) -> Class:
     """Decorate a class that has options of another one: help() shows them in full.
 
     In its docstring, entries that say nothing but "As in `Other`." are replaced by those of the
-    class Other, which its module knows.
+    class Other, which its module knows. ``**options`` stands for all keyword-only ones of Other.
     """
     if kind.__doc__ is not None:  # python -OO
         known = vars(sys.modules[kind.__module__])
         kind.__doc__ = _REFERENCE.sub(
-            lambda found: _entries(known[found[2]], re.findall(r"\w+", found[1])),
+            lambda found: _entries(known[found[2]], _names(known[found[2]], found[1])),
             inspect.cleandoc(kind.__doc__),
         )
     return kind
+
+
+def _names(kind: type, listed: str) -> list[str]:
+    """Return the names that an entry lists."""
+    if not listed.startswith("**"):
+        return re.findall(r"\w+", listed)
+    parameters = inspect.signature(kind.__init__).parameters.values()  # type: ignore[misc]
+    return [p.name for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY]
 
 
 def _entries(kind: type, names: list[str]) -> str:

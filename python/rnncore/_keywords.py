@@ -74,7 +74,9 @@ class StrictKeywords:
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         own = vars(cls).get("__init__")
-        if inspect.isfunction(own) and not own.__code__.co_flags & inspect.CO_VARKEYWORDS:
+        if inspect.isfunction(own) and (
+            _listed(own) or not own.__code__.co_flags & inspect.CO_VARKEYWORDS
+        ):
             strict_keywords()(cls)
 
 
@@ -82,9 +84,16 @@ def keywords_of(function: Callable[..., Any]) -> tuple[str, ...]:
     """Return the names of the parameters of a function, or of the constructor of a class."""
     if isinstance(function, type):
         return keywords_of(vars(function)["__init__"])
+    if listed := _listed(function):
+        return listed[1:]
     code: CodeType = inspect.unwrap(function).__code__
     names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
     return names[1:] if names[:1] in (("self",), ("cls",)) else names
+
+
+def _listed(function: Callable[..., Any]) -> tuple[str, ...]:
+    """Return the names of a signature that was given to the function; without one, none."""
+    return tuple(getattr(getattr(function, "__signature__", None), "parameters", ()))
 
 
 def unknown_keyword(

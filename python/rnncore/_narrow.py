@@ -15,8 +15,10 @@ from rnncore._check import Array, choice, floats
 
 __all__ = ["NARROW", "narrowed", "storage", "widened"]
 
-#: Forms of float32 weight matrices that take fewer bits.
-NARROW = ("bfloat16", "int8")
+#: Forms of float32 weight matrices that take fewer bits. "int8_dynamic" is int8, in files too, with
+#: another arithmetic: activations are rounded as well.
+NARROW = ("bfloat16", "int8", "int8_dynamic")
+_INT8 = ("int8", "int8_dynamic")
 _SCALE = ".scale"
 
 
@@ -74,7 +76,7 @@ def widened(arrays: Mapping[str, Array], weights: str) -> dict[str, Array]:
     for name, value in arrays.items():
         if weights == "bfloat16" and value.dtype == np.uint16:
             params[name] = (value.astype(np.uint32) << 16).view(np.float32)
-        elif weights == "int8" and value.dtype == np.int8:
+        elif weights in _INT8 and value.dtype == np.int8:
             scale = params.pop(name + _SCALE, None)
             scale = floats(name + _SCALE, scale, np.dtype(np.float32), value.shape[:1])
             params[name] = scale.reshape(-1, 1) * value.astype(np.float32)

@@ -131,7 +131,7 @@ class Sampled(ABC):
             See `Sampling`.
         rng : numpy Generator, int or None
             The same seed draws the same tokens.
-        weights : {"float32", "bfloat16", "int8"} or None
+        weights : {"float32", "bfloat16", "int8", "int8_dynamic"} or None
             How the matrices are stored while the model reads and writes, see
             `rnncore.layers.Stream`: fewer bits are faster, at other probabilities. None is the
             model's own choice.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from io import BufferedIOBase, RawIOBase
 from types import TracebackType
 from typing import Protocol, Self, TextIO
@@ -50,6 +51,9 @@ class Report:
         Updates so far that changed nothing: their gradients were not finite.
     by_time : bool
         Whether `fraction` is that of a time limit, which ends the run before its last epoch.
+    measures : mapping of str to float
+        Other measures by name: of the latest validation, or of the training loss where there was
+        none.
 
     Examples
     --------
@@ -80,6 +84,7 @@ class Report:
     validated: bool = False
     skipped: int = 0
     by_time: bool = False
+    measures: Mapping[str, float] = field(default_factory=dict)
 
 
 class Progress(Protocol):
@@ -221,13 +226,14 @@ def choose_progress(stream: TextIO, unit: str = "token") -> Progress:
 
 
 def report_line(report: Report, unit: str = "token") -> str:
-    """Return the line of one report; in brackets are other measures of the loss before them."""
+    """Return the line of one report; other measures stand in brackets behind their loss."""
     training, validation = report.loss, report.validation_loss
     losses = [f"training loss {training:.3f}"]
+    told = measures_line(report.measures)
     if validation is None:
-        losses[0] += f" {_measures(training, unit)}"
+        losses[0] += told
     elif report.validated:
-        losses.append(f"validation loss {validation:.3f} {_measures(validation, unit)}")
+        losses.append(f"validation loss {validation:.3f}{told}")
     else:
         losses.append(f"last validation loss {validation:.3f}")
     parts = [
@@ -242,8 +248,13 @@ def report_line(report: Report, unit: str = "token") -> str:
     return "  ".join(parts)
 
 
-def _measures(loss: float, unit: str) -> str:
-    return f"(perplexity {perplexity(loss):.2f}, {bits(loss):.3f} bits/{unit})"
+def measures_line(measures: Mapping[str, float]) -> str:
+    """Return " (accuracy 0.875, 2.164 bits/character)": what stands behind a loss."""
+    told = (
+        f"{value:.3f} {name}" if "/" in name else f"{name} {value:.3f}"
+        for name, value in measures.items()
+    )
+    return f" ({', '.join(told)})" if measures else ""
 
 
 def skipped_updates(count: int) -> str:

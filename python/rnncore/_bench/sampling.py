@@ -13,7 +13,7 @@ from rnncore.models import LanguageModel
 __all__ = ["WEIGHTS", "Sampling"]
 
 #: Types that the weights may be packed in.
-WEIGHTS = ("float32", "bfloat16", "int8")
+WEIGHTS = ("float32", "bfloat16", "int8_dynamic")
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The command ``rnncore``: train, sample, score, quantize, info, bench.
+"""The command ``rnncore``: train, plot, sample, score, classify, quantize, info, bench.
 
 Results go to standard output. An error is one line on standard error and exit status 2; Ctrl-C is
 exit status 130.
@@ -10,19 +10,22 @@ import os
 import sys
 from collections.abc import Sequence
 from io import StringIO
+from typing import Any
 
 import rnncore
 from rnncore import _help, _interrupt
 from rnncore._check import printable
-from rnncore.cli import bench, info, quantize, sample, score, train
+from rnncore.cli import bench, classify, info, plot, quantize, sample, score, tasks
 from rnncore.cli.parser import Parser
 
 __all__ = ["main"]
 
-_COMMANDS = {
-    "train": train,
+_COMMANDS: dict[str, Any] = {
+    "train": tasks,
+    "plot": plot,
     "sample": sample,
     "score": score,
+    "classify": classify,
     "quantize": quantize,
     "info": info,
     "bench": bench,

@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
+from collections.abc import Iterator
+from io import TextIOWrapper
 from pathlib import Path
 from typing import BinaryIO
 
 from rnncore import _files, _memory, io
-from rnncore.models import LanguageModel
+from rnncore._check import quoted
+from rnncore.models import LanguageModel, SequenceClassifier
 
-__all__ = ["add_overwrite", "load_language_model", "read_text", "require_out"]
+__all__ = [
+    "add_overwrite",
+    "load_classifier",
+    "load_language_model",
+    "read_labeled",
+    "read_text",
+    "require_out",
+    "standard_lines",
+]
 
 
 def read_text(path: str) -> str:
@@ -54,6 +66,44 @@ def _read(file: BinaryIO, path: str) -> bytearray:
         left -= len(chunk)
 
 
+def standard_lines() -> Iterator[str]:
+    """Yield the lines of standard input as they come, in UTF-8 like those of files.
+
+    Raises
+    ------
+    ValueError
+        When they are not UTF-8.
+    """
+    if isinstance(sys.stdin, TextIOWrapper):
+        sys.stdin.reconfigure(encoding="utf-8-sig", errors="strict", newline=None)
+    try:
+        yield from sys.stdin
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"standard input: expected text in UTF-8, got the byte {error.object[error.start]:#04x}"
+        ) from None
+
+
+def read_labeled(path: str) -> tuple[list[str], list[str]]:
+    """Return labels and texts of a file whose lines are a label, a tab and a text.
+
+    Raises
+    ------
+    OSError, MemoryError, ValueError
+        As `read_text`, and when a line has no label or no tab.
+    """
+    labels, texts = [], []
+    for number, line in enumerate(read_text(path).removesuffix("\n").split("\n"), start=1):
+        label, tab, text = line.partition("\t")
+        if not (label and tab):
+            raise ValueError(
+                f"{path}: line {number}: expected a label, a tab and a text, got {quoted(line, 60)}"
+            )
+        labels.append(label)
+        texts.append(text)
+    return labels, texts
+
+
 def load_language_model(path: str) -> LanguageModel:
     """Return the language model of a file.
 
@@ -65,6 +115,20 @@ def load_language_model(path: str) -> LanguageModel:
     model = io.load(path)
     if not isinstance(model, LanguageModel) or model.tokenizer is None:
         raise ValueError(f"{path}: expected a language model with a vocabulary, got {model!r}")
+    return model
+
+
+def load_classifier(path: str) -> SequenceClassifier:
+    """Return the classifier of texts of a file.
+
+    Raises
+    ------
+    OSError, ValueError
+        As `rnncore.load`, and when the model is of another kind or has no vocabulary.
+    """
+    model = io.load(path)
+    if not isinstance(model, SequenceClassifier) or model.tokenizer is None:
+        raise ValueError(f"{path}: expected a classifier of texts, got {model!r}")
     return model
 
 

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, NoReturn
 
 from rnncore._keywords import meant
 
-__all__ = ["OptionGroup", "Parser", "add_weights", "dataclass_defaults", "keywords"]
+__all__ = ["OptionGroup", "Parser", "add_weights", "dataclass_defaults", "defaults_of", "keywords"]
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are exceptions, so that all errors are told in one way."""
+    """An argument parser whose errors are exceptions, so that all errors are told in one way.
+
+    Attributes
+    ----------
+    complete : function or None
+        Is given the arguments before they are parsed, and adds the options that depend on them.
+    """
+
+    complete: Callable[[Sequence[str]], None] | None = None
 
     def error(self, message: str) -> NoReturn:
         """Raise ValueError instead of printing the usage and leaving the process."""
@@ -23,6 +32,9 @@ class Parser(argparse.ArgumentParser):
         self, args: Sequence[str] | None = None, namespace: Any = None
     ) -> tuple[Any, list[str]]:
         """Parse for this command or a subcommand; an unknown option that resembles one is told."""
+        complete, self.complete = self.complete, None
+        if complete is not None:
+            complete(args or ())
         given, unknown = super().parse_known_args(args, namespace)
         flags = [flag for action in self._actions for flag in action.option_strings]
         names = {flag.lstrip("-").replace("-", "_"): flag for flag in flags}
@@ -39,8 +51,8 @@ def add_weights(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--weights",
         metavar="FORM",
-        help="float32, bfloat16 or int8: fewer bits are faster and less exact (default: as the "
-        "file says)",
+        help="float32, bfloat16, int8 or int8_dynamic: fewer bits are faster and less exact "
+        "(default: as the file says)",
     )
 
 
@@ -85,6 +97,12 @@ def keywords(given: argparse.Namespace, title: str) -> dict[str, Any]:
         for name, value in vars(given).items()
         if name.startswith(prefix)
     }
+
+
+def defaults_of(function: Callable[..., Any]) -> dict[str, Any]:
+    """Return the default of each parameter of a function or constructor that has one."""
+    parameters = inspect.signature(function).parameters.values()
+    return {p.name: p.default for p in parameters if p.default is not p.empty}
 
 
 def dataclass_defaults(kind: type) -> dict[str, Any]:

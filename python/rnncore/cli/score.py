@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 import math
-import sys
 from collections.abc import Iterable, Iterator
-from io import StringIO, TextIOWrapper
+from io import StringIO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rnncore.cli.files import load_language_model, read_text
+from rnncore.cli.files import load_language_model, read_text, standard_lines
 from rnncore.cli.parser import add_weights
 from rnncore.models import LanguageModel
 from rnncore.progress import perplexity
@@ -45,7 +44,7 @@ def run(given: argparse.Namespace) -> int:
     model = load_language_model(given.model)
     if given.weights is not None:
         model.weights = given.weights
-    lines = _standard_input() if given.file is None else StringIO(read_text(given.file))
+    lines = standard_lines() if given.file is None else StringIO(read_text(given.file))
     total, count, num_lines = 0.0, 0, 0
     for scores in (_contiguous if given.contiguous else _separate)(model, lines):
         line_total = float(scores.sum())
@@ -55,18 +54,6 @@ def run(given: argparse.Namespace) -> int:
         raise ValueError("standard input: expected a text, got nothing")
     print(f"total\t{_row(total, count)}\t{count} characters")
     return 0
-
-
-def _standard_input() -> Iterator[str]:
-    """Yield the lines of standard input as they come, in UTF-8 like those of files."""
-    if isinstance(sys.stdin, TextIOWrapper):
-        sys.stdin.reconfigure(encoding="utf-8-sig", errors="strict", newline=None)
-    try:
-        yield from sys.stdin
-    except UnicodeDecodeError as error:
-        raise ValueError(
-            f"standard input: expected text in UTF-8, got the byte {error.object[error.start]:#04x}"
-        ) from None
 
 
 def _separate(model: LanguageModel, lines: Iterable[str]) -> Iterator[NDArray[np.float64]]:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import inspect
 from typing import Any
 
+from rnncore import _help
 from rnncore._check import real
-from rnncore.cli.parser import OptionGroup, dataclass_defaults, keywords
+from rnncore.cli.parser import OptionGroup, dataclass_defaults, defaults_of, keywords
 from rnncore.layers import CELLS
 from rnncore.models import Initialization, LanguageModel
 from rnncore.models.initialization import INITIALIZATIONS
 from rnncore.training import OptimizerConfig, ScheduleConfig, TrainingConfig
 from rnncore.training.config import OPTIMIZERS, SCHEDULES
 
-__all__ = ["add_options", "model_keywords", "training_config"]
+__all__ = ["add_options", "add_training_options", "model_keywords", "training_config"]
 
 _MODEL, _INITIALIZATION = "model", "initial parameters"
 _TRAINING, _OPTIMIZER, _SCHEDULE = "training", "optimizer", "learning rate schedule"
@@ -37,12 +37,14 @@ def _limit(text: str) -> float | None:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add all options that describe a model and its training."""
-    parameters = inspect.signature(LanguageModel).parameters.values()
-    model = OptionGroup(parser, _MODEL, {p.name: p.default for p in parameters} | MODEL)
+    model = OptionGroup(parser, _MODEL, defaults_of(LanguageModel) | MODEL)
     model.add("--cell", "cell", "recurrent layer", choices=list(CELLS))
     model.add("--hidden-size", "hidden_size", "units of each layer", **_INTEGER)
     model.add("--num-layers", "num_layers", "recurrent layers", **_INTEGER)
     model.add("--embedding-size", "embedding_size", "width; without it one-hot input", **_INTEGER)
+    model.add("--tie-weights", "tie_weights", "output layer: the embedding's matrix", **_FLAG)
+    rows = "update the embedding's rows of a batch only"
+    model.add("--sparse-embedding", "sparse_embedding", rows, **_FLAG)
     model.add("--dropout", "dropout", "probability, on non-recurrent connections", **_NUMBER)
     model.add("--no-bias", "bias", "leave the biases out", action="store_false")
     functions = ["tanh", "relu", "sigmoid", "identity"]
@@ -58,14 +60,24 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     initial.add("--one-hot-std", "one_hot_std", "of input weights for one-hot input", **_NUMBER)
     initial.add("--forget-bias", "forget_gate_bias", "of the forget gates of an lstm", **_NUMBER)
 
+    add_training_options(parser, text=True)
+
+
+def add_training_options(parser: argparse.ArgumentParser, *, text: bool = False) -> None:
+    """Add the options that describe a training run; `text` adds those of one long text."""
     training = OptionGroup(parser, _TRAINING, dataclass_defaults(TrainingConfig))
     training.add("--epochs", "epochs", "passes; without it about 4,000 updates", **_INTEGER)
     training.add("--batch-size", "batch_size", "parallel streams, or lines at a time", **_INTEGER)
-    training.add("--bptt", "bptt", "steps that gradients reach back", **_INTEGER)
-    training.add("--sentences", "sentences", "each line on its own, full BPTT", **_FLAG)
+    if text:
+        training.add("--bptt", "bptt", "steps that gradients reach back", **_INTEGER)
+        training.add("--sentences", "sentences", "each line on its own, full BPTT", **_FLAG)
     training.add("--validation-fraction", "validation_fraction", "share held out", **_NUMBER)
     training.add("--validate-every", "validate_every", "updates; without it each epoch", **_INTEGER)
+    patience = "validations in a row without a lower loss that end the training"
+    training.add("--patience", "patience", patience, **_INTEGER)
     training.add("--time-limit", "time_limit", "seconds to train at most", **_NUMBER)
+    bad = "what updates do whose loss or gradients are not finite"
+    training.add("--non-finite", "non_finite", bad, choices=["stop", "skip"])
     training.add("--seed", "seed", "of everything random", **_INTEGER)
 
     optimizer = OptionGroup(parser, _OPTIMIZER, dataclass_defaults(OptimizerConfig))
@@ -77,6 +89,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     betas: dict[str, Any] = {"type": float, "nargs": 2, "metavar": ("X", "Y")}
     optimizer.add("--betas", "betas", "decays of the averages, of adam and adamw", **betas)
     optimizer.add("--weight-decay", "weight_decay", "of all", **_NUMBER)
+    decay = "no weight decay of biases"
+    optimizer.add("--no-bias-decay", "decay_biases", decay, action="store_false")
     limit: dict[str, Any] = {"type": _limit, "metavar": "X"}
     optimizer.add("--clip-norm", "clip_norm", "limit of the gradients' norm, or none", **limit)
     optimizer.add("--clip-value", "clip_value", "limit of each gradient, or none", **limit)
@@ -84,8 +98,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     schedule = OptionGroup(parser, _SCHEDULE, dataclass_defaults(ScheduleConfig))
     schedule.add("--schedule", "name", "how the learning rate changes", choices=list(SCHEDULES))
     schedule.add("--gamma", "gamma", "factor: of exponential, step, plateau", **_NUMBER)
-    schedule.add("--after-epoch", "after_epoch", "full rate so long: exponential, step", **_INTEGER)
-    schedule.add("--patience", "patience", "validations to wait: of plateau", **_INTEGER)
+    schedule.add(
+        "--flat-epochs",
+        "flat_epochs",
+        "epochs at full rate: exponential, step",
+        **_INTEGER,
+    )
+    schedule.add("--plateau-wait", "wait", "validations to wait for: of plateau", **_INTEGER)
     schedule.add("--warmup", "warmup", "updates of the rise: of cosine", **_INTEGER)
     schedule.add("--floor", "floor", "last factor: of cosine", **_NUMBER)
 
@@ -106,3 +125,6 @@ def training_config(given: argparse.Namespace) -> TrainingConfig:
         optimizer=OptimizerConfig(**keywords(given, _OPTIMIZER)),
         schedule=ScheduleConfig(**keywords(given, _SCHEDULE)),
     )
+
+
+_help.show_public_names()

@@ -35,7 +35,7 @@ class Batch:
         Ids [T,B] or vectors [T,B,I].
     targets : array
         What the model's head takes: classes [T,B] or [B], where `IGNORED` does not count, or
-        numbers [...,V], where NaN does not count.
+        numbers [...,V], where NaN does not count; or a tuple of such, for several heads.
     lengths : integers [B], or None
         Steps of each sequence; None: T for all.
     weight : float
@@ -56,15 +56,22 @@ class Batch:
 
     @property
     def num_targets(self) -> int:
-        """Number of targets that count."""
-        targets = np.asarray(self.targets)
+        """Number of targets that count; of several arrays, those of the first."""
+        first = self.targets[0] if isinstance(self.targets, tuple) else self.targets
+        targets = np.asarray(first)
         counts = targets != IGNORED if is_ids(targets) else ~np.isnan(targets)
         return int(np.count_nonzero(counts))
 
     def __repr__(self) -> str:
         given = ((name, getattr(self, name)) for name in ("inputs", "targets", "lengths"))
-        shapes = [f"{name} {list(np.shape(a))}" for name, a in given if a is not None]
+        shapes = [f"{name} {_shape(value)}" for name, value in given if value is not None]
         return f"Batch({', '.join(shapes)}, weight={self.weight:g})"
+
+
+def _shape(value: Any) -> str:
+    if isinstance(value, tuple):
+        return f"({', '.join(map(_shape, value))})"
+    return str(list(np.shape(value)))
 
 
 class Batches(Protocol):

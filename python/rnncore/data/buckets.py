@@ -27,6 +27,13 @@ class Buckets:
         With one, each epoch deals sequences of equal length anew and takes the batches in a new
         order, both drawn from (seed, number of the epoch). None: every epoch is the same, shortest
         sequences first.
+
+    Examples
+    --------
+    >>> import rnncore as rc
+    >>> buckets = rc.data.Buckets([5, 2, 5, 3], batch_size=2)
+    >>> [members.tolist() for members in buckets.epoch(0)]
+    [[1, 3], [0, 2]]
     """
 
     def __init__(self, lengths: ArrayLike, batch_size: int, seed: int | None = None) -> None:

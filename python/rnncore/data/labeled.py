@@ -36,6 +36,14 @@ class LabeledBatches:
     ------
     TypeError, ValueError
         When there is no sequence, or the labels are not one integer for each.
+
+    Examples
+    --------
+    >>> import rnncore as rc
+    >>> batches = rc.data.LabeledBatches([[5, 6, 7], [8]], labels=[0, 1])
+    >>> (batch,) = batches.epoch(0)
+    >>> batch.inputs.T.tolist(), batch.lengths.tolist(), batch.targets.tolist()
+    ([[8, 0, 0], [5, 6, 7]], [1, 3], [1, 0])
     """
 
     carries_state = False

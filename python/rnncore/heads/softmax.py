@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from rnncore._check import Array, as_array, check_below, describe, ids_array
+from rnncore._check import Array, as_array, check_below, describe, ids_array, instance
 from rnncore.heads.head import IGNORED, Head
+from rnncore.layers import Embedding
 
 __all__ = ["Softmax"]
 
@@ -31,6 +32,10 @@ class Softmax(Head):
         Whether there is b.
     class_weights : V numbers, or None
         Factor w of each class's loss. The mean divides by the sum of the weights. None: all are 1.
+    tied : Embedding or None
+        Layer of the same model whose matrix [V,H] is W here too (Press and Wolf 2017, arXiv
+        1608.05859). The gradients of both uses add up. Only b is a parameter of this layer, which
+        is copied and saved with the embedding alone. None: W is the layer's own.
     dtype, compute, rng
         As in `Linear`.
 
@@ -42,6 +47,8 @@ class Softmax(Head):
 
     kind = "softmax"
 
+    _unsaved = frozenset({"rng", "tied"})
+
     def __init__(
         self,
         input_size: int,
@@ -49,14 +56,21 @@ class Softmax(Head):
         *,
         bias: bool = True,
         class_weights: Sequence[float] | None = None,
+        tied: Embedding | None = None,
         dtype: DTypeLike = np.float32,
         compute: str | None = None,
         rng: np.random.Generator | int | None = None,
     ) -> None:
+        if tied is not None:
+            _require_fitting(tied, (output_size, input_size), dtype)
+        self.__dict__["_tied"] = tied  # assigned, it would become a part of this layer
         super().__init__(input_size, output_size, bias=bias, dtype=dtype, compute=compute, rng=rng)
         self._class_weights: Array | None = None
         if class_weights is not None:
-            weights = as_array("class_weights", class_weights).astype(self.dtype)
+            weights = as_array("class_weights", class_weights)
+            if weights.dtype.kind not in "fiu":
+                raise TypeError(f"class_weights: expected numbers, got {describe(class_weights)}")
+            weights = weights.astype(self.dtype)
             good = weights.shape == (self.output_size,) and bool(np.all(weights >= 0))
             if not (good and bool(np.all(np.isfinite(weights)))):
                 raise ValueError(
@@ -65,6 +79,46 @@ class Softmax(Head):
                 )
             self._class_weights = weights
         self.class_weights = None if class_weights is None else weights.tolist()
+
+    @property
+    def tied(self) -> Embedding | None:
+        """Layer that W belongs to; None is this one."""
+        tied: Embedding | None = self.__dict__["_tied"]
+        return tied
+
+    @property
+    def weight(self) -> Array:
+        """W [V,H], a view."""
+        return super().weight if self.tied is None else self.tied.params["weight"]
+
+    @property
+    def _weight_grad(self) -> Array:
+        return super()._weight_grad if self.tied is None else self.tied.grads["weight"]
+
+    @property
+    def version(self) -> int:
+        """Counts the changes of the parameters, those of a tied W among them."""
+        return super().version + (0 if self.tied is None else self.tied.version)
+
+    def _own_names(self) -> list[str]:
+        return [name for name in super()._own_names() if self.tied is None or name != "weight"]
+
+    def config(self) -> dict[str, Any]:
+        """Return the configuration, see `Module.config`; one that is tied has none.
+
+        Raises
+        ------
+        TypeError
+            If W belongs to an embedding.
+        """
+        if self.tied is not None:
+            raise TypeError("tied: save the model that has both this layer and the embedding")
+        return super().config()
+
+    def __repr__(self) -> str:
+        if self.tied is None:
+            return super().__repr__()
+        return f"Softmax({self.input_size}, {self.output_size}, tied={self.tied!r})"
 
     def log_probabilities(self, y: ArrayLike) -> NDArray[Any]:
         """Return ln p [...,V] of every class, for y [...,H]."""
@@ -92,3 +146,15 @@ class Softmax(Head):
         check_below("targets", classes, self.output_size, IGNORED)
         counts = classes != IGNORED
         return np.where(counts, self._class_weights[np.where(counts, classes, 0)], 0)
+
+
+def _require_fitting(tied: Any, shape: tuple[int, int], dtype: DTypeLike) -> None:
+    """Raise unless `tied` is an embedding whose matrix has a shape and dtype."""
+    instance("tied", tied, Embedding)
+    got = tied.vocab_size, tied.embedding_size
+    if got != shape:
+        raise ValueError(f"tied: expected an Embedding of {shape}, got {tied!r}")
+    if tied.dtype != np.dtype(dtype):
+        raise TypeError(f"tied: expected dtype {np.dtype(dtype)}, got {tied.dtype}")
+    if tied.sparse:
+        raise ValueError("tied: expected an Embedding without sparse, for softmax meets every row")

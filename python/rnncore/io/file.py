@@ -5,8 +5,8 @@ format), ``class`` (name of the layer or model), ``config`` (its constructor's a
 ``assets`` (those of them that are tokenizers, with their own contents). One entry, because the
 order of several is random and equal models are to be equal files.
 
-Where the configuration has ``weights`` of "bfloat16" or "int8" (and the version is 2), the matrices
-are stored in that form, see `rnncore._narrow`.
+Where the configuration has ``weights`` of "bfloat16", "int8" or "int8_dynamic" (and the version is
+2), the matrices are stored in that form, see `rnncore._narrow`.
 """
 
 from __future__ import annotations
@@ -122,10 +122,10 @@ def load(path: str | os.PathLike[str]) -> Any:
         shapes = _shapes(path, content)
         try:
             kind = kind_named(description["class"], Module)
-            given = {**description["config"], **_assets(description["assets"])}
+            config, assets = description["config"], _assets(description["assets"])
             ours = kind.__module__.partition(".")[0] == "rnncore"
             with _restoring_all(shapes) if ours else contextlib.nullcontext():
-                model = kind(**given)
+                model = kind.from_config(config, assets)
             arrays = {name: content.get_tensor(name) for name in shapes}
             if description["version"] == _VERSION_NARROW:
                 arrays = widened(arrays, description["config"]["weights"])

@@ -1,19 +1,21 @@
 """Layers: parameters, forward and backward."""
 
 from rnncore.layers.cache import Cache
-from rnncore.layers.cells import GRU, LSTM, RNN
 from rnncore.layers.dropout import Dropout
 from rnncore.layers.embedding import Embedding
 from rnncore.layers.frozen import Frozen
+from rnncore.layers.gru import GRU
 from rnncore.layers.joining import Add, Concatenate
 from rnncore.layers.last_output import LastOutput
 from rnncore.layers.linear import Linear
+from rnncore.layers.lstm import LSTM
 from rnncore.layers.module import Module
 from rnncore.layers.named import CELLS, recurrent
 from rnncore.layers.output_gradient import OutputGradient
 from rnncore.layers.pooling import Pooling
 from rnncore.layers.recurrent import Recurrent
 from rnncore.layers.reverse import Reverse
+from rnncore.layers.rnn import RNN
 from rnncore.layers.stream import Stream
 
 __all__ = [

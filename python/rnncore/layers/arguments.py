@@ -36,12 +36,24 @@ class Constructed(ABCMeta):
         object.__setattr__(instance, "_constructed", True)
         return instance
 
+    @property
+    def __signature__(cls) -> inspect.Signature:
+        """The constructor's, not that of `__call__`."""
+        return signature(cls)
+
 
 @cache
 def signature(kind: Any) -> inspect.Signature:
     """Return the signature of a class's constructor, without ``self``."""
     whole = inspect.signature(kind.__init__)
     return whole.replace(parameters=list(whole.parameters.values())[1:])
+
+
+@cache
+def _all_parameters(kind: Any) -> frozenset[str]:
+    """Return the names of the parameters of a class's constructor and of those that it calls."""
+    own = (base for base in kind.__mro__ if "__init__" in vars(base) and base is not object)
+    return frozenset(name for base in own for name in signature(base).parameters)
 
 
 def arguments(module: Any) -> dict[str, Any]:
@@ -143,8 +155,7 @@ class Configured(metaclass=Constructed):
         if name in self._fixed:
             return True
         kind: Any = type(self)
-        is_argument = name in signature(kind).parameters
-        return is_argument and not isinstance(getattr(kind, name, None), property)
+        return name in _all_parameters(kind) and not isinstance(getattr(kind, name, None), property)
 
     def __repr__(self) -> str:
         try:

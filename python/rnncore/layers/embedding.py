@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from rnncore import _core
-from rnncore._check import Array, Ids, floats, ids_array, size
+from rnncore._check import Array, Ids, flag, floats, ids_array, real, size
 from rnncore._layout import as_flat, as_rows
 from rnncore.layers.cache import Cache, open_cache
 from rnncore.layers.module import Module
@@ -17,7 +17,7 @@ class Embedding(Module):
     """Look up a row of ``weight`` [V,E] for every id.
 
     This is the product of a one-hot vector with a matrix, without the product. The rows are drawn
-    from N(0, 1).
+    from a normal distribution of mean 0.
 
     Parameters
     ----------
@@ -25,6 +25,13 @@ class Embedding(Module):
         Number of ids V.
     embedding_size : int
         Width E of the vectors.
+    std : float
+        Standard deviation of the initial rows, at least 0.
+    sparse : bool
+        Whether an optimizer changes only the rows that `backward` has met since gradients were set
+        to zero, with its averages of these rows only, as PyTorch's SparseAdam. A step then costs
+        what these rows cost. It is no approximation for `SGD` without momentum and weight decay.
+        Gradients that are written into `grads` by hand are not noticed.
     dtype : float32 or float64
         Type of the parameters and outputs.
     rng : numpy Generator, int or None
@@ -50,10 +57,15 @@ class Embedding(Module):
         vocab_size: int,
         embedding_size: int,
         *,
+        std: float = 1.0,
+        sparse: bool = False,
         dtype: DTypeLike = np.float32,
         rng: np.random.Generator | int | None = None,
     ) -> None:
         super().__init__(dtype, rng)
+        self.std = real("std", std, 0)
+        self.sparse = flag("sparse", sparse)
+        self._touched = np.zeros(0, np.int64)
         self.vocab_size = size("vocab_size", vocab_size)
         self.embedding_size = size("embedding_size", embedding_size)
         self._allocate(consecutive([("weight", (self.vocab_size, self.embedding_size))]))
@@ -61,6 +73,8 @@ class Embedding(Module):
 
     def _initialise(self, rng: np.random.Generator) -> None:
         rng.standard_normal(out=self._flat_params, dtype=self.dtype.type)
+        if self.std != 1:
+            self._flat_params *= self.std
 
     def __call__(self, ids: ArrayLike) -> Array:
         """Return the vectors [...,E] of the ids [...].
@@ -93,6 +107,17 @@ class Embedding(Module):
         gradient = floats("dy", dy, self.dtype, (*ids.shape, self.embedding_size))
         gradient = apart(gradient, self._flat_grads)
         _core.embedding_backward(as_rows("dy", gradient), as_flat("ids", ids), self.grads["weight"])
+        if self.sparse:
+            self._touched = np.union1d(self._touched, ids)
+
+    @property
+    def touched(self) -> Ids:
+        """Rows in rising order that `backward` has met since gradients were zero, if `sparse`."""
+        return self._touched
+
+    def forget_touched(self) -> None:
+        """Note that the gradients of all rows are zero; `zero_grad` of layers and models does."""
+        self._touched = self._touched[:0]
 
     def _look_up(self, ids: Ids) -> Array:
         y = _core.embedding_forward(as_flat("ids", ids), self.params["weight"])

@@ -17,7 +17,8 @@ class Concatenate(Module):
 
     Examples
     --------
-    >>> Concatenate()(np.zeros((2, 3)), np.ones((2, 1))).shape
+    >>> import numpy as np, rnncore as rc
+    >>> rc.layers.Concatenate()(np.zeros((2, 3)), np.ones((2, 1))).shape
     (2, 4)
     """
 
@@ -47,7 +48,8 @@ class Add(Module):
 
     Examples
     --------
-    >>> Add()(np.ones(2), np.ones(2))
+    >>> import numpy as np, rnncore as rc
+    >>> rc.layers.Add()(np.ones(2), np.ones(2))
     array([2., 2.])
     """
 

@@ -63,11 +63,23 @@ class Linear(Module):
         self.input_size = size("input_size", input_size)
         self.output_size = size("output_size", output_size)
         self.bias = flag("bias", bias)
-        shapes: dict[str, tuple[int, ...]] = {"weight": (self.output_size, self.input_size)}
-        if self.bias:
-            shapes["bias"] = (self.output_size,)
-        self._allocate(consecutive(shapes.items()))
+        shapes = {"weight": (self.output_size, self.input_size), "bias": (self.output_size,)}
+        self._allocate(consecutive((name, shapes[name]) for name in self._own_names()))
         self._draw()
+
+    def _own_names(self) -> list[str]:
+        """Return the names of the parameters of this layer itself."""
+        return ["weight", "bias"] if self.bias else ["weight"]
+
+    @property
+    def weight(self) -> Array:
+        """W [O,I], a view."""
+        return self.params["weight"]
+
+    @property
+    def _weight_grad(self) -> Array:
+        """Gradient of W [O,I], a view."""
+        return self.grads["weight"]
 
     def _initialise(self, rng: np.random.Generator) -> None:
         fill_uniform(self._flat_params, self.input_size**-0.5, rng)
@@ -102,12 +114,13 @@ class Linear(Module):
         x = apart(open_cache(cache, self), self._flat_grads)
         gradient = floats("dy", dy, self.dtype, (*x.shape[:-1], self.output_size))
         gradient = apart(gradient, self._flat_grads)
+        x, gradient = (apart(array, self._weight_grad) for array in (x, gradient))
         # dW += dy^T x, db += sum dy, dx = dy W
         dx = _core.linear_backward(
             as_rows("dy", gradient),
             as_rows("x", x),
-            self.params["weight"],
-            self.grads["weight"],
+            self.weight,
+            self._weight_grad,
             self.grads.get("bias"),
             self.compute,
         )
@@ -127,9 +140,9 @@ class Linear(Module):
         """Return this layer with a loss, as the kernel takes it; see `rnncore.heads`."""
         return _core.LossHead(
             loss,
-            self.params["weight"],
+            self.weight,
             self.params.get("bias"),
-            self.grads["weight"],
+            self._weight_grad,
             self.grads.get("bias"),
             targets,
             weights,
@@ -148,6 +161,6 @@ class Linear(Module):
 
     def _product(self, x: Array) -> Array:
         y = _core.linear_forward(
-            as_rows("x", x), self.params["weight"], self.params.get("bias"), self.compute
+            as_rows("x", x), self.weight, self.params.get("bias"), self.compute
         )
         return y.reshape(*x.shape[:-1], self.output_size)

@@ -112,6 +112,11 @@ class Module(StrictKeywords, Configured, Assembly):
     def zero_grad(self) -> None:
         """Set every gradient to zero."""
         self._flat_grads.fill(0)
+        for module in self.modules():
+            module.forget_touched()
+
+    def forget_touched(self) -> None:
+        """Note that this layer's gradients are zero; see `Embedding`."""
 
     def reset_parameters(self, rng: np.random.Generator | int | None = None) -> None:
         """Draw new parameters from the default distribution of each layer.

@@ -6,20 +6,22 @@ from typing import Any
 
 from rnncore import _advice
 from rnncore._check import choice
-from rnncore._keywords import unknown_keyword
-from rnncore.layers.cells import GRU, LSTM, RNN
+from rnncore._keywords import keywords_of, unknown_keyword
+from rnncore.layers.arguments import signature
+from rnncore.layers.gru import GRU
+from rnncore.layers.lstm import LSTM
+from rnncore.layers.recurrent import Recurrent
+from rnncore.layers.rnn import RNN
 
 __all__ = ["CELLS", "recurrent"]
 
-#: Layer of each cell, and the options that only it takes.
-CELLS: dict[str, tuple[type[RNN] | type[GRU] | type[LSTM], frozenset[str]]] = {
-    "rnn": (RNN, frozenset({"nonlinearity"})),
-    "gru": (GRU, frozenset({"reset"})),
-    "lstm": (LSTM, frozenset()),
-}
+#: Layer of each cell.
+CELLS: dict[str, type[RNN] | type[GRU] | type[LSTM]] = {"rnn": RNN, "gru": GRU, "lstm": LSTM}
 
 
-def recurrent(cell: str, *sizes: int, cell_options: dict[str, Any], **options: Any) -> Any:
+def recurrent(
+    cell: str, *sizes: int, owner: type, cell_options: dict[str, Any], **options: Any
+) -> Any:
     """Return the recurrent layer of a cell.
 
     Parameters
@@ -28,20 +30,30 @@ def recurrent(cell: str, *sizes: int, cell_options: dict[str, Any], **options: A
         Kind of the layer.
     *sizes : int
         input_size, hidden_size and num_layers.
+    owner : type
+        Class of the model, which errors name.
     cell_options : dict
         Options of this cell alone: ``nonlinearity`` of "rnn", ``reset`` of "gru".
     **options
-        Options of every cell, see `RNN`.
+        Options of every cell, see `Recurrent`.
 
     Raises
     ------
     TypeError, ValueError
         If the cell is unknown, has no such option, or an option does not fit.
     """
-    layer, own = CELLS[choice("cell", cell, CELLS)]
+    layer = CELLS[choice("cell", cell, CELLS)]
+    own = _own_options(layer)
     for name in cell_options:
         if name not in own:
-            raise unknown_keyword(name, sorted(own), f"cell {cell!r}")
+            if any(name in _own_options(other) for other in CELLS.values()):
+                raise unknown_keyword(name, sorted(own), f"cell {cell!r}")
+            raise unknown_keyword(name, (*keywords_of(owner), *sorted(own)), owner.__name__)
     make: Any = layer
     with _advice.silent():  # one layer is no reason to warn: models have dropout of their own
         return make(*sizes, **options, **cell_options)
+
+
+def _own_options(layer: Any) -> set[str]:
+    """Return the options of a layer that not every recurrent layer has."""
+    return signature(layer).parameters.keys() - signature(Recurrent).parameters.keys()

@@ -56,6 +56,16 @@ class OutputGradient:
     ----------
     loss : float
         Sum of the losses, once the sweep has computed them; not a number before.
+
+    Examples
+    --------
+    >>> import rnncore as rc
+    >>> rnn, output = rc.RNN(5, 8, rng=0), rc.Linear(8, 5, rng=0)
+    >>> _, _, cache = rnn.forward([0, 1, 2, 3], needs_output=False)
+    >>> source = rc.layers.OutputGradient(output, "softmax", [1, 2, 3, 4], scale=1 / 4)
+    >>> dx, dstate = rnn.backward(source, cache)  # adds to rnn.grads and output.grads
+    >>> 1 < source.loss / 4 < 3  # near ln 5 = 1.6
+    True
     """
 
     def __init__(

@@ -34,8 +34,9 @@ class Pooling(Module):
 
     Examples
     --------
+    >>> import numpy as np, rnncore as rc
     >>> y = np.arange(6.0).reshape(3, 1, 2)  # [T,B,H]
-    >>> Pooling("mean")(y, lengths=[2])
+    >>> rc.layers.Pooling("mean")(y, lengths=[2])
     array([[1., 2.]])
     """
 

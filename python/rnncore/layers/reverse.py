@@ -17,7 +17,8 @@ class Reverse(Module):
 
     Examples
     --------
-    >>> Reverse()(np.array([[1, 4], [2, 5], [3, 0]]), lengths=[3, 2]).T
+    >>> import numpy as np, rnncore as rc
+    >>> rc.layers.Reverse()(np.array([[1, 4], [2, 5], [3, 0]]), lengths=[3, 2]).T
     array([[3, 2, 1],
            [5, 4, 0]])
     """

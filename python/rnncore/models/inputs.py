@@ -8,10 +8,39 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rnncore._check import Array, as_array, check_below, check_shape, describe, is_ids
+from rnncore._check import Array, as_array, check_below, check_shape, describe, is_ids, size
 from rnncore.text import Tokenizer
 
-__all__ = ["class_ids", "class_names", "id_sequences", "vector_sequences"]
+__all__ = ["class_ids", "class_names", "id_sequences", "input_sizes", "vector_sequences"]
+
+# Names of classes that an error lists.
+_NAMED = 10
+
+
+def input_sizes(
+    vocab_size: int | None, input_size: int | None, tokenizer: Tokenizer | None
+) -> tuple[int | None, int | None]:
+    """Return V and None of a model that takes ids, None and I of one that takes vectors.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If both or neither are given, or V is not that of the tokenizer.
+    """
+    if tokenizer is not None and vocab_size is None and input_size is None:
+        vocab_size = tokenizer.vocab_size
+    if (vocab_size is None) == (input_size is None):
+        raise ValueError(
+            f"vocab_size, input_size: expected one of the two, got {vocab_size} and {input_size}"
+        )
+    if tokenizer is not None and vocab_size != tokenizer.vocab_size:
+        raise ValueError(
+            f"tokenizer: expected a vocabulary of vocab_size = {vocab_size} tokens, got "
+            f"{tokenizer.vocab_size}"
+        )
+    if vocab_size is not None:
+        return size("vocab_size", vocab_size), None
+    return None, size("input_size", input_size)
 
 
 def id_sequences(
@@ -64,17 +93,36 @@ def vector_sequences(
         if array.size == 0 and array.ndim == 1:
             array = array.reshape(0, input_size)
         check_shape(name, array, ("T", input_size))
-        array = array.astype(dtype, copy=False)
-        if not np.isfinite(array).all():
-            step = int(np.argwhere(~np.isfinite(array))[0, 0])
-            raise ValueError(f"{name}: expected finite numbers, got {array[step]} at step {step}")
-        arrays.append(array)
+        with np.errstate(over="ignore"):
+            converted = array.astype(dtype, copy=False)
+        outside = ~np.isfinite(converted)
+        if outside.any():
+            step, element = np.argwhere(outside)[0].tolist()
+            raise ValueError(
+                f"{name}: expected finite numbers of {dtype}, got {array[step, element]} at step "
+                f"{step}"
+            )
+        arrays.append(converted)
     return arrays
 
 
-def class_names(labels: Iterable[Any]) -> list[str]:
-    """Return the distinct labels in their order, as names."""
-    return sorted({str(label) for label in labels})
+def class_names(labels: Iterable[Any], num_classes: int) -> list[str]:
+    """Return the names of C classes, checked.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a name is no text or occurs twice, or there are not C of them.
+    """
+    names = list(labels)
+    for k, name in enumerate(names):
+        if not isinstance(name, str):
+            raise TypeError(f"labels[{k}]: expected the name of a class, got {describe(name)}")
+        if name in names[:k]:
+            raise ValueError(f"labels[{k}]: expected a new name, got {describe(name)} again")
+    if len(names) != num_classes:
+        raise ValueError(f"labels: expected num_classes = {num_classes} names, got {len(names)}")
+    return [str(name) for name in names]
 
 
 def class_ids(
@@ -87,13 +135,16 @@ def class_ids(
     TypeError, ValueError
         If a label is not among the names, or is no such number.
     """
+    if isinstance(labels, str) or not isinstance(labels, Iterable):
+        raise TypeError(f"labels: expected a list of them, got {describe(labels)}")
     given = list(labels)
     if names is not None and any(isinstance(label, str) for label in given):
         numbers = {name: i for i, name in enumerate(names)}
-        unknown = next((label for label in given if label not in numbers), None)
-        if unknown is not None:
-            some = ", ".join(repr(name) for name in names[:10])
-            raise ValueError(f"labels: expected some of {some}, got {describe(unknown)}")
+        for k, label in enumerate(given):
+            if not isinstance(label, str) or label not in numbers:
+                some = ", ".join(repr(name) for name in names[:_NAMED])
+                more = ", ..." if len(names) > _NAMED else ""
+                raise ValueError(f"labels[{k}]: expected one of {some}{more}, got {label!r}")
         return np.array([numbers[label] for label in given], np.int64)
     array = as_array("labels", given)
     if array.size and not is_ids(array):

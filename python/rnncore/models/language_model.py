@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from rnncore._check import (
     check_below,
     check_shape,
     describe,
+    flag,
     ids_array,
     instance,
     lengths_array,
@@ -22,7 +22,6 @@ from rnncore._check import (
     size,
     within,
 )
-from rnncore._keywords import strict_keywords
 from rnncore._narrow import storage
 from rnncore.data import IGNORED, Batch, Batches
 from rnncore.data.batch import IdsLike
@@ -32,7 +31,7 @@ from rnncore.layers import Dropout, Embedding, recurrent
 from rnncore.models.initialization import Initialization
 from rnncore.models.model import Model
 from rnncore.models.passes import Pass
-from rnncore.progress import Progress, perplexity
+from rnncore.progress import bits, perplexity
 from rnncore.text import CharTokenizer
 from rnncore.training import TrainingConfig, TrainingResult, fit, text_batches
 
@@ -66,6 +65,12 @@ class LanguageModel(Model, Sampled):
         Whether the recurrent layers and the output layer have biases.
     dropout : float
         Probability of dropping a value, in [0, 1).
+    tie_weights : bool
+        Whether the output layer takes the matrix of the embedding, whose width is then that of the
+        last layer, see `heads.Softmax`. The embedding then begins with a standard deviation of
+        ``1 / sqrt(E)``.
+    sparse_embedding : bool
+        Whether updates of the embedding cost what the rows of the batch cost, see `Embedding`.
     tokenizer : CharTokenizer or None
         Vocabulary of V characters; with it, methods take text as well as ids.
     initialization : Initialization, the name of one, or None
@@ -75,7 +80,7 @@ class LanguageModel(Model, Sampled):
     compute : "bfloat16" or None
         What the operands of the products of recurrent and output layers are rounded to, see `RNN`.
         Sampling does without.
-    weights : {"bfloat16", "int8"} or None
+    weights : {"bfloat16", "int8", "int8_dynamic"} or None
         See `weights`.
     rng : numpy Generator, int or None
         Source of the initial parameters and of dropout.
@@ -112,6 +117,8 @@ class LanguageModel(Model, Sampled):
         *,
         bias: bool = True,
         dropout: float = 0.0,
+        tie_weights: bool = False,
+        sparse_embedding: bool = False,
         tokenizer: CharTokenizer | None = None,
         initialization: Initialization | str | None = None,
         dtype: DTypeLike = np.float32,
@@ -132,14 +139,27 @@ class LanguageModel(Model, Sampled):
                 )
         self.tokenizer = tokenizer
         shared: dict[str, Any] = {"dtype": self.dtype, "rng": self.rng}
-        self.embedding = (
-            None if embedding_size is None else Embedding(self.vocab_size, embedding_size, **shared)
-        )
+        tied = flag("tie_weights", tie_weights)
+        if tied and embedding_size != hidden_size:
+            raise ValueError(
+                f"tie_weights: expected embedding_size = hidden_size = {hidden_size}, got "
+                f"{embedding_size}"
+            )
+        if flag("sparse_embedding", sparse_embedding) and (tied or embedding_size is None):
+            raise ValueError("sparse_embedding: expected an embedding, and not tie_weights with it")
+        self.embedding: Embedding | None = None
+        if embedding_size is not None:
+            width = size("embedding_size", embedding_size)
+            std = width**-0.5 if tied else 1.0
+            self.embedding = Embedding(
+                self.vocab_size, width, std=std, sparse=sparse_embedding, **shared
+            )
         self.rnn = recurrent(
             cell,
             self.vocab_size if embedding_size is None else embedding_size,
             hidden_size,
             num_layers,
+            owner=LanguageModel,
             cell_options=cell_options,
             bias=bias,
             dropout=dropout,
@@ -147,7 +167,14 @@ class LanguageModel(Model, Sampled):
             **shared,
         )
         self.drop = Dropout(dropout, rng=self.rng)
-        self.output = Softmax(hidden_size, self.vocab_size, bias=bias, compute=compute, **shared)
+        self.output = Softmax(
+            hidden_size,
+            self.vocab_size,
+            bias=bias,
+            tied=self.embedding if tied else None,
+            compute=compute,
+            **shared,
+        )
         chosen = Initialization() if initialization is None else initialization
         chosen = named_config("initialization", chosen, Initialization)
         if not _restoring.is_restoring():
@@ -187,6 +214,11 @@ class LanguageModel(Model, Sampled):
         ((head, y),), final = self.outputs(Batch(ids, lengths=lengths), state)
         return head(y), final
 
+    def metrics(self, loss: float) -> dict[str, float]:
+        """Return perplexity and bits per token of a mean loss."""
+        unit = "token" if self.tokenizer is None else self.tokenizer.unit
+        return {"perplexity": perplexity(loss), f"bits/{unit}": bits(loss)}
+
     # --- scoring ---------------------------------------------------------------------------------
     def score(self, tokens: str | IdsLike, weights: str | None = None) -> NDArray[np.float64]:
         """Log-probability of every token but the first, given all tokens before it.
@@ -195,7 +227,7 @@ class LanguageModel(Model, Sampled):
         ----------
         tokens : str, or integers [N]
             Text needs a tokenizer. Any length fits in memory: the text is read in pieces.
-        weights : {"float32", "bfloat16", "int8"} or None
+        weights : {"float32", "bfloat16", "int8", "int8_dynamic"} or None
             How the matrices are stored, see `rnncore.layers.Stream`; None is the model's own
             choice, `weights`. Narrow ones take one step after the other, as sampling does.
 
@@ -238,12 +270,17 @@ class LanguageModel(Model, Sampled):
     def weights(self) -> str | None:
         """How files, `score`, `sample` and `generate` hold the matrices; None: as they are.
 
-        "bfloat16" or "int8" make the file smaller and sampling faster, see
-        `rnncore.layers.Stream`. The parameters themselves keep their dtype and every other method
-        uses them as they are; those of a model read from such a file are the rounded ones.
+        "bfloat16", "int8" and "int8_dynamic" make the file smaller and sampling faster, see
+        `rnncore.layers.Stream`. Files of the last two hold the same numbers; "int8_dynamic" is the
+        faster one, and rounds inputs and states too.
+
+        `score`, `perplexity`, `sample` and `generate` round every matrix, the embedding too, as the
+        file does: they return the same before `rnncore.save` and after `rnncore.load`. The
+        parameters themselves keep their dtype, and every other method uses them as they are; those
+        of a model read from such a file are the rounded ones.
 
         >>> model = LanguageModel(vocab_size=100, hidden_size=32, rng=0)
-        >>> model.weights = "int8"
+        >>> model.weights = "int8_dynamic"
         >>> len(model.sample([1], 10))
         10
         """
@@ -267,7 +304,7 @@ class LanguageModel(Model, Sampled):
             self.rnn.network,
             self.rnn.flat_params,
             None if self.embedding is None else self.embedding.params["weight"],
-            self.output.params["weight"],
+            self.output.weight,
             self.output.params.get("bias"),
             self._storage(weights),
         )
@@ -291,19 +328,22 @@ class LanguageModel(Model, Sampled):
         boundary = self._line_feed() if config.sentences else None
         return text_batches(self.encode(tokens), config, boundary)
 
-    @strict_keywords(config=TrainingConfig)
     def fit(
         self,
         tokens: str | IdsLike,
         config: TrainingConfig | None = None,
-        *,
-        path: str | os.PathLike[str] | None = None,
-        overwrite: bool = False,
-        progress: Progress | None = None,
+        **options: Any,
     ) -> TrainingResult:
-        """Train on the `batches` of a text; everything else is that of `rnncore.training.fit`."""
-        batches = self.batches(tokens, config)
-        return fit(self, *batches, config, path=path, overwrite=overwrite, progress=progress)
+        """Train on the `batches` of a text.
+
+        Parameters
+        ----------
+        tokens, config
+            As of `batches`.
+        **options
+            Of `rnncore.training.fit`: ``path``, ``progress``, ``checkpoint_every``, ...
+        """
+        return fit(self, *self.batches(tokens, config), config, **options)
 
     def _line_feed(self) -> int:
         """Id of the line feed, which ends a sentence."""

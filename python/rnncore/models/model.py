@@ -17,11 +17,12 @@ __all__ = ["Model"]
 class Model(Trainable):
     """Base of models that `rnncore.training.fit` trains.
 
-    A subclass assigns its layers in the constructor and defines `compute`; nothing else.
+    A subclass assigns its layers in the constructor and defines `compute`. It may define
+    `measures`, such as an accuracy, which validations report beside the loss.
 
     Examples
     --------
-    >>> import rnncore as rc
+    >>> import numpy as np, rnncore as rc
     >>> class Tagger(rc.Model):
     ...     def __init__(self, vocab_size, num_tags, *, rng=None):
     ...         super().__init__(rng=rng)
@@ -85,6 +86,32 @@ class Model(Trainable):
         run = LossPass()
         final = self.compute(run, batch, state)
         return run.total, final
+
+    def loss_and_measures(
+        self, batch: Any, state: Any = None
+    ) -> tuple[float, dict[str, float], Any]:
+        """Return loss, `measures` and final state of one pass without dropout and gradient."""
+        run = LossPass()
+        final = self.compute(run, batch, state)
+        return run.total, self.measures(run, batch), final
+
+    def measures(self, run: LossPass, batch: Any) -> dict[str, float]:
+        """Return what a validation measures beside the loss, by name; nothing, if not overridden.
+
+        Parameters
+        ----------
+        run : LossPass
+            The pass over this batch: ``run.outputs`` are the heads with what they were given.
+        batch : Batch
+            Inputs, targets and lengths.
+
+        Returns
+        -------
+        dict of float
+            Sums over the targets that count; `rnncore.training.evaluate` divides them by the number
+            of these targets.
+        """
+        return {}
 
     def losses(self, batch: Any, state: Any = None) -> tuple[list[NDArray[np.float64]], Any]:
         """Return the loss of every target, an array for each head, and the final state."""

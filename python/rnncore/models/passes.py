@@ -27,6 +27,17 @@ class Pass:
     ----------
     outputs : list of (Head, array)
         Each head of the model with the array y that it was given, in the order of the calls.
+
+    Examples
+    --------
+    >>> import numpy as np, rnncore as rc
+    >>> rnn, head = rc.GRU(3, 8, rng=0), rc.heads.Softmax(8, 2, rng=0)
+    >>> x, targets = np.ones((5, 1, 3), np.float32), np.ones((5, 1), int)
+    >>> run = rc.Pass()
+    >>> y, state = run(rnn, x)
+    >>> run.loss(head, y, targets)
+    >>> [z.shape for _, z in run.outputs]
+    [(5, 1, 8)]
     """
 
     def __init__(self) -> None:
@@ -88,6 +99,17 @@ class LossPass(Pass):
         Loss of every target, one array for each head.
     total : float
         Sum of the weighted means.
+
+    Examples
+    --------
+    >>> import numpy as np, rnncore as rc
+    >>> rnn, head = rc.GRU(3, 8, rng=0), rc.heads.Softmax(8, 2, rng=0)
+    >>> x, targets = np.ones((5, 1, 3), np.float32), np.ones((5, 1), int)
+    >>> run = rc.models.LossPass()
+    >>> y, state = run(rnn, x)
+    >>> run.loss(head, y, targets)
+    >>> run.losses[0].shape, 0 < run.total < 2
+    ((5, 1), True)
     """
 
     def __init__(self) -> None:
@@ -222,6 +244,18 @@ class TrainingPass(Pass):
     ----------
     total : float
         Sum of the weighted means of the losses, once `backward` has computed it.
+
+    Examples
+    --------
+    >>> import numpy as np, rnncore as rc
+    >>> rnn, head = rc.GRU(3, 8, rng=0), rc.heads.Softmax(8, 2, rng=0)
+    >>> x, targets = np.ones((5, 1, 3), np.float32), np.ones((5, 1), int)
+    >>> run = rc.models.TrainingPass()
+    >>> y, state = run(rnn, x)
+    >>> run.loss(head, y, targets)
+    >>> loss = run.backward()  # adds to rnn.grads and head.grads
+    >>> 0 < loss < 2
+    True
     """
 
     def __init__(self, memory_limit: int | None = None) -> None:

@@ -12,7 +12,13 @@ from rnncore._check import Array, choice, size
 from rnncore.data import Batch, LabeledBatches, split_shuffled
 from rnncore.heads import Softmax
 from rnncore.layers import Dropout, Embedding, LastOutput, Pooling, recurrent
-from rnncore.models.inputs import class_ids, id_sequences, vector_sequences
+from rnncore.models.inputs import (
+    class_ids,
+    class_names,
+    id_sequences,
+    input_sizes,
+    vector_sequences,
+)
 from rnncore.models.model import Model
 from rnncore.models.passes import LossPass, Pass
 from rnncore.text import Tokenizer, as_tokenizer
@@ -21,6 +27,10 @@ from rnncore.training import TrainingConfig, TrainingResult, fit
 __all__ = ["SequenceClassifier"]
 
 _PREDICTED_AT_ONCE = 64
+
+# Of the initial embedding. Rare words keep most of their initial vectors, which are noise: it is
+# smaller than what frequent words learn.
+_EMBEDDING_STD = 0.1
 
 
 class SequenceClassifier(Model):
@@ -34,9 +44,9 @@ class SequenceClassifier(Model):
     num_classes : int
         Number of classes C.
     vocab_size : int or None
-        Number of different ids V.
+        Number of different ids V; that of the tokenizer, where there is one.
     input_size : int or None
-        Width I of the vectors of a sequence. One of the two is given.
+        Width I of the vectors of a sequence, instead of `vocab_size`.
     cell : {"lstm", "gru", "rnn"}
         Kind of recurrent layer.
     embedding_size : int or None
@@ -50,15 +60,22 @@ class SequenceClassifier(Model):
     pooling : {"max", "mean", "last"}
         What is taken of the outputs: the largest or mean value over all steps, or the last one.
     dropout : float
-        Probability of dropping an input of the recurrent layers, or of the output layer.
+        Probability of dropping an element of the embedded ids, of what one recurrent layer gives to
+        the next, and of the input of the output layer.
     class_weights : C numbers, or None
         Factor of each class's loss; None: all are 1.
     labels : C names, or None
         With them, `fit` takes and `predict` returns names instead of numbers.
     tokenizer : tokenizer or None
-        Turns texts into V different ids.
-    dtype, compute, rng, **cell_options
-        As in `LanguageModel`.
+        Turns texts into ids; anything that `rnncore.text.as_tokenizer` takes.
+    dtype : float32 or float64
+        Type of the parameters.
+    compute : "bfloat16" or None
+        What the operands of products are rounded to, see `RNN`.
+    rng : numpy Generator, int or None
+        Source of the initial parameters and of dropout.
+    **cell_options
+        Of the one cell: ``nonlinearity`` of "rnn", ``reset`` of "gru".
 
     Raises
     ------
@@ -69,8 +86,8 @@ class SequenceClassifier(Model):
     --------
     >>> import rnncore as rc
     >>> model = rc.SequenceClassifier(2, vocab_size=10, labels=["odd", "even"], rng=0)
-    >>> model.predict([[1, 2, 3], [4]])  # not trained yet
-    ['odd', 'odd']
+    >>> model.predict_proba([[1, 2, 3], [4]]).shape
+    (2, 2)
     """
 
     unit = "sequence"
@@ -97,24 +114,26 @@ class SequenceClassifier(Model):
         **cell_options: Any,
     ) -> None:
         super().__init__(dtype, rng)
-        if (vocab_size is None) == (input_size is None):
-            raise ValueError("vocab_size, input_size: expected one of the two")
+        self.num_classes = size("num_classes", num_classes)
+        self.labels = None if labels is None else class_names(labels, self.num_classes)
         self.tokenizer: Tokenizer | None = None if tokenizer is None else as_tokenizer(tokenizer)
-        if labels is not None and len(labels) != size("num_classes", num_classes):
-            raise ValueError(f"labels: expected {num_classes} names, got {len(labels)}")
+        self.vocab_size, self.input_size = input_sizes(vocab_size, input_size, self.tokenizer)
         shared: dict[str, Any] = {"dtype": self.dtype, "rng": self.rng}
         self.embedding: Embedding | None = None
-        width = vocab_size or input_size or 0
-        if vocab_size is not None and embedding_size is not None:
-            self.embedding = Embedding(vocab_size, embedding_size, **shared)
+        width: Any = self.input_size if self.vocab_size is None else self.vocab_size
+        if self.vocab_size is not None and embedding_size is not None:
+            self.embedding = Embedding(self.vocab_size, embedding_size, **shared)
+            self.embedding.flat_params[:] *= self.dtype.type(_EMBEDDING_STD)
             width = embedding_size
         self.rnn = recurrent(
             cell,
             width,
             hidden_size,
             num_layers,
+            owner=SequenceClassifier,
             cell_options=cell_options,
             bidirectional=bidirectional,
+            dropout=dropout,
             compute=compute,
             **shared,
         )
@@ -122,7 +141,10 @@ class SequenceClassifier(Model):
         self.pool = LastOutput(bidirectional=bidirectional) if last else Pooling(pooling)
         self.drop = Dropout(dropout, rng=self.rng)
         outputs = hidden_size * self.rnn.num_directions
-        self.output = Softmax(outputs, num_classes, class_weights=class_weights, **shared)
+        self.output = Softmax(
+            outputs, self.num_classes, class_weights=class_weights, compute=compute, **shared
+        )
+        self.class_weights = self.output.class_weights
 
     def compute(self, run: Pass, batch: Batch, state: Any = None) -> None:
         """Embedding, recurrent layers, pooling and output layer."""
@@ -139,11 +161,16 @@ class SequenceClassifier(Model):
         return {"accuracy": float(np.sum(head(y).argmax(axis=-1) == batch.targets))}
 
     def batches(
-        self, sequences: Iterable[Any], labels: Iterable[Any], batch_size: int, seed: int | None
+        self,
+        sequences: Iterable[Any],
+        labels: Iterable[Any],
+        batch_size: int = 32,
+        *,
+        seed: int | None = None,
     ) -> LabeledBatches:
-        """Return batches of sequences with their labels."""
-        classes = class_ids(labels, self.labels, self.num_classes)
-        return LabeledBatches(self._encoded(sequences), classes, batch_size, seed=seed)
+        """Return batches of sequences with their labels; see `fit` and `LabeledBatches`."""
+        examples = self._examples(sequences, labels)
+        return LabeledBatches(*examples, batch_size, seed=seed)
 
     def fit(
         self,
@@ -167,20 +194,52 @@ class SequenceClassifier(Model):
         validation : (sequences, labels), optional
             What is held out instead.
         **options
-            Of `rnncore.training.fit`: ``path``, ``progress``, ...
+            Of `rnncore.training.fit`: ``path``, ``overwrite``, ``progress``.
+
+        Returns
+        -------
+        TrainingResult
+            Each of its validations holds the accuracy.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a sequence or a label does not fit, by its index. Otherwise as
+            `rnncore.training.fit`.
+
+        Examples
+        --------
+        >>> import rnncore as rc
+        >>> model = rc.SequenceClassifier(2, input_size=1, labels=["down", "up"], rng=0)
+        >>> config = rc.training.TrainingConfig(epochs=50, validation_fraction=0)
+        >>> sequences = [[0.1, 0.5, 0.9], [0.8, 0.3], [0.3, 0.8], [0.9, 0.5, 0.1]]
+        >>> result = model.fit(sequences, ["up", "down", "up", "down"], config)
+        >>> model.predict([[0.2, 0.7], [0.9, 0.6, 0.2]])
+        ['up', 'down']
         """
         config = TrainingConfig() if config is None else config
-        examples = list(sequences), list(labels)
+        examples = self._examples(sequences, labels)
         if validation is None:
             examples, held_out = split_shuffled(examples, config.validation_fraction, config.seed)
         else:
-            held_out = list(validation[0]), list(validation[1])
-        training = self.batches(*examples, config.batch_size, config.seed)
-        held_out_batches = self.batches(*held_out, config.batch_size, None) if held_out[0] else None
-        return fit(self, training, held_out_batches, config, **options)
+            held_out = self._examples(*validation)
+        training = LabeledBatches(*examples, config.batch_size, seed=config.seed)
+        checked = LabeledBatches(*held_out, config.batch_size) if held_out[0] else None
+        return fit(self, training, checked, config, **options)
 
     def predict_proba(self, sequences: Iterable[Any]) -> NDArray[Any]:
-        """Return the probability of every class [N,C], in the order of the sequences."""
+        """Return the probability of every class [N,C], in the order of the sequences.
+
+        Parameters
+        ----------
+        sequences : list of str, of ids [T_k], or of arrays [T_k,I]
+            As in `fit`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a sequence does not fit, by its index.
+        """
         inputs = self._encoded(sequences)
         probabilities: Array = np.zeros((len(inputs), self.num_classes), self.dtype)
         if inputs:
@@ -195,7 +254,14 @@ class SequenceClassifier(Model):
         classes = self.predict_proba(sequences).argmax(axis=1).tolist()
         return classes if self.labels is None else [self.labels[k] for k in classes]
 
+    def _examples(
+        self, sequences: Iterable[Any], labels: Iterable[Any]
+    ) -> tuple[list[Array], list[int]]:
+        """Return sequences and labels as arrays and numbers."""
+        classes = class_ids(labels, self.labels, self.num_classes)
+        return self._encoded(sequences), classes.tolist()
+
     def _encoded(self, sequences: Iterable[Any]) -> list[Array]:
         if self.vocab_size is None:
-            return vector_sequences(sequences, self.input_size, self.dtype)
+            return vector_sequences(sequences, self.rnn.input_size, self.dtype)
         return list(id_sequences(sequences, self.vocab_size, self.tokenizer))

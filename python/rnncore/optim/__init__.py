@@ -3,6 +3,7 @@
 from rnncore.optim import schedules
 from rnncore.optim.adam import Adam, AdamW
 from rnncore.optim.clipping import clip_grad_norm, clip_grad_value
+from rnncore.optim.groups import Group
 from rnncore.optim.optimizer import Optimizer
 from rnncore.optim.rmsprop import RMSprop
 from rnncore.optim.schedules import Constant, Cosine, Exponential, Plateau, Schedule, Step
@@ -15,6 +16,7 @@ __all__ = [
     "Constant",
     "Cosine",
     "Exponential",
+    "Group",
     "Optimizer",
     "Plateau",
     "RMSprop",

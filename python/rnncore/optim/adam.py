@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from rnncore import _core
@@ -10,7 +11,8 @@ from rnncore._check import Array, describe, real
 from rnncore._help import complete_docstring
 from rnncore.layers import Module
 from rnncore.optim.checked import Checked
-from rnncore.optim.optimizer import MODEST, Optimizer, epsilon
+from rnncore.optim.groups import Group
+from rnncore.optim.optimizer import MODEST, Optimizer, Update, epsilon
 
 
 @complete_docstring
@@ -26,7 +28,7 @@ class Adam(Optimizer):
 
     Parameters
     ----------
-    module : layer or model
+    module : layer, model, or list of them
         What to train.
     learning_rate : float
         Eta, at least 0.
@@ -34,7 +36,7 @@ class Adam(Optimizer):
         Decays of the two averages, each in [0, 1).
     eps : float
         Added to the root, above 0 in the dtype of the parameters.
-    weight_decay, clip_norm, clip_value
+    weight_decay, clip_norm, clip_value, groups
         As in `Optimizer`.
 
     Examples
@@ -51,7 +53,7 @@ class Adam(Optimizer):
 
     def __init__(
         self,
-        module: Module,
+        module: Module | Sequence[Module],
         learning_rate: float = 1e-3,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
@@ -59,6 +61,7 @@ class Adam(Optimizer):
         *,
         clip_norm: float | None = None,
         clip_value: float | None = None,
+        groups: Sequence[Group] = (),
     ) -> None:
         super().__init__(
             module,
@@ -66,6 +69,7 @@ class Adam(Optimizer):
             weight_decay=weight_decay,
             clip_norm=clip_norm,
             clip_value=clip_value,
+            groups=groups,
             buffers=("average", "square_average"),
         )
         self.betas = betas
@@ -85,38 +89,36 @@ class Adam(Optimizer):
     @Checked
     def eps(self, value: Any) -> float:
         """What is added to the root."""
-        return epsilon(value, self.module.dtype)
+        return epsilon(value, self.dtype)
 
-    def largest_change(self) -> float:
+    def largest_change(self, update: Update) -> float:
         """Return a bound of what a step changes a parameter by, where all numbers are modest."""
         first, _ = self.betas
-        if self.decoupled and self.learning_rate * self.weight_decay > 1:
+        if self.decoupled and update.learning_rate * update.weight_decay > 1:
             return math.inf  # the parameters grow
-        return self.learning_rate * MODEST / (1 - first) / self.eps
+        return update.learning_rate * MODEST / (1 - first) / self.eps
 
     def _update(
         self,
         params: Array,
         grads: Array,
         state: dict[str, Array],
-        scale: float,
-        clip_value: float,
-        zero_grad: bool,
+        update: Update,
     ) -> None:
         _core.adam_step(
             params,
             grads,
             state["average"],
             state["square_average"],
-            self.learning_rate,
+            update.learning_rate,
             *self.betas,
             self.eps,
-            self.weight_decay,
+            update.weight_decay,
             self.decoupled,
             self.num_steps,
-            scale,
-            clip_value,
-            zero_grad,
+            update.scale,
+            update.clip_value,
+            update.zero_grad,
         )
 
 
@@ -130,7 +132,7 @@ class AdamW(Adam):
 
     Parameters
     ----------
-    module, learning_rate, betas, eps, clip_norm, clip_value
+    module, learning_rate, betas, eps, clip_norm, clip_value, groups
         As in `Adam`.
     weight_decay : float
         Share of each parameter, times the learning rate, that a step takes away.
@@ -151,7 +153,7 @@ class AdamW(Adam):
 
     def __init__(
         self,
-        module: Module,
+        module: Module | Sequence[Module],
         learning_rate: float = 1e-3,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
@@ -159,6 +161,7 @@ class AdamW(Adam):
         *,
         clip_norm: float | None = None,
         clip_value: float | None = None,
+        groups: Sequence[Group] = (),
     ) -> None:
         super().__init__(
             module,
@@ -168,4 +171,5 @@ class AdamW(Adam):
             weight_decay,
             clip_norm=clip_norm,
             clip_value=clip_value,
+            groups=groups,
         )

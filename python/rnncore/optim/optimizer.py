@@ -4,23 +4,35 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from rnncore import _memory
 from rnncore._check import Array, describe, floats, integer, real
 from rnncore._keywords import StrictKeywords
-from rnncore.layers.module import Module, require_parameters
+from rnncore.layers.module import Module
 from rnncore.layers.parameters import apart
 from rnncore.optim.checked import Checked
 from rnncore.optim.clipping import norm_of, scale_down
+from rnncore.optim.groups import Group, as_groups
+from rnncore.optim.spans import Span, modules_of, spans_of
 
 _MOST_STEPS = 2**31 - 1  # the kernels count them in an int
 
 #: Gradients and their averages up to this size overflow nothing, see `Optimizer.largest_change`.
 MODEST = 2.0**30
+
+
+class Update(NamedTuple):
+    """The numbers of one step: g = clip(grad * scale, -clip_value, clip_value)."""
+
+    learning_rate: float
+    weight_decay: float
+    scale: float = 1.0
+    clip_value: float = math.inf
+    zero_grad: bool = False
 
 
 class Optimizer(StrictKeywords, ABC):
@@ -30,8 +42,8 @@ class Optimizer(StrictKeywords, ABC):
 
     Parameters
     ----------
-    module : layer or model
-        Its `flat_params` are changed according to its `flat_grads`.
+    module : layer, model, or list of them
+        Their `flat_params` are changed according to their `flat_grads`.
     learning_rate : float
         Learning rate, at least 0.
     weight_decay : float
@@ -40,8 +52,12 @@ class Optimizer(StrictKeywords, ABC):
         Gradients of a larger Euclidean norm, over all parameters, are scaled down to it.
     clip_value : float or None
         Each gradient is then cut to [-clip_value, clip_value].
+    groups : list of Group
+        Parameters with settings of their own; the first group that has a name counts. In a list of
+        modules, the names of module i begin with "i.".
     buffers : tuple of str
-        Names of the arrays [P] that the optimiser keeps, zero at first.
+        Names of the arrays [P] that the optimiser keeps, zero at first. P is the number of
+        parameters that are not frozen.
 
     Raises
     ------
@@ -56,28 +72,36 @@ class Optimizer(StrictKeywords, ABC):
 
     def __init__(
         self,
-        module: Module,
+        module: Module | Sequence[Module],
         learning_rate: float,
         *,
         weight_decay: float,
         clip_norm: float | None,
         clip_value: float | None,
+        groups: Sequence[Group] = (),
         buffers: tuple[str, ...],
     ) -> None:
-        require_parameters("module", module)
-        self.module = module
-        self._structure = module.structure
+        self.modules = modules_of(module)
+        self.module: Any = module
+        self.dtype = self.modules[0].dtype
+        self.groups = as_groups(groups)
+        self._structures = [part.structure for part in self.modules]
+        numbered = not isinstance(module, Module)
+        spans = spans_of(self.modules, self.groups, numbered=numbered)
+        self._trained = tuple(span for span in spans if not span.frozen)
+        self._frozen = tuple(span for span in spans if span.frozen)
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
         self.clip_norm = clip_norm
         self.clip_value = clip_value
         self.num_steps = 0
+        count = sum(span.size for span in self._trained)
         _memory.require(
-            len(buffers) * module.flat_params.nbytes, f"the buffers of {type(self).__name__}"
+            len(buffers) * count * self.dtype.itemsize, f"the buffers of {type(self).__name__}"
         )
-        self._buffers = {name: np.zeros_like(module.flat_params) for name in buffers}
+        self._buffers = {name: np.zeros(count, self.dtype) for name in buffers}
         self._modest = True  # whether those are
-        info = np.finfo(module.dtype)
+        info = np.finfo(self.dtype)
         self._least_scale = float(info.tiny)  # kernels take less for 0
         # A quarter of what is lost in rounding the largest number: adding it overflows nothing.
         self._safe_change = float(info.max) * float(info.eps) / 8
@@ -109,7 +133,8 @@ class Optimizer(StrictKeywords, ABC):
 
     def zero_grad(self) -> None:
         """Set every gradient to zero."""
-        self.module.zero_grad()
+        for span in (*self._trained, *self._frozen):
+            span.zero_grad()
 
     def step(self, zero_grad: bool = False) -> float:
         """Change the parameters once.
@@ -125,8 +150,8 @@ class Optimizer(StrictKeywords, ABC):
         Returns
         -------
         norm : float
-            Euclidean norm of all gradients before clipping; infinite or not a number where the
-            parameters have not been changed.
+            Euclidean norm of all gradients but frozen ones before clipping; infinite or not a
+            number where the parameters have not been changed.
 
         Raises
         ------
@@ -134,9 +159,10 @@ class Optimizer(StrictKeywords, ABC):
             If layers have become part of the module, or left it, since the optimizer was made.
         """
         self._require_same_structure()
-        norm = norm_of(self.module.flat_grads)
+        norm = math.hypot(*(span.norm() for span in self._trained))
         if math.isfinite(norm) and self._take(norm, zero_grad):
-            self.module.mark_changed()
+            for module in self.modules:
+                module.mark_changed()
             return norm
         if zero_grad:
             self.zero_grad()
@@ -144,40 +170,88 @@ class Optimizer(StrictKeywords, ABC):
 
     def _take(self, norm: float, zero_grad: bool) -> bool:
         """Take the step and return whether all numbers stay finite; if not, nothing changes."""
-        params, grads = self.module.flat_params, self.module.flat_grads
         clip_norm = self.clip_norm or math.inf
-        clip_value = self.clip_value or math.inf
-        largest = min(norm, clip_norm, clip_value)
-        if not self.decoupled and (decay := self.weight_decay):
-            largest += decay * norm_of(params)
         scale = clip_norm / norm if norm > clip_norm else 1.0
-        modest = self._modest and largest <= MODEST and scale >= self._least_scale
-        if modest and self.largest_change() <= self._safe_change:
-            self.num_steps += 1
-            self._update(params, grads, self._buffers, scale, clip_value, zero_grad)
+        updates = [self._update_of(span, scale, zero_grad) for span in self._trained]
+        if not self._is_safe(min(norm, clip_norm), updates):
+            if not self._take_if_finite(norm, clip_norm):
+                return False
+            if zero_grad:
+                self.zero_grad()
             return True
-        if not self._take_if_finite(norm, clip_norm, clip_value):
-            return False
+        self.num_steps += 1
+        for span, update in zip(self._trained, updates, strict=True):
+            self._change(span, update)
         if zero_grad:
-            self.zero_grad()
+            for span in self._trained:
+                span.zeroed()
+            for span in self._frozen:
+                span.zero_grad()
         return True
 
-    def _take_if_finite(self, norm: float, clip_norm: float, clip_value: float) -> bool:
+    def _update_of(self, span: Span, scale: float, zero_grad: bool) -> Update:
+        """Return the numbers of a step for one stretch of parameters."""
+        rate, decay = self.learning_rate, self.weight_decay
+        if span.group is not None:
+            rate *= span.group.learning_rate_factor
+            decay = decay if span.group.weight_decay is None else span.group.weight_decay
+        return Update(rate, decay, scale, self.clip_value or math.inf, zero_grad)
+
+    def _change(self, span: Span, update: Update) -> None:
+        def work(params: Array, grads: Array, state: dict[str, Array]) -> None:
+            self._update(params, grads, state, update)
+
+        span.work(self._buffers, work)
+
+    def _is_safe(self, norm: float, updates: Sequence[Update]) -> bool:
+        """Whether no number can become infinite; norm is that of the clipped gradients."""
+        if not self._modest or updates[0].scale < self._least_scale:
+            return False
+        for span, update in zip(self._trained, updates, strict=True):
+            largest = min(norm, update.clip_value)
+            if not self.decoupled and update.weight_decay:
+                largest += update.weight_decay * span.norm_of_params()
+            if largest > MODEST or self.largest_change(update) > self._safe_change:
+                return False
+        return True
+
+    def _take_if_finite(self, norm: float, clip_norm: float) -> bool:
         """Try the step on copies."""
-        original = self.module.flat_params
-        needed = (2 + len(self._buffers)) * original.nbytes
+        size = sum(span.size for span in self._trained) * self.dtype.itemsize
+        needed = (2 + len(self._buffers)) * size
         _memory.require(needed, "copies that a step of huge numbers is tried on")
-        params, grads = original.copy(), self.module.flat_grads.copy()
-        state = {name: buffer.copy() for name, buffer in self._buffers.items()}
-        if norm > clip_norm:
-            scale_down(grads, norm, clip_norm)
+        trials: list[tuple[Array, ...]] = []
         self.num_steps += 1
-        self._update(params, grads, state, 1.0, clip_value, False)
-        if not all(np.isfinite(array).all() for array in (params, *state.values())):
+        for span in self._trained:
+            update = self._update_of(span, 1.0, zero_grad=False)
+
+            def attempt(
+                params: Array, grads: Array, state: dict[str, Array], update: Update = update
+            ) -> None:
+                params, grads = params.copy(), grads.copy()
+                state = {name: array.copy() for name, array in state.items()}
+                if norm > clip_norm:
+                    scale_down(grads, norm, clip_norm)
+                self._update(params, grads, state, update)
+                trials.append((params, *state.values()))
+
+            span.work(self._buffers, attempt)
+        if not all(np.isfinite(array).all() for arrays in trials for array in arrays):
             self.num_steps -= 1
             return False
-        original[:] = params
-        self._set_state(state)
+        for span, arrays in zip(self._trained, trials, strict=True):
+
+            def accept(
+                params: Array,
+                grads: Array,
+                state: dict[str, Array],
+                arrays: tuple[Array, ...] = arrays,
+            ) -> None:
+                for array, value in zip((params, *state.values()), arrays, strict=True):
+                    array[:] = value
+
+            span.work(self._buffers, accept)
+        self._set_state({})
         return True
 
     def _set_state(self, state: Mapping[str, Array]) -> None:
@@ -189,14 +263,15 @@ class Optimizer(StrictKeywords, ABC):
         )
 
     def _require_same_structure(self) -> None:
-        if self.module.structure != self._structure:
-            raise ValueError(
-                f"module: layers have been added to {self.module!r}, or taken from it, since this "
-                f"{type(self).__name__} was made; make another"
-            )
+        for module, structure in zip(self.modules, self._structures, strict=True):
+            if module.structure != structure:
+                raise ValueError(
+                    f"module: layers have been added to {module!r}, or taken from it, since this "
+                    f"{type(self).__name__} was made; make another"
+                )
 
     @abstractmethod
-    def largest_change(self) -> float:
+    def largest_change(self, update: Update) -> float:
         """Return a bound of what a step changes a parameter by, where all numbers are modest.
 
         Gradients and first averages are at most `MODEST`, averages of squares at most its square,
@@ -209,11 +284,9 @@ class Optimizer(StrictKeywords, ABC):
         params: Array,
         grads: Array,
         state: dict[str, Array],
-        scale: float,
-        clip_value: float,
-        zero_grad: bool,
+        update: Update,
     ) -> None:
-        """Change the parameters by g = clip(grad * scale, -clip_value, clip_value)."""
+        """Change a stretch of parameters [P] by the numbers of a step."""
 
     def state_dict(self) -> dict[str, Any]:
         """Return what training needs to continue exactly, with an optimiser made alike.

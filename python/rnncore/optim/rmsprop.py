@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from rnncore import _core
@@ -9,7 +10,8 @@ from rnncore._check import Array, real
 from rnncore._help import complete_docstring
 from rnncore.layers import Module
 from rnncore.optim.checked import Checked
-from rnncore.optim.optimizer import MODEST, Optimizer, epsilon
+from rnncore.optim.groups import Group
+from rnncore.optim.optimizer import MODEST, Optimizer, Update, epsilon
 
 
 @complete_docstring
@@ -24,7 +26,7 @@ class RMSprop(Optimizer):
 
     Parameters
     ----------
-    module : layer or model
+    module : layer, model, or list of them
         What to train.
     learning_rate : float
         Eta, at least 0.
@@ -32,7 +34,7 @@ class RMSprop(Optimizer):
         Decay of the average, in [0, 1).
     eps : float
         Added to the root, above 0 in the dtype of the parameters.
-    weight_decay, clip_norm, clip_value
+    weight_decay, clip_norm, clip_value, groups
         As in `Optimizer`.
 
     Examples
@@ -49,7 +51,7 @@ class RMSprop(Optimizer):
 
     def __init__(
         self,
-        module: Module,
+        module: Module | Sequence[Module],
         learning_rate: float = 1e-2,
         alpha: float = 0.99,
         eps: float = 1e-8,
@@ -57,6 +59,7 @@ class RMSprop(Optimizer):
         *,
         clip_norm: float | None = None,
         clip_value: float | None = None,
+        groups: Sequence[Group] = (),
     ) -> None:
         super().__init__(
             module,
@@ -64,6 +67,7 @@ class RMSprop(Optimizer):
             weight_decay=weight_decay,
             clip_norm=clip_norm,
             clip_value=clip_value,
+            groups=groups,
             buffers=("square_average",),
         )
         self.alpha = alpha
@@ -77,30 +81,28 @@ class RMSprop(Optimizer):
     @Checked
     def eps(self, value: Any) -> float:
         """What is added to the root."""
-        return epsilon(value, self.module.dtype)
+        return epsilon(value, self.dtype)
 
-    def largest_change(self) -> float:
+    def largest_change(self, update: Update) -> float:
         """Return a bound of what a step changes a parameter by, where all numbers are modest."""
-        return self.learning_rate * MODEST / self.eps
+        return update.learning_rate * MODEST / self.eps
 
     def _update(
         self,
         params: Array,
         grads: Array,
         state: dict[str, Array],
-        scale: float,
-        clip_value: float,
-        zero_grad: bool,
+        update: Update,
     ) -> None:
         _core.rmsprop_step(
             params,
             grads,
             state["square_average"],
-            self.learning_rate,
+            update.learning_rate,
             self.alpha,
             self.eps,
-            self.weight_decay,
-            scale,
-            clip_value,
-            zero_grad,
+            update.weight_decay,
+            update.scale,
+            update.clip_value,
+            update.zero_grad,
         )

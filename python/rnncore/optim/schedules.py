@@ -30,7 +30,7 @@ class Schedule(StrictKeywords, ABC):
         """Return the factor of the base learning rate for update `step`, in epoch `epoch`."""
 
     def observe(self, loss: float) -> None:
-        """Take note of the validation loss at the end of an epoch."""
+        """Take note of a validation loss."""
         del loss  # only `Plateau` depends on it
 
     def state_dict(self) -> dict[str, float]:
@@ -72,61 +72,61 @@ class Constant(Schedule):
 
 
 class Exponential(Schedule):
-    """After epoch N the rate is multiplied by gamma for every further epoch.
+    """The base rate for some epochs, then gamma times the rate of the epoch before.
 
-    Epochs 0 to N have the base rate, epoch N+1 gamma times it, epoch N+2 gamma^2 times it, ...
-    (Zaremba et al., Recurrent neural network regularization, 2014).
+    With N = flat_epochs, the epochs 0 to N-1 have the base rate, epoch N has gamma times it, epoch
+    N+1 has gamma^2 times it (Zaremba et al., Recurrent neural network regularization, 2014).
 
     Parameters
     ----------
     gamma : float
         Factor per epoch, in (0, 1].
-    after_epoch : int
-        N, the last epoch with the base rate, counted from 0.
+    flat_epochs : int
+        Number of epochs N with the base rate, at least 1.
 
     Examples
     --------
     >>> import rnncore as rc
-    >>> schedule = rc.optim.Exponential(gamma=0.5, after_epoch=2)
+    >>> schedule = rc.optim.Exponential(gamma=0.5, flat_epochs=3)
     >>> [schedule.factor(step=0, epoch=epoch) for epoch in range(5)]
     [1.0, 1.0, 1.0, 0.5, 0.25]
     """
 
-    def __init__(self, gamma: float, after_epoch: int = 0) -> None:
+    def __init__(self, gamma: float, flat_epochs: int = 1) -> None:
         self.gamma = real("gamma", gamma, 0, 1, open_low=True)
-        self.after_epoch = integer("after_epoch", after_epoch, 0)
+        self.flat_epochs = integer("flat_epochs", flat_epochs, 1)
 
     def factor(self, step: int, epoch: int) -> float:
-        """Return gamma^max(0, epoch - N)."""
-        return float(self.gamma ** max(0, epoch - self.after_epoch))
+        """Return gamma^max(0, epoch + 1 - N)."""
+        return float(self.gamma ** max(0, epoch + 1 - self.flat_epochs))
 
 
 class Step(Schedule):
-    """After each of some epochs the rate is multiplied by gamma once.
+    """The rate is multiplied by gamma once, or once after each of several numbers of epochs.
 
     Parameters
     ----------
     gamma : float
         Factor of one step, in (0, 1].
-    after_epoch : int or several
-        The last epoch, counted from 0, before each step.
+    flat_epochs : int, or several
+        Number of epochs before each step, at least 1.
 
     Examples
     --------
     >>> import rnncore as rc
-    >>> schedule = rc.optim.Step(gamma=0.5, after_epoch=[0, 2])
+    >>> schedule = rc.optim.Step(gamma=0.5, flat_epochs=[1, 3])
     >>> [schedule.factor(step=0, epoch=epoch) for epoch in range(5)]
     [1.0, 0.5, 0.5, 0.25, 0.25]
     """
 
-    def __init__(self, gamma: float, after_epoch: int | Sequence[int]) -> None:
+    def __init__(self, gamma: float, flat_epochs: int | Sequence[int]) -> None:
         self.gamma = real("gamma", gamma, 0, 1, open_low=True)
-        epochs = after_epoch if isinstance(after_epoch, Sequence) else (after_epoch,)
-        self.after_epoch = tuple(integer("after_epoch", epoch, 0) for epoch in epochs)
+        given = flat_epochs if isinstance(flat_epochs, Sequence) else (flat_epochs,)
+        self.flat_epochs = tuple(integer("flat_epochs", epochs, 1) for epochs in given)
 
     def factor(self, step: int, epoch: int) -> float:
         """Return gamma to the number of steps before this epoch."""
-        return float(self.gamma ** sum(epoch > after for after in self.after_epoch))
+        return float(self.gamma ** sum(epoch >= epochs for epochs in self.flat_epochs))
 
 
 class Plateau(Schedule):
@@ -136,8 +136,8 @@ class Plateau(Schedule):
     ----------
     gamma : float
         Factor of one reduction, in (0, 1].
-    patience : int
-        Epochs without improvement that are tolerated; the next one reduces the rate.
+    wait : int
+        Validations without a lower loss that are waited for; the next one reduces the rate.
     min_improvement : float
         By how much the loss must fall below the best so far to count as better.
 
@@ -151,9 +151,9 @@ class Plateau(Schedule):
     0.5
     """
 
-    def __init__(self, gamma: float = 0.5, patience: int = 0, min_improvement: float = 0.0) -> None:
+    def __init__(self, gamma: float = 0.5, wait: int = 0, min_improvement: float = 0.0) -> None:
         self.gamma = real("gamma", gamma, 0, 1, open_low=True)
-        self.patience = integer("patience", patience, 0)
+        self.wait = integer("wait", wait, 0)
         self.min_improvement = real("min_improvement", min_improvement, 0)
         self._factor = 1.0
         self._best = math.inf
@@ -168,14 +168,14 @@ class Plateau(Schedule):
         if loss < self._best - self.min_improvement:
             self._best = loss
             self._waited = 0
-        elif self._waited < self.patience:
+        elif self._waited < self.wait:
             self._waited += 1
         else:
             self._factor *= self.gamma
             self._waited = 0
 
     def state_dict(self) -> dict[str, float]:
-        """Return the present factor, the best loss, and the epochs waited since."""
+        """Return the present factor, the best loss, and the validations waited since."""
         return {"factor": self._factor, "best": self._best, "waited": self._waited}
 
     def load_state_dict(self, state_dict: Mapping[str, float]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from rnncore import _core
@@ -9,7 +10,8 @@ from rnncore._check import Array, flag, real
 from rnncore._help import complete_docstring
 from rnncore.layers import Module
 from rnncore.optim.checked import Checked
-from rnncore.optim.optimizer import MODEST, Optimizer
+from rnncore.optim.groups import Group
+from rnncore.optim.optimizer import MODEST, Optimizer, Update
 
 
 @complete_docstring
@@ -25,7 +27,7 @@ class SGD(Optimizer):
 
     Parameters
     ----------
-    module : layer or model
+    module : layer, model, or list of them
         What to train.
     learning_rate : float
         Eta, at least 0.
@@ -33,7 +35,7 @@ class SGD(Optimizer):
         mu in [0, 1); 0 keeps no buffer, so that it stays 0.
     nesterov : bool
         Nesterov's momentum; needs momentum > 0.
-    weight_decay, clip_norm, clip_value
+    weight_decay, clip_norm, clip_value, groups
         As in `Optimizer`.
 
     Examples
@@ -50,7 +52,7 @@ class SGD(Optimizer):
 
     def __init__(
         self,
-        module: Module,
+        module: Module | Sequence[Module],
         learning_rate: float,
         momentum: float = 0.0,
         nesterov: bool = False,
@@ -58,6 +60,7 @@ class SGD(Optimizer):
         *,
         clip_norm: float | None = None,
         clip_value: float | None = None,
+        groups: Sequence[Group] = (),
     ) -> None:
         keeps = real("momentum", momentum, 0, 1, open_high=True) > 0
         super().__init__(
@@ -66,6 +69,7 @@ class SGD(Optimizer):
             weight_decay=weight_decay,
             clip_norm=clip_norm,
             clip_value=clip_value,
+            groups=groups,
             buffers=("momentum_buffer",) if keeps else (),
         )
         self.momentum = momentum
@@ -91,28 +95,26 @@ class SGD(Optimizer):
             raise ValueError("nesterov: expected a momentum above 0, got 0")
         return nesterov
 
-    def largest_change(self) -> float:
+    def largest_change(self, update: Update) -> float:
         """Return a bound of what a step changes a parameter by, where all numbers are modest."""
-        return self.learning_rate * (MODEST if self.momentum == 0 else 2.0**32 * MODEST)
+        return update.learning_rate * (MODEST if self.momentum == 0 else 2.0**32 * MODEST)
 
     def _update(
         self,
         params: Array,
         grads: Array,
         state: dict[str, Array],
-        scale: float,
-        clip_value: float,
-        zero_grad: bool,
+        update: Update,
     ) -> None:
         _core.sgd_step(
             params,
             grads,
             state.get("momentum_buffer"),
-            self.learning_rate,
+            update.learning_rate,
             self.momentum,
             self.nesterov,
-            self.weight_decay,
-            scale,
-            clip_value,
-            zero_grad,
+            update.weight_decay,
+            update.scale,
+            update.clip_value,
+            update.zero_grad,
         )

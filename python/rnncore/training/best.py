@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Mapping
+from typing import Any
 
 from rnncore import io
 from rnncore._check import Array
@@ -48,6 +50,15 @@ class BestModel:
         """Put the best parameters into the model and make sure that they are in the file."""
         self.restore()
         self._save()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the lowest loss and its parameters."""
+        return {"loss": self.loss, "params": self._params}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Take over what `state_dict` returned; the file may hold something else by now."""
+        self.loss, self._params = state_dict["loss"], state_dict["params"]
+        self._saved = False
 
     def _save(self) -> None:
         if self._path is not None and not self._saved:

@@ -17,6 +17,7 @@ from rnncore.optim import (
     Constant,
     Cosine,
     Exponential,
+    Group,
     Optimizer,
     Plateau,
     RMSprop,
@@ -38,9 +39,9 @@ OPTIMIZERS: dict[str, tuple[type[Optimizer], dict[str, Any]]] = {
 #: Class of each schedule and the defaults of its options. Those of "exponential" are char-rnn's.
 SCHEDULES: dict[str, tuple[type[Schedule], dict[str, float]]] = {
     "constant": (Constant, {}),
-    "exponential": (Exponential, {"gamma": 0.97, "after_epoch": 10}),
-    "step": (Step, {"gamma": 0.1, "after_epoch": 10}),
-    "plateau": (Plateau, {"gamma": 0.5, "patience": 0}),
+    "exponential": (Exponential, {"gamma": 0.97, "flat_epochs": 10}),
+    "step": (Step, {"gamma": 0.1, "flat_epochs": 10}),
+    "plateau": (Plateau, {"gamma": 0.5, "wait": 0}),
     "cosine": (Cosine, {"warmup": 100, "floor": 0.0}),
 }
 
@@ -84,6 +85,8 @@ class OptimizerConfig:
         Decays of the two averages; of "adam" and "adamw".
     weight_decay : float or None
         Of all.
+    decay_biases : bool
+        Whether biases have the weight decay too.
     clip_norm : float or None
         Limit of the gradients' Euclidean norm; None: no limit.
     clip_value : float or None
@@ -110,12 +113,14 @@ class OptimizerConfig:
     alpha: float | None = None
     betas: tuple[float, float] | None = None
     weight_decay: float | None = None
+    decay_biases: bool = True
     clip_norm: float | None = 1.0
     clip_value: float | None = None
 
     def __post_init__(self) -> None:
         choice("optimizer", self.name, OPTIMIZERS)
         flag("nesterov", self.nesterov)
+        flag("decay_biases", self.decay_biases)
         self.build(Linear(1, 1))  # the optimiser itself knows the ranges
 
     def build(self, model: Module) -> Optimizer:
@@ -129,9 +134,12 @@ class OptimizerConfig:
             "weight_decay": self.weight_decay,
         }
         options = defaults | _accepted(given, defaults, f"optimizer {self.name!r}")
+        biases = Group("*bias*", weight_decay=0.0)
+        apart = not self.decay_biases and any(map(biases.has, model.params))
         return kind(
             model,
             self.learning_rate,
+            groups=[biases] if apart else [],
             clip_norm=self.clip_norm,
             clip_value=self.clip_value,
             **{name: value for name, value in options.items() if value is not None},
@@ -149,10 +157,10 @@ class ScheduleConfig:
         Which one; see `rnncore.optim.schedules`.
     gamma : float or None
         Factor of one reduction: of "exponential" (every epoch), "step" and "plateau".
-    after_epoch : int or None
+    flat_epochs : int or None
         Epochs with the full rate, at least 1: of "exponential" and "step".
-    patience : int or None
-        Validations without improvement that are tolerated: of "plateau".
+    wait : int or None
+        Validations without a lower loss that are waited for: of "plateau".
     warmup : int or None
         Updates of the linear rise, cut to half of the run: of "cosine".
     floor : float or None
@@ -173,15 +181,13 @@ class ScheduleConfig:
 
     name: str = "cosine"
     gamma: float | None = None
-    after_epoch: int | None = None
-    patience: int | None = None
+    flat_epochs: int | None = None
+    wait: int | None = None
     warmup: int | None = None
     floor: float | None = None
 
     def __post_init__(self) -> None:
         choice("schedule", self.name, SCHEDULES)
-        if self.after_epoch is not None:
-            integer("after_epoch", self.after_epoch, 1)
         self.build(1)  # the schedule itself knows the ranges
 
     def build(self, updates: int) -> Schedule:
@@ -189,8 +195,8 @@ class ScheduleConfig:
         kind, defaults = SCHEDULES[self.name]
         given = {
             "gamma": self.gamma,
-            "after_epoch": self.after_epoch,
-            "patience": self.patience,
+            "flat_epochs": self.flat_epochs,
+            "wait": self.wait,
             "warmup": self.warmup,
             "floor": self.floor,
         }
@@ -198,8 +204,6 @@ class ScheduleConfig:
             **defaults,
             **_accepted(given, defaults, f"schedule {self.name!r}"),
         }
-        if "after_epoch" in options:
-            options["after_epoch"] -= 1  # the schedules name the last such epoch, from 0
         if "warmup" in options:
             warmup = integer("warmup", options["warmup"], 0)
             options.update(total=max(1, updates), warmup=min(warmup, updates // 2))
@@ -249,8 +253,13 @@ class TrainingConfig:
         starts once more without context, and so has at least 1,000 tokens.
     validate_every : int or None
         Updates between validations; None: one after each epoch.
+    patience : int or None
+        Validations in a row without a lower loss after which training stops; None: it goes on.
     time_limit : float or None
         Seconds after which training stops. Schedules that end with the run end then.
+    non_finite : {"stop", "skip"}
+        What an update does whose loss or gradients are infinite or not a number: end the run with
+        an error, or leave the parameters as they are.
     seed : int
         Of the order of sentences.
     optimizer : OptimizerConfig, or the name of one
@@ -279,7 +288,9 @@ class TrainingConfig:
     validation_fraction: float = 0.1
     validation_streams: int = 16
     validate_every: int | None = None
+    patience: int | None = None
     time_limit: float | None = None
+    non_finite: str = "stop"
     seed: int = 0
     optimizer: ByName[OptimizerConfig] = ByName(OptimizerConfig)
     schedule: ByName[ScheduleConfig] = ByName(ScheduleConfig)
@@ -291,8 +302,10 @@ class TrainingConfig:
             integer("epochs", self.epochs, 1)
         flag("sentences", self.sentences)
         real("validation_fraction", self.validation_fraction, 0, 1, open_high=True)
-        if self.validate_every is not None:
-            integer("validate_every", self.validate_every, 1)
+        for name in ("validate_every", "patience"):
+            if getattr(self, name) is not None:
+                integer(name, getattr(self, name), 1)
+        choice("non_finite", self.non_finite, ("stop", "skip"))
         if self.time_limit is not None:
             real("time_limit", self.time_limit, 0, math.inf, open_low=True)
         integer("seed", self.seed, 0)

@@ -2,114 +2,35 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 import os
 import time
-from collections.abc import Mapping
-from contextlib import nullcontext
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
+from itertools import islice
 
 from rnncore import _files, io
-from rnncore._check import describe, flag, instance, real
+from rnncore._check import flag, instance, integer
 from rnncore._keywords import strict_keywords
 from rnncore.data import Batch, Batches
-from rnncore.progress import Progress, Report
-from rnncore.training.best import BestModel
+from rnncore.optim.clipping import norm_of
+from rnncore.progress import Progress
+from rnncore.training.callbacks import Callback, Update
+from rnncore.training.checkpoint import Checkpoint
 from rnncore.training.config import TrainingConfig
+from rnncore.training.duck import require_batches, require_callback, require_progress
+from rnncore.training.evaluation import evaluate
+from rnncore.training.reports import Reporter, as_progress
+from rnncore.training.result import TrainingResult, Validation
+from rnncore.training.run import Run
 from rnncore.training.trainable import Trainable
 
-__all__ = ["TrainingResult", "Validation", "evaluate", "fit"]
+__all__ = ["fit"]
 
 # Updates in a row without a finite gradient after which a run has diverged, also within an epoch.
 _MOST_SKIPPED = 100
 
-
-@dataclass(frozen=True)
-class Validation:
-    """One validation.
-
-    Attributes
-    ----------
-    epoch : int
-        In which it was made, counted from 1.
-    update : int
-        Updates before it.
-    loss : float
-        Mean per target, in nats.
-
-    Examples
-    --------
-    >>> import rnncore as rc
-    >>> model = rc.LanguageModel(vocab_size=3, hidden_size=4, num_layers=1, rng=0)
-    >>> config = rc.training.TrainingConfig(epochs=2, batch_size=2)
-    >>> result = model.fit([0, 1, 2] * 50, config)
-    >>> first, last = result.validations
-    >>> first.epoch, first.update
-    (1, 3)
-    """
-
-    epoch: int
-    update: int
-    loss: float
-
-
-@dataclass
-class TrainingResult:
-    """What happened in a training run.
-
-    Attributes
-    ----------
-    losses : list of float
-        Mean loss of the batch of every update, before the update, in nats.
-    validations : list of Validation
-        In the order of time.
-    skipped : int
-        Updates that left the parameters as they were, because the gradients were not finite or so
-        large that a parameter would not have stayed finite.
-    num_targets : int
-        Tokens read, those of skipped updates among them.
-    seconds : float
-        Duration of the run.
-    interrupted : bool
-        Whether Ctrl-C ended it.
-
-    Examples
-    --------
-    >>> import rnncore as rc
-    >>> model = rc.LanguageModel(vocab_size=3, hidden_size=4, num_layers=1, rng=0)
-    >>> config = rc.training.TrainingConfig(epochs=2, batch_size=2)
-    >>> result = model.fit([0, 1, 2] * 50, config)
-    >>> len(result.losses), len(result.validations)
-    (6, 2)
-    """
-
-    losses: list[float] = field(default_factory=list)
-    validations: list[Validation] = field(default_factory=list)
-    skipped: int = 0
-    num_targets: int = 0
-    seconds: float = 0.0
-    interrupted: bool = False
-
-    def __repr__(self) -> str:
-        parts = [
-            f"{len(self.losses)} updates",
-            f"{self.num_targets} targets",
-            f"{self.seconds:.1f} seconds",
-            f"best={self.best}",
-        ]
-        if self.skipped:
-            parts.append(f"{self.skipped} skipped")
-        if self.interrupted:
-            parts.append("interrupted")
-        return f"TrainingResult({', '.join(parts)})"
-
-    @property
-    def best(self) -> Validation | None:
-        """The validation with the lowest loss, whose parameters the model has now."""
-        finite = (v for v in self.validations if math.isfinite(v.loss))
-        return min(finite, key=lambda v: v.loss, default=None)
+_VERB = {"loss": "is", "gradients": "are"}
 
 
 @strict_keywords(config=TrainingConfig)
@@ -121,13 +42,20 @@ def fit(
     *,
     path: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
-    progress: Progress | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    checkpoint_every: int | None = None,
+    resume: bool = False,
+    progress: Progress | bool | None = None,
+    callbacks: Iterable[Callback] = (),
 ) -> TrainingResult:
     """Train a model; it ends with the parameters of the lowest validation loss.
 
     Ctrl-C (KeyboardInterrupt) ends the run within one update: the best parameters so far, or the
     last where there was no validation yet, are put into the model and saved, and the function
     returns.
+
+    A checkpoint holds everything that the run is. A run that was killed at any moment, started
+    again by the same call with ``resume=True``, ends with the same bits as one that was not killed.
 
     Parameters
     ----------
@@ -144,307 +72,275 @@ def fit(
     path : path, optional
         Where each better model is saved at once, by a rename: a kill leaves the one before.
     overwrite : bool
-        Whether the first of them may replace a file that is at `path` already.
-    progress : Progress, optional
-        Where to show how it goes; None is silent.
+        Whether the first of them may replace a file that is at `path` already, and likewise the
+        first checkpoint.
+    checkpoint : path, optional
+        Where checkpoints are written, each in place of the one before. None: beside the model, at
+        `path` with ``.checkpoint`` appended, if `checkpoint_every` or `resume` asks for them. The
+        last one, of the finished run, stays.
+    checkpoint_every : int, optional
+        Updates between two checkpoints; None: one after each epoch.
+    resume : bool
+        Whether to go on from the checkpoint, where there is one; otherwise the run begins anew.
+    progress : Progress or bool, optional
+        Where to show how it goes; True is standard output, False or None is silent.
+    callbacks : sequence of Callback
+        What is called after updates and validations, in this order.
 
     Returns
     -------
     TrainingResult
+        That of the whole run, also where it was resumed.
 
     Raises
     ------
     OSError
-        When the path cannot be written, before anything is computed.
+        When a path cannot be written, before anything is computed. When a file can no longer be
+        written or read during the run: the file that was there stays as it is, and the model has
+        the best parameters so far.
     FileExistsError
-        When there is a file at `path` and `overwrite` is False, before anything is computed.
+        When there is a file at `path` or `checkpoint` and `overwrite` and `resume` do not say what
+        to do with it, before anything is computed.
     FloatingPointError
-        When the loss becomes infinite or not a number, or the gradients in every update of an
-        epoch or in 100 updates in a row. The model has the best parameters so far.
+        When the loss or the gradients of an update are infinite or not a number, or with
+        ``config.non_finite="skip"`` those of every update of an epoch or of 100 updates in a row.
+        The model has the best parameters so far.
     TypeError, ValueError
-        When an argument has the wrong type, an option of the optimiser or schedule does not fit, or
-        the model cannot be saved.
+        When an argument has the wrong type, an option of the optimiser or schedule does not fit,
+        the model cannot be saved, or the checkpoint is that of another run.
     """
     config = TrainingConfig() if config is None else config
     instance("model", model, Trainable)
-    _require_batches("training", training)
+    require_batches("training", training)
     if validation is not None:
-        _require_batches("validation", validation)
+        require_batches("validation", validation)
     instance("config", config, TrainingConfig)
-    if progress is not None:
-        _require_progress(progress)
-    run = _Run(model, training, validation, config, progress)
+    display = as_progress(progress, model.unit)
+    called: list[Callback] = []
+    if display is not None:
+        require_progress(display)
+        called.append(Reporter(display))
+    for k, callback in enumerate(callbacks):
+        require_callback(f"callbacks[{k}]", callback)
+        called.append(callback)
+    file = _checkpoint(path, checkpoint, checkpoint_every, flag("resume", resume))
+    run = Run(model, training, validation, config, path)
+    goes_on = file is not None and resume and file.exists()
+    _require_files(model, path, file, overwrite=flag("overwrite", overwrite), goes_on=goes_on)
+    if file is not None and goes_on:
+        file.load(run)
+    return _Loop(run, file, called).result()
+
+
+def _checkpoint(
+    path: str | os.PathLike[str] | None,
+    checkpoint: str | os.PathLike[str] | None,
+    every: int | None,
+    resume: bool,
+) -> Checkpoint | None:
+    """Return the checkpoint that is asked for."""
+    if every is not None:
+        integer("checkpoint_every", every, 1)
+    if checkpoint is None and every is None and not resume:
+        return None
+    if checkpoint is None:
+        if path is None:
+            raise ValueError(
+                "checkpoint: expected a path, or the path of a model to put it beside, got None"
+            )
+        checkpoint = f"{_files.as_path(path)}.checkpoint"
+    return Checkpoint(checkpoint, every)
+
+
+def _require_files(
+    model: Trainable,
+    path: str | os.PathLike[str] | None,
+    checkpoint: Checkpoint | None,
+    *,
+    overwrite: bool,
+    goes_on: bool,
+) -> None:
+    """Raise the error of writing them now, before long work."""
     if path is not None:
         io.require_savable(model)
         _files.require_writable(path)
-        if not flag("overwrite", overwrite):
+        if not overwrite and not goes_on:
             _files.require_new(path, "overwrite=True replaces it")
-    best = BestModel(model, path)
-    try:
-        with progress or nullcontext():
-            run.epochs(best)
-    except KeyboardInterrupt:
-        run.result.interrupted = True
-        model.zero_grad()  # a backward pass that was cut short has added a part
-    except FloatingPointError:
-        best.restore()
-        raise
-    finally:
-        run.result.seconds = run.elapsed()
-    if run.result.losses:
-        best.finish()
-    return run.result
+    if checkpoint is not None:
+        _files.require_writable(checkpoint.path)
+        if not overwrite and not goes_on:
+            _files.require_new(
+                checkpoint.path, "resume=True goes on from it, overwrite=True replaces it"
+            )
 
 
-def evaluate(model: Trainable, batches: Batches) -> float:
-    """Mean loss per target over one pass, in nats; each target counts once, whatever its batch."""
-    instance("model", model, Trainable)
-    _require_batches("batches", batches)
-    total, count, state = 0.0, 0, None
-    for batch in batches.epoch(0):
-        loss, final = model.loss(batch, state)
-        state = final if batches.carries_state else None
-        total += loss * batch.num_targets
-        count += batch.num_targets
-    return total / max(1, count)
-
-
-def _require_batches(name: str, value: object) -> None:
-    parts = {"carries_state": None, "__len__": 0, "epoch": 1}
-    _require_parts(name, value, "batches, such as ContiguousBatches or SentenceBatches", parts)
-
-
-def _require_progress(value: Any) -> None:
-    parts = {"interval": None, "show": 1, "__enter__": 0, "__exit__": 3}
-    _require_parts("progress", value, "None or a Progress, such as PlainProgress", parts)
-    if value.interval != math.inf:
-        real("progress.interval", value.interval, 0)
-
-
-def _require_parts(
-    name: str, value: object, expected: str, parts: Mapping[str, int | None]
-) -> None:
-    """Raise TypeError unless `value` has attributes (None) and methods of so many arguments."""
-    if isinstance(value, type):
-        raise TypeError(f"{name}: expected {expected}, got the class {value.__name__} itself")
-    missing = [part for part in parts if not hasattr(value, part)]
-    if missing:
-        raise TypeError(
-            f"{name}: expected {expected}, got {describe(value)}, which has no {', '.join(missing)}"
-        )
-    for part, count in parts.items():
-        if count is not None:
-            _require_arguments(f"{name}.{part}", getattr(value, part), count)
-
-
-def _require_arguments(name: str, method: Any, count: int) -> None:
-    """Raise TypeError unless `method` can be called with `count` arguments."""
-    try:
-        signature = inspect.signature(method)
-        signature.bind(*range(count))
-    except ValueError:  # one written in C tells none
-        return
-    except TypeError:
-        got = f"{method.__name__}{signature}" if callable(method) else describe(method)
-        raise TypeError(
-            f"{name}: expected a method of {count} argument{'s' * (count != 1)}, got {got}"
-        ) from None
-
-
-class _Run:
-    """One run of the loop: counters, clock, and what is reported of them."""
+class _Loop:
+    """Epochs, updates and validations of one run, and who is called of them."""
 
     def __init__(
-        self,
-        model: Trainable,
-        training: Batches,
-        validation: Batches | None,
-        config: TrainingConfig,
-        progress: Progress | None,
+        self, run: Run, checkpoint: Checkpoint | None, callbacks: Sequence[Callback]
     ) -> None:
-        self.result = TrainingResult()
-        self._model = model
-        self._training = training
-        self._validation = validation
-        self._config = config
-        self._progress = progress
-        self._epochs = config.epochs_of(len(training))
-        self._updates = self._epochs * len(training)
-        self._optimizer = config.optimizer.build(model)
-        self._schedule = config.schedule.build(self._updates)
-        self._epoch = 0
-        self._skipped_in_a_row = 0
-        self._start = time.perf_counter()
-        self._meter = _Meter()
+        self._run = run
+        self._checkpoint = checkpoint
+        self._callbacks = callbacks
+        self._skips = run.config.non_finite == "skip"
 
-    def epochs(self, best: BestModel) -> None:
-        """Train until the epochs or the time are over."""
-        self._model.zero_grad()
-        for epoch in range(self._epochs):
-            self._epoch = epoch
-            self._one_epoch(best)
-            if self._time_is_over():
-                break
+    def result(self) -> TrainingResult:
+        """Train until the run is over; return what happened."""
+        run = self._run
+        run.model.zero_grad()
+        try:
+            with ExitStack() as ends:
+                for callback in self._callbacks:
+                    callback.on_start(run)
+                    ends.callback(callback.on_end, run.result)
+                ends.callback(self._stop_clock)
+                self._epochs()
+        except KeyboardInterrupt:
+            run.result.interrupted = True
+            run.model.zero_grad()  # a backward pass that was cut short has added a part
+        except FloatingPointError:
+            run.best.restore()
+            raise
+        except OSError as error:
+            run.best.restore()
+            raise self._told(error) from None
+        if run.updates:
+            run.best.finish()
+        return run.result
 
-    def elapsed(self) -> float:
-        """Seconds since the start."""
-        return time.perf_counter() - self._start
-
-    def _one_epoch(self, best: BestModel) -> None:
-        state, first = None, len(self.result.losses)
-        for batch in self._training.epoch(self._epoch):
-            # A carried state is a number, not a function of the parameters: no gradient reaches
-            # the batch before (truncated back-propagation through time).
-            final = self._update(batch, state)
-            state = final if self._training.carries_state else None
-            if self._time_is_over():
-                break
-            if self._validation_is_due():
-                self._validate(best)
-            elif self._report_is_due():
-                self._report()
-        losses = self.result.losses[first:]
-        # An epoch that the time has cut short says little: then all updates of the run count.
-        whole = len(losses) == len(self._training)
-        if 0 < len(losses if whole else self.result.losses) <= self._skipped_in_a_row:
-            raise self._diverged()
-        if self._validation is not None:
-            self._validate(best)
-        else:
-            self._schedule.observe(sum(losses) / max(1, len(losses)))
-
-    def _update(self, batch: Batch, state: Any) -> Any:
-        """One step of the optimiser; returns the final state."""
-        factor = self._schedule.factor(self._schedule_step(), self._epoch)
-        self._optimizer.learning_rate = self._config.optimizer.learning_rate * factor
-        loss, state = self._model.loss_and_grad(batch, state, scale=batch.weight)
-        if not math.isfinite(loss):
-            raise FloatingPointError(
-                f"training diverged: the loss of update {len(self.result.losses) + 1} is {loss}; "
-                "a lower learning rate or clip_norm may help"
-            )
-        norm = self._optimizer.step(zero_grad=True)
-        self.result.losses.append(loss)
-        self.result.num_targets += batch.num_targets
-        self._meter.add(loss, batch.num_targets)
-        self._count_skipped(norm)
-        return state
-
-    def _count_skipped(self, norm: float) -> None:
-        """Take note of whether the optimiser has skipped the update, as `norm` tells."""
-        if math.isfinite(norm):
-            self._skipped_in_a_row = 0
+    def _epochs(self) -> None:
+        """Train until the epochs, the time or the patience are over."""
+        run = self._run
+        if run.finished:
             return
-        self.result.skipped += 1
-        self._skipped_in_a_row += 1
-        if self._skipped_in_a_row == _MOST_SKIPPED:
+        if not run.resumed:
+            self._save()
+        while run.epoch < run.epochs:
+            self._one_epoch()
+            if run.is_over():
+                break
+            if run.has_lost_patience():
+                run.result.stopped_early = True
+                break
+            run.epoch, run.batch, run.state = run.epoch + 1, 0, None
+            if run.epoch < run.epochs:
+                self._save()
+        run.finished = True
+        self._save()
+
+    def _one_epoch(self) -> None:
+        run = self._run
+        start = time.perf_counter()
+        for batch in islice(run.training.epoch(run.epoch), run.batch, None):
+            self._update(batch, start)
+            if run.is_over():
+                break
+            if run.validation_is_due():
+                self._validate()
+                if run.is_over() or run.has_lost_patience():
+                    break
+            if self._checkpoint is not None and self._checkpoint.is_due(run.updates):
+                self._save()
+            start = time.perf_counter()
+        losses = run.result.losses[run.updates - run.batch :]
+        # An epoch that the time has cut short says little: then all updates of the run count.
+        whole = len(losses) == len(run.training)
+        if 0 < len(losses if whole else run.result.losses) <= run.skipped_in_a_row:
             raise self._diverged()
+        if run.validation is not None:
+            self._validate()
+        else:
+            finite = [loss for loss in losses if math.isfinite(loss)]
+            run.schedule.observe(sum(finite) / max(1, len(finite)))
+
+    def _update(self, batch: Batch, start: float) -> None:
+        """One step of the optimiser."""
+        run = self._run
+        rate = run.optimizer.learning_rate = run.learning_rate()
+        # A carried state is a number, not a function of the parameters: no gradient reaches the
+        # batch before (truncated back-propagation through time).
+        loss, state = run.model.loss_and_grad(batch, run.state, scale=batch.weight)
+        if math.isfinite(loss):
+            norm = run.optimizer.step(zero_grad=True)
+        else:
+            norm, state = norm_of(run.model.flat_grads), None
+            run.model.zero_grad()
+        is_taken = math.isfinite(loss) and math.isfinite(norm)
+        if not (is_taken or self._skips):
+            raise self._not_finite(loss, norm)
+        num_targets = batch.num_targets
+        run.state = state if run.training.carries_state else None
+        run.batch += 1
+        run.result.losses.append(loss)
+        run.result.num_targets += num_targets
+        self._count_skipped(is_taken)
+        if self._callbacks:
+            seconds = time.perf_counter() - start
+            update = Update(run.epoch + 1, run.updates, loss, norm, rate, num_targets, seconds)
+            for callback in self._callbacks:
+                callback.on_update(update)
+
+    def _count_skipped(self, is_taken: bool) -> None:
+        """Take note of whether the parameters have been changed."""
+        run = self._run
+        if is_taken:
+            run.skipped_in_a_row = 0
+            return
+        run.result.skipped += 1
+        run.skipped_in_a_row += 1
+        if run.skipped_in_a_row == _MOST_SKIPPED:
+            raise self._diverged()
+
+    def _validate(self) -> None:
+        """Compute the validation loss, unless it is known for the present parameters."""
+        run = self._run
+        known = run.result.validations
+        if run.validation is None or (known and known[-1].update == run.updates):
+            return
+        found = evaluate(run.model, run.validation)
+        known.append(Validation(run.epoch + 1, run.updates, found.loss, found.measures))
+        run.best.offer(found.loss)
+        run.schedule.observe(found.loss)
+        for callback in self._callbacks:
+            callback.on_validation(known[-1])
+
+    def _save(self) -> None:
+        if self._checkpoint is not None:
+            self._checkpoint.save(self._run)
+
+    def _stop_clock(self) -> None:
+        self._run.result.seconds = self._run.clock.seconds()
+
+    def _not_finite(self, loss: float, norm: float) -> FloatingPointError:
+        """Return the error of the update that is being made."""
+        run = self._run
+        what = "gradients" if math.isfinite(loss) else "loss"
+        return FloatingPointError(
+            f"training diverged: the {what} of update {run.updates + 1} {_VERB[what]} not finite "
+            f"(loss {loss:g}, norm of the gradients {norm:g}, norm of the parameters "
+            f"{norm_of(run.model.flat_params):g}); a lower learning rate or clip_norm may help, "
+            f"and non_finite='skip' leaves such updates out{self._kept()}"
+        )
 
     def _diverged(self) -> FloatingPointError:
+        run = self._run
         return FloatingPointError(
-            f"training diverged: the gradients of the last {self._skipped_in_a_row} of "
-            f"{len(self.result.losses)} updates are not finite; a lower learning rate or smaller "
-            "initial parameters may help"
+            f"training diverged: loss or gradients of the last {run.skipped_in_a_row} of "
+            f"{run.updates} updates are not finite; a lower learning rate or smaller initial "
+            f"parameters may help{self._kept()}"
         )
 
-    def _validate(self, best: BestModel) -> None:
-        """Compute the validation loss, unless it is known for the present parameters."""
-        done, known = len(self.result.losses), self.result.validations
-        if self._validation is None or (known and known[-1].update == done):
-            return
-        self._meter.stop()
-        loss = evaluate(self._model, self._validation)
-        known.append(Validation(self._epoch + 1, done, loss))
-        best.offer(loss)
-        self._schedule.observe(loss)
-        self._report(validated=True)
+    def _told(self, error: OSError) -> OSError:
+        """Return the error of a file that can no longer be used, with what is kept."""
+        if error.errno is None or not self._run.updates:
+            return error
+        reason = f"{error.strerror}; training stopped after update {self._run.updates}"
+        return OSError(error.errno, f"{reason}{self._kept()}", error.filename)
 
-    def _report(self, *, validated: bool = False) -> None:
-        if self._progress is None:
-            return
-        self._meter.stop()
-        fraction = self._fraction()
-        validations = self.result.validations
-        report = Report(
-            epoch=self._epoch + 1,
-            epochs=self._epochs,
-            fraction=fraction,
-            loss=self._meter.mean_loss(),
-            validation_loss=validations[-1].loss if validations else None,
-            tokens_per_second=self._meter.speed(),
-            seconds_left=self.elapsed() * (1 - fraction) / fraction,
-            validated=validated,
-            skipped=self.result.skipped,
-            by_time=fraction > self._share_of_updates(),
-        )
-        self._progress.show(report)
-        self._meter.resume()
-
-    def _validation_is_due(self) -> bool:
-        every = self._config.validate_every
-        return every is not None and len(self.result.losses) % every == 0
-
-    def _report_is_due(self) -> bool:
-        return self._progress is not None and self._meter.seconds() >= self._progress.interval
-
-    def _fraction(self) -> float:
-        """Share of the run that is done, by updates or by time."""
-        done = self._share_of_updates()
-        limit = self._config.time_limit
-        return done if limit is None else min(1.0, max(done, self.elapsed() / limit))
-
-    def _share_of_updates(self) -> float:
-        return len(self.result.losses) / self._updates
-
-    def _schedule_step(self) -> int:
-        """Updates done; more where the time runs out before the epochs."""
-        done = len(self.result.losses)
-        if self._config.time_limit is None:
-            return done
-        return max(done, int(self._fraction() * self._updates))
-
-    def _time_is_over(self) -> bool:
-        limit = self._config.time_limit
-        return limit is not None and self.elapsed() >= limit
-
-
-class _Meter:
-    """Loss and speed of the updates since the last report; the time of validations is left out."""
-
-    def __init__(self) -> None:
-        self._begin(time.perf_counter())
-
-    def _begin(self, start: float) -> None:
-        self._start = start
-        self._stop: float | None = None
-        self._resumed = start
-        self._loss = 0.0
-        self._num_targets = 0
-
-    def add(self, loss: float, num_targets: int) -> None:
-        """Take note of one update and its mean loss; the first after a stop begins anew."""
-        if self._stop is not None:
-            self._begin(self._resumed)
-        self._loss += loss * num_targets
-        self._num_targets += num_targets
-
-    def stop(self) -> None:
-        """Stop the clock; the figures stay until the next update."""
-        if self._stop is None:
-            self._stop = time.perf_counter()
-
-    def resume(self) -> None:
-        """Let the clock of the next figures run from now on."""
-        self._resumed = time.perf_counter()
-
-    def seconds(self) -> float:
-        """Duration so far."""
-        return (time.perf_counter() if self._stop is None else self._stop) - self._start
-
-    def mean_loss(self) -> float:
-        """Mean per target."""
-        return self._loss / max(1, self._num_targets)
-
-    def speed(self) -> float:
-        """Targets per second."""
-        return self._num_targets / max(self.seconds(), 1e-9)
+    def _kept(self) -> str:
+        """Say from where the run can go on."""
+        if self._checkpoint is None or self._checkpoint.update is None:
+            return ""
+        path, update = self._checkpoint.path, self._checkpoint.update
+        return f"; the checkpoint {path} of update {update} is whole"

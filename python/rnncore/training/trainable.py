@@ -43,6 +43,17 @@ class Trainable(Module):
     def loss(self, batch: Any, state: Any = None) -> tuple[float, Any]:
         """Return mean loss and final state without dropout and gradient; nothing is kept."""
 
+    def loss_and_measures(
+        self, batch: Any, state: Any = None
+    ) -> tuple[float, dict[str, float], Any]:
+        """Return what `loss` returns, with other measures between them.
+
+        Each measure is a sum over the targets of the batch, such as the number of right answers;
+        `evaluate` divides it by their number.
+        """
+        loss, final = self.loss(batch, state)
+        return loss, {}, final
+
     def metrics(self, loss: float) -> dict[str, float]:
         """Return what a mean loss is in the terms of this model, by name, such as a perplexity."""
         return {}

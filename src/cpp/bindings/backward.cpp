@@ -16,7 +16,7 @@ template <class T>
 const Tape<T>& tape_of(const PyNetwork& self, const PyCache& cache) {
     const auto* pointer = std::get_if<TapePointer<T>>(&cache.tape);
     if (!pointer || (*pointer)->network.parameter_count() != self.network.parameter_count() ||
-        (*pointer)->network.cell() != self.network.cell())
+        &(*pointer)->network.cell() != &self.network.cell())
         throw py::value_error("cache: expected the cache of a forward pass of this network, got another network's");
     return **pointer;
 }

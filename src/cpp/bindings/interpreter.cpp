@@ -25,9 +25,9 @@ void take_lock(PyThreadState* state) {
 // that thread's state until the call has unwound. Python runs handlers in its main thread only; in others this is
 // false.
 bool signal_raised() {
-    take_lock(released);
-    const bool raised = PyErr_CheckSignals() != 0;
-    PyEval_SaveThread();
+    take_lock(std::exchange(released, nullptr));
+    const bool raised = PyErr_CheckSignals() != 0;  // the handler may call what releases the lock itself
+    released = PyEval_SaveThread();
     return raised;
 }
 

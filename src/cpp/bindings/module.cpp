@@ -7,7 +7,8 @@
 PYBIND11_MODULE(core_of_main_interpreter, module, pybind11::mod_gil_not_used()) {
     using namespace rnncore::bindings;
     module.doc() = "Compiled kernel of rnncore; see _core.pyi.";
-    // Looks up NumPy's functions. Later, a fork during that would leave a child that waits for it for ever.
+    // pybind11 looks NumPy up at the first use, releasing the lock in its own way, see ReleasedLock, and behind a guard
+    // that a fork may leave taken for ever in the child. So the first use is here.
     pybind11::dtype::of<float>();
     register_exceptions();
     watch_signals();

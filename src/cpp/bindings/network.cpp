@@ -9,10 +9,12 @@
 #include "bindings/arrays.hpp"
 #include "bindings/compute.hpp"
 #include "bindings/interpreter.hpp"
+#include "bindings/plan.hpp"
 #include "bindings/register.hpp"
 #include "rnn/checkpoints.hpp"
 #include "rnn/forward.hpp"
 #include "rnn/frozen.hpp"
+#include "rnn/trace.hpp"
 
 namespace rnncore::bindings {
 namespace {
@@ -93,8 +95,9 @@ struct PyFrozen {
 
 struct ForwardCall {
     py::object params, x, state, lengths;
-    std::optional<std::uint64_t> seed;        // given: training
-    std::optional<std::size_t> memory_limit;  // of training, bytes
+    bool keeps = false;                         // what backward needs
+    std::optional<std::uint64_t> seed{};        // of dropout between layers; none: without
+    std::optional<std::size_t> memory_limit{};  // of what is kept, bytes
     bool needs_output = true;
     const PyFrozen* frozen = nullptr;  // instead of params
 };
@@ -125,8 +128,8 @@ py::tuple run(const PyNetwork& self, const ForwardCall& call) {
     Inputs<T> inputs(network, call.x);
     const States<T> states(network, inputs.batch, call.state, "state");
     const auto tape = std::make_shared<Tape<T>>(network, make_sequence(inputs.steps, inputs.batch, call.lengths));
-    tape->keeps = call.seed.has_value();
-    tape->drops = tape->keeps && network.dropout() > 0;
+    tape->keeps = call.keeps;
+    tape->drops = call.seed.has_value() && network.dropout() > 0;
     tape->seed = call.seed.value_or(0);
 
     const Index steps =
@@ -208,7 +211,7 @@ py::tuple arguments_of(const PyNetwork& self) {
 }  // namespace
 
 void register_network(py::module_& module) {
-    py::class_<PyCache>(module, "Cache").def_readonly("nbytes", &PyCache::nbytes);
+    py::class_<PyCache>(module, "Cache").def_readonly("nbytes", &PyCache::nbytes).def("trace", trace);
 
     py::class_<PyNetwork>(module, "Network")
         .def(py::init([](const std::string& cell, Index input, Index hidden, Index layers, bool bias,
@@ -224,26 +227,35 @@ void register_network(py::module_& module) {
                  return py::make_tuple(py::type::of(self), arguments_of(self.cast<const PyNetwork&>()));
              })
         .def_property_readonly("layout", layout)
+        .def_property_readonly("gates", [](const PyNetwork& n) { return gate_names(n.network.cell()); })
         .def_property_readonly("num_params", [](const PyNetwork& n) { return n.network.parameter_count(); })
         .def_property_readonly("num_states", [](const PyNetwork& n) { return n.network.states(); })
         .def(
             "infer",
             [](const PyNetwork& self, py::object params, py::object x, py::object state, py::object lengths) {
-                const ForwardCall call{params, x, state, lengths, std::nullopt, std::nullopt};
-                return pass_forward(self, call);
+                return pass_forward(self, ForwardCall{params, x, state, lengths});
             },
             py::arg("params"), py::arg("x"), py::arg("state") = py::none(), py::arg("lengths") = py::none())
         .def(
             "forward",
             [](const PyNetwork& self, py::object params, py::object x, py::object state, py::object lengths,
-               std::uint64_t seed, std::optional<std::size_t> memory_limit, bool needs_output) {
-                const ForwardCall call{params, x, state, lengths, seed, memory_limit, needs_output};
+               std::optional<std::uint64_t> seed, std::optional<std::size_t> memory_limit, bool needs_output) {
+                const ForwardCall call{params, x, state, lengths, true, seed, memory_limit, needs_output};
                 return pass_forward(self, call);
             },
             py::arg("params"), py::arg("x"), py::arg("state"), py::arg("lengths"), py::arg("seed"),
             py::arg("memory_limit") = py::none(), py::arg("needs_output") = true)
         .def("backward", backward, py::arg("params"), py::arg("grads"), py::arg("dy"), py::arg("cache"),
-             py::arg("dstate"));
+             py::arg("dstate"))
+        .def(
+            "plan",
+            [](const PyNetwork& self, Index steps, Index batch, py::object lengths, bool ids, bool training,
+               bool frozen) {
+                if (steps < 0 || batch < 0) throw py::value_error("steps, batch: expected numbers of at least 0");
+                return plan(self, make_sequence(steps, batch, lengths), {ids, training, frozen});
+            },
+            py::arg("steps"), py::arg("batch"), py::arg("lengths") = py::none(), py::arg("ids") = false,
+            py::arg("training") = true, py::arg("frozen") = false);
 
     py::class_<PyFrozen>(module, "Frozen")
         .def(py::init<const PyNetwork&, py::object>(), py::arg("network"), py::arg("params"))
@@ -251,7 +263,7 @@ void register_network(py::module_& module) {
         .def(
             "infer",
             [](const PyFrozen& self, py::object x, py::object state, py::object lengths) {
-                ForwardCall call{py::none(), x, state, lengths, std::nullopt, std::nullopt};
+                ForwardCall call{py::none(), x, state, lengths};
                 call.frozen = &self;
                 return pass_forward(self.network, call);
             },

@@ -35,6 +35,10 @@ struct PyCache {
 // dy: an array, None for zero, or a PyLossHead, whose losses are then the last of the results.
 py::tuple backward(const PyNetwork& self, py::object params, py::object grads, py::object dy, const PyCache& cache,
                    py::object dstate);
+
+// A dict of arrays [T,B,H] for each layer and direction, see rnn/trace.hpp.
+py::list trace(const PyCache& cache);
+
 template <class T>
 const T* parameters(const PyNetwork& self, const View<T>& params) {
     if (!params.contiguous())
@@ -65,9 +69,10 @@ public:
                                   std::to_string(sequence.size()) + " array" + (sequence.size() == 1 ? "" : "s"));
         for (std::size_t i = 0; i < sequence.size(); ++i) {
             const std::string part = std::string(name) + (network.states() == 2 ? (i == 0 ? " h" : " c") : "");
-            views_.push_back(
-                view<T>(sequence[i], part.c_str(),
-                        {{"L*D", network.layers() * network.directions()}, {"B", batch}, {"H", network.hidden()}}));
+            views_.push_back(view<T>(sequence[i], part.c_str(),
+                                     {{"L*D", network.layers() * network.directions()},
+                                      {"B", batch},
+                                      {"H", network.state(static_cast<Index>(i))}}));
             values_.emplace_back(views_.back());
             pointers_.push_back(values_.back().data());
         }
@@ -87,7 +92,7 @@ template <class T>
 struct NewStates {
     NewStates(const Network& network, Index batch) {
         for (Index i = 0; i < network.states(); ++i) {
-            auto array = new_array<T>({network.layers() * network.directions(), batch, network.hidden()});
+            auto array = new_array<T>({network.layers() * network.directions(), batch, network.state(i)});
             pointers.push_back(array.mutable_data());
             arrays.append(std::move(array));
         }

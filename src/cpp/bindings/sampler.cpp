@@ -27,7 +27,7 @@ SamplerPointer<T> make_sampler(const Network& network, const ModelArrays& model,
     const Dimension inputs{"input_size", network.input(0)};
     const bool one_hot = model.embedding.is_none();
     const auto weight =
-        view<T>(model.weight, "weight", {{"V", one_hot ? network.input(0) : Dimension::kAny}, {"H", network.hidden()}});
+        view<T>(model.weight, "weight", {{"V", one_hot ? network.input(0) : Dimension::kAny}, {"H", network.output()}});
     const Dimension classes{"V", weight.shape[0]};
     if (classes.size == 0) throw py::value_error("weight: expected at least one class, got " + describe(model.weight));
     const auto params = view<T>(model.params, "params", {{"P", network.parameter_count()}});

@@ -141,7 +141,7 @@ public:
 private:
     template <class T>
     py::object advance(Stream<T>& stream, const py::object& x, const py::object& out, bool time) {
-        const Index width = stream.network().input(0), hidden = stream.network().hidden();
+        const Index width = stream.network().input(0), hidden = stream.network().output();
         const StreamInput<T> in(stream, x, time);
         const Index rows = in.layout.steps * stream.batch();
         py::object result = out;
@@ -187,7 +187,8 @@ private:
         NewStates<T> copies(stream.network(), stream.batch());
         call_.read([&] {
             for (std::size_t i = 0; i < copies.pointers.size(); ++i)
-                std::copy_n(stream.state(static_cast<Index>(i)), stream.state_size(), copies.pointers[i]);
+                std::copy_n(stream.state(static_cast<Index>(i)), stream.state_size(static_cast<Index>(i)),
+                            copies.pointers[i]);
         });
         return py::tuple(copies.arrays);
     }
@@ -197,7 +198,8 @@ private:
         const States<T> given(stream.network(), stream.batch(), value, "state");
         call_.change([&] {
             for (std::size_t i = 0; i < given.pointers().size(); ++i)
-                std::copy_n(given.pointers()[i], stream.state_size(), stream.state(static_cast<Index>(i)));
+                std::copy_n(given.pointers()[i], stream.state_size(static_cast<Index>(i)),
+                            stream.state(static_cast<Index>(i)));
             if (given.pointers().empty()) stream.reset();
         });
     }

@@ -111,14 +111,14 @@ public:
 private:
     struct Thread {
         pthread_t id;
-        long number;  // the system's
+        pid_t number;  // the system's
         Trial* trial;
     };
 
     static void* run(void* argument) {
         auto* const self = static_cast<Thread*>(argument);
 #if defined(__linux__)
-        self->number = syscall(SYS_gettid);
+        self->number = static_cast<pid_t>(syscall(SYS_gettid));
 #endif
         // What a thread allocates first takes 64 MB of address space. Those that come later find it.
         void* volatile const first = std::malloc(1);

@@ -8,9 +8,9 @@
 
 namespace rnncore {
 
-// One for each thread that begins parallel regions: OpenMP keeps threads for each of them. It lets some end when a region
-// is smaller than the one before, and starts others for the next large one. What the system has granted once is not
-// tried again: that would take as long as the work of a small region.
+// One for each thread that begins parallel regions: OpenMP keeps threads for each of them. It lets some end when a
+// region is smaller than the one before, and starts others for the next large one. What the system has granted once is
+// not tried again: that would take as long as the work of a small region.
 class Crew {
 public:
     static Crew& of_this_thread();

@@ -40,12 +40,13 @@ template <Nonlinearity F, class T>
     if constexpr (F == Nonlinearity::identity) return splat(T(1));
 }
 
-// h = f(a); the sums stand where h goes.
+// h = f(a); the sums may stand where h goes.
 template <Nonlinearity F, class T>
 void rnn_forward(const CellForward<T>& s) {
     for (Index b = 0; b < s.rows; ++b) {
+        const T* a = s.gates + b * s.ld_gates;
         T* h = s.h + b * s.ld_h;
-        for_units<T>(s, [&](Index i, auto lanes) { lanes.store(h + i, activate<F, T>(lanes.load(h + i))); });
+        for_units<T>(s, [&](Index i, auto lanes) { lanes.store(h + i, activate<F, T>(lanes.load(a + i))); });
     }
 }
 

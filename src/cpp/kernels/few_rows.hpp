@@ -3,7 +3,7 @@
 // 1, each holding its columns over the whole of k.
 #pragma once
 
-#include "kernels/storage.hpp"
+#include "kernels/int8_storage.hpp"
 
 namespace rnncore::RNNCORE_ISA {
 
@@ -68,7 +68,7 @@ template <class T, class Body>
         body(SomeLanes{static_cast<int>(rest)});
 }
 
-// Rows that meet a panel together: their number, how far it is to the next one, their scales (int8).
+// Rows that meet a panel together: their number, how far it is to the next one, their scales (DynamicInt8Storage).
 struct TileRows {
     Index count, lda, ld_start, ldc;
     const QuantizedRow* quantized;  // [count]
@@ -97,15 +97,14 @@ template <int count, class Sum, int C, int R, int V>
 template <class S, int R, int V, bool fetch>
 [[gnu::noinline]] void few_rows_tile(const char* panel, const typename S::Operand* a, Index slices,
                                      const typename S::Value* start, typename S::Value* c, const TileRows& rows) {
-    constexpr bool kInteger = S::steps > 1;
     constexpr int kChains = kPanelWidth / V;
     typename S::Sum sums[kChains][R][V] = {};
 #pragma GCC unroll 3
     for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 8
         for (int v = 0; v < V; ++v) {
-            if constexpr (kInteger)
-                sums[0][r][v] = load_words(panel + v * kVectorBytes) + splat_word(rows.quantized[r].sum);
+            if constexpr (S::scaled)
+                sums[0][r][v] = S::template first_sum<V>(panel, v, rows.quantized[r]);
             else
                 sums[0][r][v] = load(start + r * rows.ld_start + v * kColumns<S>);
         }
@@ -131,10 +130,10 @@ template <class S, int R, int V, bool fetch>
 #pragma GCC unroll 8
         for (int v = 0; v < V; ++v) {
             auto* const to = c + r * rows.ldc + v * kColumns<S>;
-            if constexpr (kInteger)
+            if constexpr (S::scaled)
                 store(to, load(start + r * rows.ld_start + v * kColumns<S>) +
                               __builtin_convertvector(sums[0][r][v], Vec<float>) *
-                                  (S::template scales<V>(panel, v) * rows.quantized[r].scale));
+                                  S::template factor<V>(panel, v, rows.quantized[r]));
             else
                 store(to, sums[0][r][v]);
         }
@@ -173,24 +172,58 @@ template <class S, int V>
     return V == kPanelWidth && fetch ? few_rows_tile<S, 1, V, V == kPanelWidth> : few_rows_tile<S, 1, V, false>;
 }
 
+// Rows as the product reads them, `stride` operands apart; incomplete where large elements are left out.
 template <class S>
-[[gnu::always_inline]] inline Index operand_stride(const FewRows<typename S::Value>& p) {
-    return S::steps == 1 ? p.lda : slices_of<S>(p.k);
+struct Operands {
+    const typename S::Operand* first;
+    Index stride;
+    bool complete;
+};
+
+template <class S>
+Index row_bytes(Index k) {
+    return kFewRows * slices_of<S>(k) * S::steps + kVectorBytes / 4;
 }
 
-// The rows as the product reads them.
 template <class S>
-[[gnu::always_inline]] inline const typename S::Operand* operands(const FewRows<typename S::Value>& p, Index row,
-                                                                  Index rows, QuantizedRow* quantized) {
-    if constexpr (S::steps == 1) {
-        return p.a + row * p.lda;
+Index few_rows_scratch(Index k) {
+    const Index copy = k * static_cast<Index>(sizeof(float));
+    return !S::scaled ? 0 : S::steps == 1 ? kFewRows * copy : row_bytes<S>(k) + copy;
+}
+
+// Returns the scale of what is left. Out of the way of rows that hold none.
+[[gnu::noinline, gnu::cold]] inline float leave_out_large(const float* x, Index n, float* copy) {
+    for (Index i = 0; i < n; ++i) copy[i] = is_large(x[i]) ? 0 : x[i];
+    return scale_of_row(copy, n);
+}
+
+template <class S>
+[[gnu::always_inline]] inline Operands<S> operands(const FewRows<typename S::Value>& p, Index row, Index rows,
+                                                   QuantizedRow* quantized) {
+    const auto* const first = p.a + row * p.lda;
+    if constexpr (!S::scaled) {
+        return {first, p.lda, true};
+    } else if constexpr (S::steps == 1) {
+        bool complete = true;
+        for (Index r = 0; r < rows; ++r) complete = complete && !holds_large(first + r * p.lda, p.k);
+        if (complete) return {first, p.lda, true};
+        auto* const copies = static_cast<float*>(p.scratch);
+        for (Index r = 0; r < rows; ++r) leave_out_large(first + r * p.lda, p.k, copies + r * p.k);
+        return {copies, p.k, false};
     } else {
         typedef unsigned char Bytes __attribute__((vector_size(kVectorBytes / 4)));
         auto* const bytes = static_cast<unsigned char*>(p.scratch);
         const Index stride = S::steps * slices_of<S>(p.k);
+        bool complete = true;
         for (Index r = 0; r < rows; ++r) {
-            const float* const x = p.a + (row + r) * p.lda;
-            const float scale = scale_of_row(x, p.k);
+            const float* x = first + r * p.lda;
+            float scale = scale_of_row(x, p.k);
+            if (!(scale <= kLargest / 128)) {
+                auto* const copy = reinterpret_cast<float*>(bytes + row_bytes<S>(p.k));
+                scale = leave_out_large(x, p.k, copy);
+                x = copy;
+                complete = false;
+            }
             Word sums{};
             // whole vectors: what is written past the row belongs to the next one or to the padding of the scratch
             for_lanes<float>(p.k, [&](Index i, auto lanes) {
@@ -201,13 +234,37 @@ template <class S>
             });
             quantized[r] = {scale, sum_of(sums)};
         }
-        return static_cast<const typename S::Operand*>(p.scratch);
+        return {static_cast<const typename S::Operand*>(p.scratch), slices_of<S>(p.k), complete};
     }
 }
 
+// Calls body(lanes, first column, vector of W^T[index, :]) for all columns of W [n, k].
+template <class S, class Body>
+[[gnu::always_inline]] inline void for_elements(const void* packed, Index k, Index n, Index index, const Body& body) {
+    const auto visit = [&](Index first, const char* panel, auto width) {
+        constexpr int V = decltype(width)::vectors;
+#pragma GCC unroll 8
+        for (int v = 0; v < V; ++v) {
+            const Index column = first + v * kColumns<S>;
+            with_lanes<typename S::Value>(
+                n - column, [&](auto lanes) { body(lanes, column, S::template element<V>(panel, index, v)); });
+        }
+    };
+    for_panels<S>(static_cast<const char*>(packed), k, n, false, [&](Index first, int halvings, const char* panel) {
+        with_width<S>(halvings, [&](auto width) { visit(first, panel, width); });
+    });
+}
+
+// c [n] += a [k] W^T for the large elements of a row that `operands` has left out. A weight that is rounded to zero
+// adds nothing to a sum, where the weight of a float layer would have made it infinite and never NaN.
 template <class S>
-Index few_rows_scratch(Index k) {
-    return S::steps == 1 ? 0 : kFewRows * slices_of<S>(k) * S::steps + kVectorBytes / 4;
+[[gnu::noinline, gnu::cold]] void add_large(const float* a, const void* packed, Index k, Index n, float* c) {
+    for (Index i = 0; i < k; ++i) {
+        if (!is_large(a[i])) continue;
+        for_elements<S>(packed, k, n, i, [&](auto lanes, Index column, Vec<float> w) {
+            lanes.store(c + column, lanes.load(c + column) + (w != 0 ? splat(a[i]) * w : Vec<float>{}));
+        });
+    }
 }
 
 // Inline, for a step of a small layer calls it two or three times.
@@ -218,8 +275,8 @@ template <class S>
     for (Index row = 0; row < p.rows; row += kFewRows) {
         const Index count = p.rows - row < kFewRows ? p.rows - row : kFewRows;
         QuantizedRow quantized[kFewRows];
-        const auto* const a = operands<S>(p, row, count, quantized);
-        TileRows rows{count, operand_stride<S>(p), 0, p.ldc, quantized};
+        const Operands<S> a = operands<S>(p, row, count, quantized);
+        TileRows rows{count, a.stride, 0, p.ldc, quantized};
         Value* const c = p.c + row * p.ldc;
         const Value* start = kZeros<Value>;
         if (p.init == Init::bias) start = p.bias;
@@ -230,31 +287,24 @@ template <class S>
             with_width<S>(halvings, [&](auto width) { run = tile_for<S, decltype(width)::vectors>(count, fetch); });
             const Index columns = p.n - first;
             if (columns < kPanelWidth * kColumns<S> >> halvings)
-                edge_tile<S>(run, panel, a, slices_of<S>(p.k), from, c + first, rows, columns);
+                edge_tile<S>(run, panel, a.first, slices_of<S>(p.k), from, c + first, rows, columns);
             else
-                run(panel, a, slices_of<S>(p.k), from, c + first, rows);
+                run(panel, a.first, slices_of<S>(p.k), from, c + first, rows);
         };
         for_panels<S>(static_cast<const char*>(p.packed), p.k, p.n, p.from_end, multiply);
+        if constexpr (S::scaled) {
+            for (Index r = 0; !a.complete && r < count; ++r)
+                add_large<S>(p.a + (row + r) * p.lda, p.packed, p.k, p.n, c + r * p.ldc);
+        }
     }
 }
 
 // c = bias + W[:, index]
 template <class S>
 void look_up(const FewRows<typename S::Value>& p, Index index) {
-    const auto add = [&](Index first, const char* panel, auto width) {
-        constexpr int V = decltype(width)::vectors;
-#pragma GCC unroll 8
-        for (int v = 0; v < V; ++v) {
-            const Index column = first + v * kColumns<S>;
-            with_lanes<typename S::Value>(p.n - column, [&](auto lanes) {
-                lanes.store(p.c + column, lanes.load(p.bias + column) + S::template element<V>(panel, index, v));
-            });
-        }
-    };
-    for_panels<S>(static_cast<const char*>(p.packed), p.k, p.n, false,
-                  [&](Index first, int halvings, const char* panel) {
-                      with_width<S>(halvings, [&](auto width) { add(first, panel, width); });
-                  });
+    for_elements<S>(p.packed, p.k, p.n, index, [&](auto lanes, Index column, auto w) {
+        lanes.store(p.c + column, lanes.load(p.bias + column) + w);
+    });
 }
 
 template <class S>

@@ -38,7 +38,7 @@ struct StoragesOf {
 template <>
 struct StoragesOf<float> {
     static constexpr StorageKernels<float> all[kStorages] = {kStorage<FullStorage<float>>, kStorage<Bfloat16Storage>,
-                                                             kStorage<Int8Storage>};
+                                                             kStorage<Int8Storage>, kStorage<DynamicInt8Storage>};
 };
 
 template <class T>
@@ -78,7 +78,7 @@ inline constexpr Kernels<T> kKernels = {
     .clip = clip<T>,
     .squared_norm = squared_norm<T>,
     .dropout = dropout<T>,
-    .storages = {StoragesOf<T>::all[0], StoragesOf<T>::all[1], StoragesOf<T>::all[2]},
+    .storages = {StoragesOf<T>::all[0], StoragesOf<T>::all[1], StoragesOf<T>::all[2], StoragesOf<T>::all[3]},
     .sgd = sgd<T>,
     .rmsprop = rmsprop<T>,
     .adam = adam<T>,

@@ -20,13 +20,13 @@ struct Step {
         few_rows<S>({cell.h_prev, cell.ld_h_prev, cell.gates, cell.ld_gates, cell.rows, layer.recurrent, cell.hidden,
                      columns, nullptr, Init::keep, layer.scratch, from_end});
     }
-};
 
-template <class T>
-[[gnu::always_inline]] inline void copy_rows(const T* from, Index ld_from, T* to, Index ld_to, Index rows, Index n) {
-    for (Index b = 0; b < rows; ++b)
-        __builtin_memcpy(to + b * ld_to, from + b * ld_from, static_cast<unsigned long>(n) * sizeof(T));
-}
+    // extra = b_hn
+    [[gnu::noinline]] void begin_candidate() const {
+        for (Index b = 0; b < cell.rows; ++b)
+            for (Index i = 0; i < cell.hidden; ++i) cell.extra[b * cell.hidden + i] = layer.bias_n[i];
+    }
+};
 
 template <class S, Nonlinearity F>
 struct RnnStep {
@@ -34,7 +34,6 @@ struct RnnStep {
     static void run(const Step<S>& step) {
         const auto& s = step.cell;
         step.add_recurrent(s.hidden);
-        if (s.h != s.gates) copy_rows(s.gates, s.ld_gates, s.h, s.ld_h, s.rows, s.hidden);
         rnn_forward<F>(s);
     }
 };
@@ -54,11 +53,9 @@ struct GruAfterStep {
     static void run(const Step<S>& step) {
         const auto& s = step.cell;
         const auto add_candidate = [&] {  // extra = W_hn h_prev + b_hn
-            if (s.h_prev)
-                few_rows<S>({s.h_prev, s.ld_h_prev, s.extra, s.hidden, s.rows, step.layer.recurrent_n, s.hidden,
-                             s.hidden, step.layer.bias_n, Init::bias, step.layer.scratch, step.from_end});
-            else
-                copy_rows(step.layer.bias_n, 0, s.extra, s.hidden, s.rows, s.hidden);
+            if (!s.h_prev) return step.begin_candidate();
+            few_rows<S>({s.h_prev, s.ld_h_prev, s.extra, s.hidden, s.rows, step.layer.recurrent_n, s.hidden, s.hidden,
+                         step.layer.bias_n, Init::bias, step.layer.scratch, step.from_end});
         };
         if (step.from_end) add_candidate();  // read last in the step before, it is read first in this one
         step.add_recurrent(2 * s.hidden);
@@ -90,13 +87,13 @@ void run_steps(const LayerSteps<typename S::Value>& l) {
     for (Index t = 0; t < l.steps; ++t) {
         step.from_end = turns && t % 2 != 0;
         s.gates = l.first.gates + t * l.to_gates;
-        s.extra = l.first.extra + t * l.to_extra;
         s.h = l.first.h + t * l.to_h;
-        s.c = l.first.c + t * l.to_c;
+        if constexpr (Cell::gates == 3) s.extra = l.first.extra + t * l.to_extra;
+        if constexpr (Cell::gates == 4) s.c = l.first.c + t * l.to_c;
         Cell::run(step);
         s.h_prev = s.h;
         s.ld_h_prev = s.ld_h;
-        s.c_prev = s.c;
+        if constexpr (Cell::gates == 4) s.c_prev = s.c;
     }
 }
 

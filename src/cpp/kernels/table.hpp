@@ -67,9 +67,10 @@ struct OuterProduct {
 };
 
 // How the weights of products with few rows are stored: as they are, as bfloat16 numbers, or as int8 numbers with a
-// scale for each row of W. Of double matrices: as they are.
-enum class Storage { full, bfloat16, int8 };
-inline constexpr int kStorages = 3;
+// scale for each row of W. With int8_dynamic the activations are rounded in the same way, when they are multiplied. Of
+// double matrices: as they are.
+enum class Storage { full, bfloat16, int8, int8_dynamic };
+inline constexpr int kStorages = 4;
 
 // W [n, k] -> packed [packed_bytes(k, n)]
 template <class T>
@@ -103,7 +104,7 @@ template <class T>
 struct CellForward {
     Index rows, hidden;
     Index first_unit, units;
-    T* gates;  // [rows, G*H] sums in, activations out
+    T* gates;  // [rows, G*H] sums in, activations out; of CellKind::rnn the sums only, which may stand in h
     Index ld_gates;
     T* extra;         // [rows, H] GRU only: W_hn h + b_hn (reset after) or r * h (reset before)
     const T* h_prev;  // [rows, H], null: zero
@@ -117,7 +118,7 @@ struct CellForward {
 // Steps of one direction of one layer one after the other, the input's part of the sums being there for all of them.
 template <class T>
 struct LayerSteps {
-    CellForward<T> first;  // the first step, of all units; of CellKind::rnn, gates [rows, H] hold the sums and may be h
+    CellForward<T> first;  // the first step, of all units
     Index steps;
     Index to_gates, to_extra, to_h, to_c;  // how far those of the next step stand from a step's; may be negative or 0
     const void* recurrent;                 // W_hh; of a GRU: W_hr and W_hz

@@ -64,10 +64,8 @@ struct Place {
 // h = f(a)
 template <Nonlinearity F, class T>
 void rnn_forward(const CellForward<T>& s) {
-    for_units(s, [&](Index b, Index u) {
-        T& h = s.h[b * s.ld_h + u];
-        h = static_cast<T>(activate(F, h));
-    });
+    for_units(
+        s, [&](Index b, Index u) { s.h[b * s.ld_h + u] = static_cast<T>(activate(F, s.gates[b * s.ld_gates + u])); });
 }
 
 // da = (dh + dy) f'(a)

@@ -13,12 +13,21 @@
 
 namespace rnncore::reference {
 
+constexpr bool has_scales(Storage storage) { return storage == Storage::int8 || storage == Storage::int8_dynamic; }
+
+// Infinite among others: such an activation has no part in the scale of its row, and meets no weight that is zero.
+template <class T>
+bool is_large(T x) {
+    return std::fabs(x) > T(0x1p64);
+}
+
 // x [n] = q * scale with q in [-127, 127]; in single precision, and up to the next of 16 bits, which is part of the
 // format
 template <class T>
-float scale_of_row(const T* x, Index n) {
+float scale_of_row(const T* x, Index n, bool with_large) {
     float greatest = 0;
     for (Index i = 0; i < n; ++i) {
+        if (!with_large && is_large(x[i])) continue;
         const auto magnitude = static_cast<float>(std::fabs(x[i]));
         if (!(magnitude <= greatest)) greatest = magnitude;
         if (std::isnan(greatest)) break;
@@ -47,7 +56,7 @@ void pack_storage(const StoragePacking<T>& p) {
     for (Index n = 0; n < p.n; ++n) {
         const T* from = p.weight + n * p.stride;
         T* row = static_cast<T*>(p.packed) + n * (p.k + 1);
-        row[0] = S == Storage::int8 ? static_cast<T>(scale_of_row(from, p.k)) : T(1);
+        row[0] = has_scales(S) ? static_cast<T>(scale_of_row(from, p.k, true)) : T(1);
         for (Index k = 0; k < p.k; ++k) {
             row[k + 1] = S == Storage::full       ? from[k]
                          : S == Storage::bfloat16 ? static_cast<T>(rounded(static_cast<float>(from[k])))
@@ -61,15 +70,21 @@ template <class T, Storage S>
 void few_rows(const FewRows<T>& p) {
     for (Index m = 0; m < p.rows; ++m) {
         const T* a = p.a + m * p.lda;
-        const float scale = S == Storage::int8 ? scale_of_row(a, p.k) : 1.0f;
+        const auto is_apart = [&](Index k) { return has_scales(S) && is_large(a[k]); };
+        const float scale = S == Storage::int8_dynamic ? scale_of_row(a, p.k, false) : 1.0f;
         for (Index n = 0; n < p.n; ++n) {
             const T* row = static_cast<const T*>(p.packed) + n * (p.k + 1);
             T& c = p.c[m * p.ldc + n];
-            double sum = 0;
-            for (Index k = 0; k < p.k; ++k)
-                sum += (S == Storage::int8 ? quantized(a[k], scale) : double(a[k])) * double(row[k + 1]);
+            double sum = 0, apart = 0;
+            for (Index k = 0; k < p.k; ++k) {
+                const double w = double(row[k + 1]);
+                if (!is_apart(k))
+                    sum += (S == Storage::int8_dynamic ? quantized(a[k], scale) : double(a[k])) * w;
+                else if (w != 0)
+                    apart += double(a[k]) * w;
+            }
             const double init = p.init == Init::zero ? 0.0 : p.init == Init::bias ? double(p.bias[n]) : double(c);
-            c = static_cast<T>(init + sum * double(row[0]) * double(scale));
+            c = static_cast<T>(init + (sum * double(scale) + apart) * double(row[0]));
         }
     }
 }
@@ -99,7 +114,6 @@ void run_steps(const LayerSteps<T>& l) {
         };
         add(s.h_prev, s.ld_h_prev, l.recurrent, fused, s.gates, s.ld_gates);
         if constexpr (C == StreamCell::rnn) {
-            for (Index b = 0; b < s.rows; ++b) std::copy_n(s.gates + b * s.ld_gates, h, s.h + b * s.ld_h);
             rnn_forward<F>(s);
         } else if constexpr (C == StreamCell::lstm) {
             lstm_forward(s);

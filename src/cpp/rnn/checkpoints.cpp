@@ -9,15 +9,21 @@
 namespace rnncore {
 namespace {
 
-Index state_size(const Network& network, Index batch) {
-    return network.layers() * network.directions() * batch * network.hidden();
+// Elements of all states of a network.
+Index states_size(const Network& network, Index batch) {
+    Index sum = 0;
+    for (Index i = 0; i < network.states(); ++i) sum += network.state_size(i, batch);
+    return sum;
 }
 
-// Arrays of one size, one for each of a network's states.
+// The arrays of all states, one behind the other.
 template <class T>
 std::vector<T*> states_at(T* first, const Network& network, Index batch) {
     std::vector<T*> result;
-    for (Index i = 0; i < network.states(); ++i) result.push_back(first + i * state_size(network, batch));
+    for (Index i = 0; i < network.states(); ++i) {
+        result.push_back(first);
+        first += network.state_size(i, batch);
+    }
     return result;
 }
 
@@ -36,7 +42,7 @@ Index segment_steps(const Network& network, const Sequence& sequence, bool drops
         throw Invalid("memory_limit: a bidirectional network reads the whole sequence at once; expected at least " +
                       std::to_string(tape_bytes<T>(network, steps, batch, drops)) + " bytes, got " +
                       std::to_string(limit));
-    const auto states = static_cast<std::size_t>(network.states() * state_size(network, batch)) * sizeof(T);
+    const auto states = static_cast<std::size_t>(states_size(network, batch)) * sizeof(T);
     const auto needed = [&](Index segment) {
         const auto segments = static_cast<std::size_t>((steps + segment - 1) / segment);
         return tape_bytes<T>(network, segment, batch, drops) + segments * states + kAlignment;
@@ -58,7 +64,7 @@ Index segment_steps(const Network& network, const Sequence& sequence, bool drops
 
 template <class T>
 Checkpoints<T>::Checkpoints(const Tape<T>& tape, const T* x, Index steps) : tape_(tape), x_(x), steps_(steps) {
-    const auto size = static_cast<std::size_t>(tape.network.states() * state_size(tape.network, tape.sequence.batch()));
+    const auto size = static_cast<std::size_t>(states_size(tape.network, tape.sequence.batch()));
     slot_ = states_.template reserve<T>(checked_product(static_cast<std::size_t>(count()), size));
     states_.take(Use::result);
 }
@@ -73,7 +79,7 @@ std::vector<const T*> Checkpoints<T>::state_before(Index i) const {
     if (i == 0 && !has_initial_) return {};
     const Network& net = tape_.network;
     const Index batch = tape_.sequence.batch();
-    return read_only(states_at(slot_.in(states_) + i * net.states() * state_size(net, batch), net, batch));
+    return read_only(states_at(slot_.in(states_) + i * states_size(net, batch), net, batch));
 }
 
 template <class T>
@@ -96,17 +102,18 @@ void Checkpoints<T>::run_forward(const T* params, const std::vector<const T*>& s
                                  const std::vector<T*>& final_state) {
     const Network& net = tape_.network;
     const Sequence& sequence = tape_.sequence;
-    const Index batch = sequence.batch(), size = state_size(net, batch), width = net.output();
+    const Index batch = sequence.batch(), size = states_size(net, batch), width = net.output();
     T* const states = slot_.in(states_);
     has_initial_ = !state.empty();
-    for (std::size_t k = 0; k < state.size(); ++k) std::copy_n(state[k], size, states + static_cast<Index>(k) * size);
+    const std::vector<T*> initial = states_at(states, net, batch);
+    for (std::size_t k = 0; k < state.size(); ++k)
+        std::copy_n(state[k], net.state_size(static_cast<Index>(k), batch), initial[k]);
     for (Index i = 0; i < count(); ++i) {
         const Segment s = segment(i);
         T* const rows = y ? y + s.lo * batch * width : nullptr;
         const auto tape = piece(i, false, sequence.ragged() ? nullptr : rows);
         const bool last = i + 1 == count();
-        rnncore::run_forward(*tape, params,
-                             last ? final_state : states_at(states + (i + 1) * net.states() * size, net, batch));
+        rnncore::run_forward(*tape, params, last ? final_state : states_at(states + (i + 1) * size, net, batch));
         if (rows && sequence.ragged()) unpack_rows(tape->sequence, tape->y(), width, rows);
     }
 }
@@ -114,7 +121,7 @@ void Checkpoints<T>::run_forward(const T* params, const std::vector<const T*>& s
 template <class T>
 void Checkpoints<T>::run_backward(const T* params, const BackwardInput<T>& in, const BackwardOutput<T>& out) const {
     const Network& net = tape_.network;
-    const Index batch = tape_.sequence.batch(), size = net.states() * state_size(net, batch);
+    const Index batch = tape_.sequence.batch(), size = states_size(net, batch);
     const Index used = tape_.one_hot ? tape_.one_hot->used() : 0;
     const auto count_of = [](Index rows, Index columns) {
         return checked_product(static_cast<std::size_t>(rows), static_cast<std::size_t>(columns));

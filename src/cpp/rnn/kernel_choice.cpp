@@ -11,7 +11,8 @@ constexpr Index kTallRows = 64;
 // In the steps of a pass far weights come too slowly for fewer rows. Measured.
 constexpr Index kFarRows = 48;
 
-// Where a step multiplies fewer weights with few rows, what it takes besides is felt. Measured.
+// Where a step multiplies fewer weights with few rows, what it takes besides is felt: measured. From about as many on,
+// threads divide its units (divides_units), which a call for many steps cannot.
 constexpr Index kFewWeights = 25000;
 
 // Whether so many rows fill tiles to three quarters: lower ones take nearly as long as whole ones. Measured.
@@ -32,10 +33,10 @@ template <class T>
 PassKernels<T> pass_kernels(const Network& network, Index batch, Index rows) {
     const Compute compute = network.compute();
     const Kernels<T>& whole = kernels_for_rows<T>(compute, rows);
-    const auto packed = static_cast<std::size_t>(packed_size(whole, network.hidden(), network.gate_columns()));
+    const auto packed = static_cast<std::size_t>(packed_size(whole, network.recurrent(), network.gate_columns()));
     const bool far = packed * sizeof(T) > kFarWeightBytes;
     const StorageKernels<T>& steps = kernels<T>().storages[static_cast<int>(Storage::full)];
-    const bool few = batch <= steps.rows && network.gate_columns() * network.hidden() <= kFewWeights;
+    const bool few = batch <= steps.rows && network.gate_columns() * network.recurrent() <= kFewWeights;
     return {whole, fills_tiles(whole, batch) && (!far || batch >= kFarRows) ? whole : kernels<T>(compute),
             few && compute == Compute::full ? &steps : nullptr};
 }

@@ -1,36 +1,9 @@
 #include "rnn/network.hpp"
 
-#include <iterator>
-
 #include "core/memory.hpp"
 
 namespace rnncore {
 namespace {
-
-struct CellName {
-    const char* name;
-    CellKind kind;
-    Nonlinearity nonlinearity;
-};
-
-constexpr CellName kCells[] = {
-    {"rnn_tanh", CellKind::rnn, Nonlinearity::tanh},
-    {"rnn_relu", CellKind::rnn, Nonlinearity::relu},
-    {"rnn_sigmoid", CellKind::rnn, Nonlinearity::sigmoid},
-    {"rnn_identity", CellKind::rnn, Nonlinearity::identity},
-    {"gru_after", CellKind::gru_after, {}},
-    {"gru_before", CellKind::gru_before, {}},
-    {"lstm", CellKind::lstm, {}},
-};
-
-const CellName& find_cell(const std::string& name) {
-    std::string known;
-    for (const CellName& c : kCells) {
-        if (name == c.name) return c;
-        known += std::string(known.empty() ? "" : ", ") + c.name;
-    }
-    throw Invalid("cell: expected one of " + known + ", got '" + name + "'");
-}
 
 void require_positive(const char* name, Index value) {
     if (value < 1) throw Invalid(std::string(name) + ": expected a positive integer, got " + std::to_string(value));
@@ -38,18 +11,15 @@ void require_positive(const char* name, Index value) {
 
 }  // namespace
 
-Network::Network(const NetworkOptions& options) : options_(options) {
-    const CellName& cell = find_cell(options.cell);
-    cell_ = cell.kind;
-    nonlinearity_ = cell.nonlinearity;
+Network::Network(const NetworkOptions& options) : options_(options), cell_(&find_cell(options.cell)) {
     require_positive("input_size", options.input);
     require_positive("hidden_size", options.hidden);
     require_positive("num_layers", options.layers);
     if (!(options.dropout >= 0 && options.dropout < 1))
         throw Invalid("dropout: expected a probability in [0, 1), got " + std::to_string(options.dropout));
     // G*H and D*H are multiplied as Index from here on.
-    checked_product(sizeof(double) * static_cast<std::size_t>(gates() * directions()),
-                    static_cast<std::size_t>(hidden()));
+    checked_product(sizeof(double) * static_cast<std::size_t>(cell_->gates * directions()),
+                    static_cast<std::size_t>(units()));
     for (Index layer = 0; layer < layers(); ++layer) {
         for (Index direction = 0; direction < directions(); ++direction) add_layer(layer, direction);
     }
@@ -59,7 +29,7 @@ void Network::add_layer(Index layer, Index direction) {
     const std::string suffix = "_l" + std::to_string(layer) + (direction ? "_reverse" : "");
     ParameterOffsets o{};
     o.weight_ih = add("weight_ih" + suffix, {gate_columns(), input(layer)});
-    o.weight_hh = add("weight_hh" + suffix, {gate_columns(), hidden()});
+    o.weight_hh = add("weight_hh" + suffix, {gate_columns(), recurrent()});
     if (bias()) {
         o.bias_ih = add("bias_ih" + suffix, {gate_columns()});
         o.bias_hh = add("bias_hh" + suffix, {gate_columns()});

@@ -5,15 +5,14 @@
 #include <vector>
 
 #include "kernels/table.hpp"
+#include "rnn/cells/cell.hpp"
 
 namespace rnncore {
-
-enum class CellKind { rnn, gru_after, gru_before, lstm };
 
 // Where one direction of one layer has its parameters in the flat buffer; PyTorch's names, shapes and order.
 struct ParameterOffsets {
     Index weight_ih;  // [G*H, I]
-    Index weight_hh;  // [G*H, H]
+    Index weight_hh;  // [G*H, R]
     Index bias_ih;    // [G*H]
     Index bias_hh;    // [G*H]
 };
@@ -25,7 +24,7 @@ struct Parameter {
 };
 
 struct NetworkOptions {
-    std::string cell;  // "rnn_tanh" | "rnn_relu" | "rnn_sigmoid" | "rnn_identity" | "gru_after" | "gru_before" | "lstm"
+    std::string cell;  // the name of a Cell
     Index input = 0;
     Index hidden = 0;
     Index layers = 1;
@@ -40,25 +39,28 @@ public:
     explicit Network(const NetworkOptions& options);
 
     const NetworkOptions& options() const { return options_; }
-    CellKind cell() const { return cell_; }
-    Nonlinearity nonlinearity() const { return nonlinearity_; }
+    const Cell& cell() const { return *cell_; }
     bool bias() const { return options_.bias; }
     double dropout() const { return options_.dropout; }
     Compute compute() const { return options_.compute; }
     Index layers() const { return options_.layers; }
     Index directions() const { return options_.bidirectional ? 2 : 1; }
-    Index hidden() const { return options_.hidden; }
-    Index output() const { return directions() * hidden(); }  // D*H
-    Index input(Index layer) const { return layer == 0 ? options_.input : output(); }
 
-    Index gates() const { return cell_ == CellKind::rnn ? 1 : cell_ == CellKind::lstm ? 4 : 3; }
-    Index gate_columns() const { return gates() * hidden(); }  // G*H
-    // The columns whose recurrent product adds to the gates' sums; the GRU's last gate goes its own way.
-    Index fused_columns() const { return has_extra() ? 2 * hidden() : gate_columns(); }
-    bool has_gates() const { return cell_ != CellKind::rnn; }  // an Elman network's sums stand in its output
-    bool has_extra() const { return cell_ == CellKind::gru_after || cell_ == CellKind::gru_before; }
-    bool has_cell_state() const { return cell_ == CellKind::lstm; }
-    Index states() const { return has_cell_state() ? 2 : 1; }
+    // Widths, which have names of their own although some are equal for every cell that there is.
+    Index units() const { return options_.hidden; }                     // H: of each gate
+    Index recurrent() const { return options_.hidden; }                 // R: of what W_hh multiplies
+    Index direction_output() const { return options_.hidden; }          // of what one direction of a layer puts out
+    Index output() const { return directions() * direction_output(); }  // D*H: of a layer
+    Index input(Index layer) const { return layer == 0 ? options_.input : output(); }
+    Index gate_columns() const { return cell_->gates * units(); }                    // G*H: of the sums
+    Index kept_gates() const { return cell_->sums_in_output ? 0 : gate_columns(); }  // of the gates beside the output
+    Index extra() const { return cell_->has_extra ? units() : 0; }                   // of the step's own vector
+    // Of the first state, which is the output, and of the others.
+    Index states() const { return cell_->states; }
+    Index state(Index which) const { return which == 0 ? direction_output() : units(); }
+    Index cell_state() const { return states() > 1 ? state(1) : 0; }  // of c
+    // Elements of all layers' and directions' arrays of a state: [L*D, B, state(which)].
+    Index state_size(Index which, Index batch) const { return layers() * directions() * batch * state(which); }
 
     ParameterOffsets offsets(Index layer, Index direction) const {
         return offsets_[static_cast<std::size_t>(layer * directions() + direction)];
@@ -71,8 +73,7 @@ private:
     Index add(const std::string& name, std::vector<Index> shape);
 
     NetworkOptions options_;
-    CellKind cell_ = CellKind::rnn;
-    Nonlinearity nonlinearity_ = Nonlinearity::tanh;
+    const Cell* cell_;
     std::vector<ParameterOffsets> offsets_;
     std::vector<Parameter> parameters_;
     Index parameter_count_ = 0;

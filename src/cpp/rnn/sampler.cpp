@@ -15,7 +15,7 @@ Sampler<T>::Sampler(const Network& network, const LanguageModelWeights<T>& model
       drawer_(model.weight.rows) {
     const auto classes = static_cast<std::size_t>(model.weight.rows);
     auto output = std::make_shared<Output>();
-    output->weight = StoredMatrix<T>(output->arena, *kernels_, network.hidden(), model.weight.rows);
+    output->weight = StoredMatrix<T>(output->arena, *kernels_, network.output(), model.weight.rows);
     output->bias = output->arena.template reserve<T>(classes);
     output->arena.take(Use::result);
     output->weight.fill(output->arena, *kernels_, model.weight.data, model.weight.stride);
@@ -40,7 +40,7 @@ Sampler<T>::Sampler(const Sampler& other)
 
 template <class T>
 void Sampler<T>::take_working_memory() {
-    const Index hidden = stream_.network().hidden();
+    const Index hidden = stream_.network().output();
     logits_ = arena_.template reserve<T>(static_cast<std::size_t>(classes()));
     hidden_ = arena_.template reserve<T>(static_cast<std::size_t>(stream_.most_steps() * hidden));
     scratch_ = arena_.template reserve<char>(static_cast<std::size_t>(kernels_->scratch_bytes(hidden)));
@@ -69,7 +69,7 @@ void Sampler<T>::feed(const std::int64_t* ids, Index count) {
 
 template <class T>
 void Sampler<T>::score(const std::int64_t* ids, Index count, double* scores) {
-    const Index hidden = stream_.network().hidden();
+    const Index hidden = stream_.network().output();
     T* const rows = hidden_.in(arena_);
     read(ids, count, rows, [&](Index first, Index steps) {
         for (Index i = 0; i < steps && first + i + 1 < count; ++i) {
@@ -93,7 +93,7 @@ void Sampler<T>::draw(const DrawOptions& options, const Random& random, std::int
     if (!fed_) throw Invalid("draw: expected at least one token to be fed before the first draw");
     run_parallel(1, [&](int thread, Team& team) {
         for (Index i = 0; i < count && !team.stopped(); ++i) {
-            multiply_output(stream_.hidden());
+            multiply_output(stream_.last_output());
             const std::uint64_t counter = random.counter + static_cast<std::uint64_t>(i);
             tokens[i] =
                 drawer_.draw(logits_.in(arena_), options, philox_uniform(random.seed, counter, RandomUse::sampling));

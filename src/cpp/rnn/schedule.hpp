@@ -2,9 +2,7 @@
 #pragma once
 
 #include <algorithm>
-#include <vector>
 
-#include "rnn/network.hpp"
 #include "rnn/sequence.hpp"
 
 namespace rnncore {
@@ -32,25 +30,6 @@ struct RowTask {
 
     Index rows() const { return end - begin; }
 };
-
-// Tasks of about equal numbers of steps, of one chunk of each direction. How rows are divided does not change any
-// result's bits.
-std::vector<RowTask> make_tasks(const Sequence& sequence, const std::vector<Chunk>& by_direction, int threads);
-
-// Rows of products that take as long as the recurrent ones: a step of few rows takes the time of reading its weights.
-Index rows_worth(const Sequence& sequence);
-
-// Steps of a chunk where layers follow each other by one.
-Index staggered_steps(const Sequence& sequence);
-
-// Whether the threads of a pass divide the units of every step, and wait for each other after it, rather than rows:
-// where there are few rows, the time of a step is that of reading the weights, of which each thread then reads a part.
-bool divides_units(const Network& network, const Sequence& sequence, int threads);
-
-// Whether the threads of a pass forward divide the layers instead, each a chunk behind the one below: they wait once a
-// chunk, and each reads the weights of its layers only. `width` is that of the product with the inputs, 0 if there is
-// none.
-bool divides_layers(const Network& network, const Sequence& sequence, Index width, int threads);
 
 // The rows of a task that are active at time t: run(begin, end, from_history), first those whose previous state is the
 // previous step's, then those that begin here, from the initial state.

@@ -5,15 +5,20 @@
 
 #include "core/memory.hpp"
 #include "kernels/table.hpp"
+#include "rnn/matrix.hpp"
 
 namespace rnncore {
 
-// "full", "bfloat16" or "int8"; Invalid for another name.
+// "full", "bfloat16", "int8" or "int8_dynamic"; Invalid for another name.
 Storage storage_named(const std::string& name);
 
 // Invalid where `storage` is not for matrices of T with rows of `k` elements.
 template <class T>
 void check(Storage storage, Index k);
+
+// to [rows, columns] = the numbers that a weight matrix stands for in a storage.
+template <class T>
+void round_as_stored(const StorageKernels<T>& kernels, const Matrix<const T>& weight, T* to);
 
 template <class T>
 class StoredMatrix {

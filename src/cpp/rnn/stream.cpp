@@ -4,7 +4,6 @@
 
 #include "core/floating_point.hpp"
 #include "dispatch/dispatch.hpp"
-#include "rnn/cells.hpp"
 #include "rnn/weights.hpp"
 
 namespace rnncore {
@@ -41,14 +40,14 @@ Stream<T>::Stream(const Network& network, const T* params, const StreamOptions<T
     if (network_.directions() != 1)
         throw Invalid("stream: a bidirectional network needs the whole sequence; expected bidirectional=False");
     if (batch_ < 1) throw Invalid("batch_size: expected a positive integer, got " + std::to_string(batch_));
-    check<T>(options.storage, std::max(network_.input(0), network_.hidden()));
+    check<T>(options.storage, std::max(network_.input(0), network_.recurrent()));
     most_steps_ = steps_at_once<T>(batch_, network_.gate_columns());
     const Matrix<const T>& embedding = options.embedding;
     if (embedding.data)
         ids_are_ = worth_folding(embedding.rows, embedding.columns, network_.gate_columns())
                        ? IdsAre::rows_of_sums
                        : IdsAre::rows_of_embedding;
-    packed_ = pack(params, embedding);
+    packed_ = pack(params, options);
     take_working_memory();
     reset();
 }
@@ -63,30 +62,31 @@ Stream<T>::Stream(const Stream& other)
       ids_are_(other.ids_are_),
       packed_(other.packed_) {
     take_working_memory();
-    for (Index i = 0; i < network_.states(); ++i) std::copy_n(other.state(i), state_size(), state(i));
+    for (Index i = 0; i < network_.states(); ++i) std::copy_n(other.state(i), state_size(i), state(i));
 }
 
 template <class T>
-auto Stream<T>::pack(const T* params, const Matrix<const T>& embedding) const -> std::shared_ptr<const Packed> {
+auto Stream<T>::pack(const T* params, const StreamOptions<T>& options) const -> std::shared_ptr<const Packed> {
     auto packed = std::make_shared<Packed>();
-    reserve(*packed, embedding);
+    reserve(*packed, options.embedding);
     packed->arena.take(Use::result);
-    fill(*packed, params, embedding);
+    fill(*packed, params, options);
     return packed;
 }
 
 template <class T>
 void Stream<T>::reserve(Packed& packed, const Matrix<const T>& embedding) const {
-    const Index h = network_.hidden(), columns = network_.gate_columns(), fused = network_.fused_columns();
+    const Index h = network_.units(), columns = network_.gate_columns();
     Arena& arena = packed.arena;
     for (Index i = 0; i < network_.layers(); ++i) {
         Layer layer;
         if (i > 0 || ids_are_ != IdsAre::rows_of_sums)
             layer.input = StoredMatrix<T>(arena, *kernels_, network_.input(i), columns);
-        layer.recurrent = StoredMatrix<T>(arena, *kernels_, h, fused);
-        if (network_.has_extra()) layer.recurrent_n = StoredMatrix<T>(arena, *kernels_, h, h);
+        std::size_t number = 0;
+        for (const RecurrentProduct& product : network_.cell())
+            layer.recurrent[number++] = StoredMatrix<T>(arena, *kernels_, network_.recurrent(), product.gates * h);
         layer.bias = arena.reserve<T>(count(1, columns));
-        layer.bias_n = arena.reserve<T>(count(1, h));
+        layer.bias_extra = arena.reserve<T>(count(1, h));
         packed.layers.push_back(layer);
     }
     if (ids_are_ == IdsAre::rows_of_sums) packed.rows = arena.reserve<T>(count(embedding.rows, columns));
@@ -95,54 +95,70 @@ void Stream<T>::reserve(Packed& packed, const Matrix<const T>& embedding) const 
 
 template <class T>
 void Stream<T>::take_working_memory() {
-    const Index h = network_.hidden(), rows = static_cast<Index>(count(batch_, most_steps_));
+    const Index rows = static_cast<Index>(count(batch_, most_steps_));
     // As if it stood behind the weights. Both begin at a page, and a load waits for an earlier store at the same
     // distance from a page's beginning.
     arena_.reserve<char>(packed_->arena.size() % kPage);
-    for (Index i = 0; i < network_.states(); ++i) state_[i] = arena_.reserve<T>(count(batch_, network_.layers() * h));
+    for (Index i = 0; i < network_.states(); ++i) state_[i] = arena_.reserve<T>(count(1, state_size(i)));
     sums_ = arena_.reserve<T>(count(rows, network_.gate_columns()));
-    outputs_ = arena_.reserve<T>(count(rows, h));
-    extra_ = arena_.reserve<T>(count(batch_, h));
+    outputs_ = arena_.reserve<T>(count(rows, network_.output()));
+    extra_ = arena_.reserve<T>(count(batch_, network_.units()));
     if (ids_are_ == IdsAre::rows_of_embedding) embedded_ = arena_.reserve<T>(count(rows, network_.input(0)));
-    scratch_ = arena_.reserve<char>(static_cast<std::size_t>(kernels_->scratch_bytes(std::max(network_.input(0), h))));
+    scratch_ = arena_.reserve<char>(
+        static_cast<std::size_t>(kernels_->scratch_bytes(std::max(network_.input(0), network_.recurrent()))));
     arena_.take(Use::result);
 }
 
 template <class T>
-void Stream<T>::fill(const Packed& packed, const T* params, const Matrix<const T>& embedding) const {
-    const Index h = network_.hidden(), fused = network_.fused_columns();
+void Stream<T>::fill(const Packed& packed, const T* params, const StreamOptions<T>& options) const {
+    const Index k = network_.recurrent();
     for (Index i = 0; i < network_.layers(); ++i) {
         const Layer& layer = packed.layers[static_cast<std::size_t>(i)];
         const ParameterOffsets at = network_.offsets(i, 0);
         if (layer.input.n) layer.input.fill(packed.arena, *kernels_, params + at.weight_ih, network_.input(i));
-        layer.recurrent.fill(packed.arena, *kernels_, params + at.weight_hh, h);
-        if (network_.has_extra()) layer.recurrent_n.fill(packed.arena, *kernels_, params + at.weight_hh + fused * h, h);
-        fill_biases(network_, params, at, layer.bias.in(packed.arena), layer.bias_n.in(packed.arena));
+        std::size_t number = 0;
+        for (const RecurrentProduct& product : network_.cell())
+            layer.recurrent[number++].fill(packed.arena, *kernels_,
+                                           params + at.weight_hh + product.first_gate * network_.units() * k, k);
+        fill_biases(network_, params, at, layer.bias.in(packed.arena), layer.bias_extra.in(packed.arena));
     }
+    if (!options.embedding.data) return;
+    const Index columns = network_.gate_columns(), width = network_.input(0);
+    const Matrix<const T> input{params + network_.offsets(0, 0).weight_ih, columns, width, width};
+    if (options.storage == Storage::full) return fill_rows(packed, options.embedding, input);
+    Arena arena;
+    const auto embedding = arena.reserve<T>(count(options.embedding.rows, width));
+    const auto weight = arena.reserve<T>(count(columns, width));
+    arena.take();
+    round_as_stored(*kernels_, options.embedding, embedding.in(arena));
+    round_as_stored(*kernels_, input, weight.in(arena));
+    fill_rows(packed, {embedding.in(arena), options.embedding.rows, width, width},
+              {weight.in(arena), columns, width, width});
+}
+
+template <class T>
+void Stream<T>::fill_rows(const Packed& packed, const Matrix<const T>& embedding, const Matrix<const T>& input) const {
     T* const rows = packed.rows.in(packed.arena);
     if (ids_are_ == IdsAre::rows_of_embedding) {
         for (Index v = 0; v < embedding.rows; ++v)
             std::copy_n(embedding.row(v), embedding.columns, rows + v * embedding.columns);
+        return;
     }
-    if (ids_are_ == IdsAre::rows_of_sums) {
-        const Index columns = network_.gate_columns(), width = network_.input(0);
-        Arena arena;
-        const auto weight = PackedMatrix<T>::transpose_of(
-            arena, kernels<T>(), {params + network_.offsets(0, 0).weight_ih, columns, width, width});
-        const ProductScratch scratch(arena, kernels<T>().product_scratch_bytes, 1);
-        arena.take();
-        run_parallel(1, [&](int thread, Team& team) {
-            const Worker worker{thread, team, scratch.of(arena, thread)};
-            weight.fill(arena, worker);
-            weight.multiply(arena, embedding, packed.layers[0].bias.in(packed.arena),
-                            {rows, embedding.rows, columns, columns}, {0, columns}, worker);
-        });
-    }
+    Arena arena;
+    const auto weight = PackedMatrix<T>::transpose_of(arena, kernels<T>(), input);
+    const ProductScratch scratch(arena, kernels<T>().product_scratch_bytes, 1);
+    arena.take();
+    run_parallel(1, [&](int thread, Team& team) {
+        const Worker worker{thread, team, scratch.of(arena, thread)};
+        weight.fill(arena, worker);
+        weight.multiply(arena, embedding, packed.layers[0].bias.in(packed.arena),
+                        {rows, embedding.rows, input.rows, input.rows}, {0, input.rows}, worker);
+    });
 }
 
 template <class T>
 void Stream<T>::reset() {
-    for (Index i = 0; i < network_.states(); ++i) std::fill_n(state(i), state_size(), T(0));
+    for (Index i = 0; i < network_.states(); ++i) std::fill_n(state(i), state_size(i), T(0));
 }
 
 template <class T>
@@ -197,8 +213,8 @@ void Stream<T>::multiply_input(const Layer& layer, const T* x, Index rows) {
 
 template <class T>
 void Stream<T>::run_layers(Index steps, T* y) {
-    const Index h = network_.hidden(), size = batch_ * h;
-    const auto run_steps = steps_kernel(network_, *kernels_);
+    const Index size = batch_ * network_.output();
+    const CellSteps<T>& cell = network_.cell().template steps<T>();
     const Arena& weights = packed_->arena;
     for (Index i = 0; i < network_.layers(); ++i) {
         const Layer& layer = packed_->layers[static_cast<std::size_t>(i)];
@@ -207,22 +223,22 @@ void Stream<T>::run_layers(Index steps, T* y) {
         LayerSteps<T> s{};
         CellForward<T>& first = s.first;
         first.rows = batch_;
-        first.hidden = first.units = h;
+        first.hidden = first.units = network_.units();
         first.gates = sums_.in(arena_);
         first.ld_gates = network_.gate_columns();
         first.extra = extra_.in(arena_);
         first.h_prev = state(0) + i * size;
         first.h = i + 1 == network_.layers() && y ? y : below;
-        first.ld_h_prev = first.ld_h = h;
-        if (network_.has_cell_state()) first.c_prev = first.c = state(1) + i * size;
+        first.ld_h_prev = first.ld_h = network_.output();
+        if (network_.cell_state() > 0) first.c_prev = first.c = state(1) + i * batch_ * network_.cell_state();
         s.steps = steps;
         s.to_gates = batch_ * first.ld_gates;
         s.to_h = size;
-        s.recurrent = layer.recurrent.in(weights);
-        if (network_.has_extra()) s.recurrent_n = layer.recurrent_n.in(weights);
-        s.bias_n = layer.bias_n.in(weights);
+        s.recurrent = layer.recurrent[0].in(weights);
+        if (network_.cell().product_count > 1) s.recurrent_n = layer.recurrent[1].in(weights);
+        s.bias_n = layer.bias_extra.in(weights);
         s.scratch = scratch_.in(arena_);
-        run_steps(s);
+        cell.forward_steps(*kernels_, s);
         std::copy_n(first.h + (steps - 1) * size, size, state(0) + i * size);
     }
 }

@@ -2,6 +2,7 @@
 // after it is made. Steps that are given together go through the network together, a layer at a time.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -38,15 +39,17 @@ public:
     void advance(const T* x, Index steps, T* y);
     void advance_ids(const std::int64_t* ids, Index steps, T* y);  // [steps,B], each within [0, I) or [0, V)
 
-    Index state_size() const { return network_.layers() * batch_ * network_.hidden(); }
-    T* state(Index which) const { return state_[which].in(arena_); }                          // [L,B,H]
-    const T* hidden() const { return state(0) + state_size() - batch_ * network_.hidden(); }  // [B,H]
-    void reset();                                                                             // to zero
+    Index state_size(Index which) const { return network_.state_size(which, batch_); }
+    T* state(Index which) const { return state_[which].in(arena_); }  // [L,B,H]
+    // The last layer's outputs of the last step, [B,H].
+    const T* last_output() const { return state(0) + state_size(0) - batch_ * network_.output(); }
+    void reset();  // to zero
 
 private:
     struct Layer {
-        StoredMatrix<T> input, recurrent, recurrent_n;
-        Arena::Slot<T> bias, bias_n;
+        StoredMatrix<T> input;
+        std::array<StoredMatrix<T>, kMostRecurrentProducts> recurrent;  // by Cell::products
+        Arena::Slot<T> bias, bias_extra;
     };
     // What no step changes.
     struct Packed {
@@ -55,9 +58,11 @@ private:
         Arena::Slot<T> rows;
     };
 
-    std::shared_ptr<const Packed> pack(const T* params, const Matrix<const T>& embedding) const;
+    std::shared_ptr<const Packed> pack(const T* params, const StreamOptions<T>& options) const;
     void reserve(Packed& packed, const Matrix<const T>& embedding) const;
-    void fill(const Packed& packed, const T* params, const Matrix<const T>& embedding) const;
+    void fill(const Packed& packed, const T* params, const StreamOptions<T>& options) const;
+    // input: W_ih of the first layer
+    void fill_rows(const Packed& packed, const Matrix<const T>& embedding, const Matrix<const T>& input) const;
     void take_working_memory();
     void require_same_kernels() const;
     void multiply_input(const Layer& layer, const T* x, Index rows);  // sums = W_ih x + b
@@ -71,7 +76,7 @@ private:
     enum class IdsAre { one_hot, rows_of_embedding, rows_of_sums } ids_are_ = IdsAre::one_hot;
     std::shared_ptr<const Packed> packed_;
     Arena arena_;  // of what steps change
-    Arena::Slot<T> state_[2], sums_, outputs_, extra_, embedded_;
+    Arena::Slot<T> state_[kMostStates], sums_, outputs_, extra_, embedded_;
     Arena::Slot<char> scratch_;
 };
 

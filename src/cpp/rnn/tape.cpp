@@ -5,7 +5,7 @@ namespace {
 
 template <class T>
 struct DirectionSlots {
-    Arena::Slot<T> gates, extra, cell, h0, c0;
+    Arena::Slot<T> gates, extra, cell, initial[kMostStates];
 };
 
 template <class T>
@@ -22,12 +22,19 @@ void prepare_tape(Tape<T>& tape, const PassInput<T>& input, T* y) {
     Arena& arena = tape.arena;
     const auto rows = static_cast<std::size_t>(tape.sequence.rows());
     const auto batch = static_cast<std::size_t>(tape.sequence.batch());
-    const auto h = static_cast<std::size_t>(net.hidden());
     const auto width = static_cast<std::size_t>(net.output());
     const auto reserve = [&](std::size_t n, std::size_t columns) {
         return arena.template reserve<T>(checked_product(n, columns));
     };
+    // null where there are no columns
+    const auto reserve_any = [&](std::size_t n, Index columns) {
+        return columns > 0 ? reserve(n, static_cast<std::size_t>(columns)) : Arena::Slot<T>();
+    };
+    const auto in_arena = [&](const Arena::Slot<T>& slot, Index columns) {
+        return columns > 0 ? slot.in(arena) : nullptr;
+    };
     const bool has_state = !input.state.empty();
+    const Index gates = row_pitch<T>(net.kept_gates());
 
     // Without keeping, a layer needs only its input and its output: two buffers serve all inner layers in turn.
     const auto inner = [&](Index layer) { return layer + 1 < net.layers(); };
@@ -46,12 +53,12 @@ void prepare_tape(Tape<T>& tape, const PassInput<T>& input, T* y) {
         if (tape.drops && tape.keeps && inner(layer)) s.dropped = reserve(rows, width);
         for (Index d = 0; d < net.directions(); ++d) {
             DirectionSlots<T>& at = s.directions[d];
-            if (tape.keeps && net.has_gates())
-                at.gates = reserve(rows, static_cast<std::size_t>(row_pitch<T>(net.gate_columns())));
-            if (tape.keeps && net.has_extra()) at.extra = reserve(rows, h);
-            if (net.has_cell_state()) at.cell = reserve(tape.keeps ? rows : batch, h);
-            if (has_state) at.h0 = reserve(batch, h);
-            if (has_state && net.has_cell_state()) at.c0 = reserve(batch, h);
+            if (tape.keeps) {
+                at.gates = reserve_any(rows, gates);
+                at.extra = reserve_any(rows, net.extra());
+            }
+            at.cell = reserve_any(tape.keeps ? rows : batch, net.cell_state());
+            for (Index i = 0; has_state && i < net.states(); ++i) at.initial[i] = reserve_any(batch, net.state(i));
         }
     }
     arena.take(Use::result);
@@ -67,17 +74,17 @@ void prepare_tape(Tape<T>& tape, const PassInput<T>& input, T* y) {
         for (Index d = 0; d < net.directions(); ++d) {
             const DirectionSlots<T>& from = s.directions[d];
             DirectionTape<T>& to = l.directions[d];
-            if (tape.keeps && net.has_gates()) to.gates = from.gates.in(arena);
-            if (tape.keeps && net.has_extra()) to.extra = from.extra.in(arena);
-            if (net.has_cell_state()) to.cell = from.cell.in(arena);
-            if (!has_state) continue;
-            const Index offset = (layer * net.directions() + d) * tape.sequence.batch() * net.hidden();
-            const auto sorted = [&](std::size_t state, T* at) {
-                sort_state(tape.sequence, input.state[state] + offset, net.hidden(), at);
-                return at;
-            };
-            to.h0 = sorted(0, from.h0.in(arena));
-            if (net.has_cell_state()) to.c0 = sorted(1, from.c0.in(arena));
+            if (tape.keeps) {
+                to.gates = in_arena(from.gates, gates);
+                to.extra = in_arena(from.extra, net.extra());
+            }
+            to.cell = in_arena(from.cell, net.cell_state());
+            for (Index i = 0; has_state && i < net.states(); ++i) {
+                T* const sorted = from.initial[i].in(arena);
+                const Index offset = (layer * net.directions() + d) * tape.sequence.batch() * net.state(i);
+                sort_state(tape.sequence, input.state[static_cast<std::size_t>(i)] + offset, net.state(i), sorted);
+                to.initial[i] = sorted;
+            }
         }
         tape.layers.push_back(l);
     }
@@ -85,19 +92,17 @@ void prepare_tape(Tape<T>& tape, const PassInput<T>& input, T* y) {
 
 template <class T>
 std::size_t tape_bytes(const Network& network, Index steps, Index batch, bool drops) {
-    const auto h = static_cast<std::size_t>(network.hidden()), rows = static_cast<std::size_t>(batch);
-    const auto directions = static_cast<std::size_t>(network.directions());
-    const std::size_t states = static_cast<std::size_t>(network.states()) * directions * rows * h;
-    std::size_t row = static_cast<std::size_t>(network.output());
-    if (network.has_gates()) row += directions * static_cast<std::size_t>(row_pitch<T>(network.gate_columns()));
-    if (network.has_extra()) row += directions * h;
-    if (network.has_cell_state()) row += directions * h;
+    const auto rows = static_cast<std::size_t>(batch), directions = static_cast<std::size_t>(network.directions());
+    std::size_t states = 0;
+    for (Index i = 0; i < network.states(); ++i) states += static_cast<std::size_t>(network.state_size(i, batch));
+    const Index kept = row_pitch<T>(network.kept_gates()) + network.extra() + network.cell_state();
+    const std::size_t row = static_cast<std::size_t>(network.output()) + directions * static_cast<std::size_t>(kept);
     const auto layers = static_cast<std::size_t>(network.layers());
     const std::size_t dropped = drops ? (layers - 1) * static_cast<std::size_t>(network.output()) : 0;
     // each of at most eight arrays a layer and direction ends at the next multiple of the alignment
     const std::size_t padding = 8 * layers * directions * kAlignment;
     const std::size_t step = checked_product(checked_product(rows, layers * row + dropped), sizeof(T));
-    return checked_product(step, static_cast<std::size_t>(steps)) + layers * states * sizeof(T) + padding;
+    return checked_product(step, static_cast<std::size_t>(steps)) + states * sizeof(T) + padding;
 }
 
 template std::size_t tape_bytes<float>(const Network&, Index, Index, bool);

@@ -17,7 +17,7 @@ namespace rnncore {
 template <class T>
 Index row_pitch(Index columns) {
     const Index bytes = columns * static_cast<Index>(sizeof(T));
-    return bytes % 4096 == 0 ? columns + static_cast<Index>(kAlignment / sizeof(T)) : columns;
+    return bytes > 0 && bytes % 4096 == 0 ? columns + static_cast<Index>(kAlignment / sizeof(T)) : columns;
 }
 
 // What goes into a pass; arrays in the caller's order of rows.
@@ -29,11 +29,10 @@ struct PassInput {
 
 template <class T>
 struct DirectionTape {
-    T* gates = nullptr;     // [N, G*H] activations, at their row_pitch; null: not kept (or the cell has none)
-    T* extra = nullptr;     // [N, H] see CellForward
-    T* cell = nullptr;      // [N, H] cell states; [B, H] the latest only, where nothing is kept
-    const T* h0 = nullptr;  // [B, H] sorted initial states; null: zero
-    const T* c0 = nullptr;
+    T* gates = nullptr;  // [N, G*H] activations, at their row_pitch; null: not kept (or they are the outputs)
+    T* extra = nullptr;  // [N, H] see CellForward; null: not kept (or the cell has none)
+    T* cell = nullptr;   // [N, H] the second state; [B, H] the latest only, where nothing is kept
+    const T* initial[kMostStates] = {};  // by state: [B, H], sorted; null: zero
 };
 
 template <class T>

@@ -12,7 +12,7 @@ WeightGradients<T>::WeightGradients(Arena& arena, const Tape<T>& tape, const Ker
       kernels_(kernels),
       out_(out),
       ld_gates_(row_pitch<T>(net_.gate_columns())),
-      zeros_(arena.reserve<T>(static_cast<std::size_t>(net_.hidden()))) {
+      zeros_(arena.reserve<T>(static_cast<std::size_t>(net_.recurrent()))) {
     if (!owns_table(0)) return;
     const std::size_t size =
         checked_product(static_cast<std::size_t>(tape.one_hot->used()), static_cast<std::size_t>(net_.gate_columns()));
@@ -29,7 +29,7 @@ void WeightGradients<T>::reserve_scratch(Arena& arena, Index rows, int threads) 
 
 template <class T>
 void WeightGradients<T>::begin_pass(const Arena& arena) const {
-    std::fill_n(zeros_.in(arena), net_.hidden(), T(0));
+    std::fill_n(zeros_.in(arena), net_.recurrent(), T(0));
 }
 
 template <class T>
@@ -80,43 +80,42 @@ void WeightGradients<T>::add_to_table(const Arena& arena, const ChunkRows& c, co
 }
 
 template <class T>
-Matrix<const T> WeightGradients<T>::last_gate(const ChunkRows& c, const SumGradients<T>& da) const {
-    const Index h = net_.hidden();
-    if (net_.cell() == CellKind::gru_before) return {da.gates + net_.fused_columns(), c.rows, h, ld_gates_};
-    return {da.extra, c.rows, h, h};
+Matrix<const T> WeightGradients<T>::gradient_of(const RecurrentProduct& product, const ChunkRows& c,
+                                                const SumGradients<T>& da) const {
+    const Index h = net_.units(), columns = product.gates * h;
+    if (product.result == RecurrentProduct::Result::extra) return {da.extra, c.rows, columns, h};
+    return {da.gates + product.first_gate * h, c.rows, columns, ld_gates_};
 }
 
-// dW_hh += da^T h_prev, the GRU's last gate apart: its factor is h_prev too (reset after), or r * h_prev
+// dW_hh += da^T operand for the rows of each product. Rows that begin from a zero state add nothing.
 template <class T>
 void WeightGradients<T>::add_recurrent(const Arena& arena, const ChunkRows& c, const SumGradients<T>& da,
                                        const Worker& w) const {
-    const Index h = net_.hidden(), fused = net_.fused_columns();
+    const Index k = net_.recurrent();
     T* const weight = out_.grads + net_.offsets(c.layer, c.direction).weight_hh;
     const T** const rows = row_pointers(arena, w);
-    const Range known = previous_rows(arena, c, rows);
-    const Index k = known.last - known.first;
-    add_outer(arena, w,
-              {da.gates + known.first * ld_gates_, ld_gates_, rows + known.first, weight, h, k, fused, h, nullptr});
-    if (!net_.has_extra()) return;
-    const Matrix<const T> last = last_gate(c, da);
-    T* const weight_last = weight + fused * h;
-    if (net_.cell() == CellKind::gru_after) {
-        add_outer(arena, w, {last.row(known.first), last.stride, rows + known.first, weight_last, h, k, h, h, nullptr});
-        return;
+    Range known = previous_rows(arena, c, rows);
+    for (const RecurrentProduct& product : net_.cell()) {
+        if (product.operand == RecurrentProduct::Operand::extra) {
+            const LayerTape<T>& layer = tape_.layers[static_cast<std::size_t>(c.layer)];
+            const T* const extra = layer.directions[c.direction].extra + c.first * net_.extra();
+            for (Index r = 0; r < c.rows; ++r) rows[r] = extra + r * net_.extra();
+            known = {0, c.rows};
+        }
+        const Matrix<const T> d = gradient_of(product, c, da);
+        add_outer(arena, w,
+                  {d.row(known.first), d.stride, rows + known.first, weight + product.first_gate * net_.units() * k, k,
+                   known.last - known.first, d.columns, k, nullptr});
     }
-    const LayerTape<T>& layer = tape_.layers[static_cast<std::size_t>(c.layer)];
-    const T* const reset = layer.directions[c.direction].extra + c.first * h;
-    for (Index r = 0; r < c.rows; ++r) rows[r] = reset + r * h;
-    add_outer(arena, w, {last.data, last.stride, rows, weight_last, h, c.rows, h, h, nullptr});
 }
 
 template <class T>
 void WeightGradients<T>::add_biases(const ChunkRows& c, const SumGradients<T>& da, const Worker& w) const {
     const ParameterOffsets at = net_.offsets(c.layer, c.direction);
-    const Index columns = net_.gate_columns(), fused = net_.fused_columns();
-    add_column_sums<T>(kernels_, {da.gates, c.rows, columns, ld_gates_}, out_.grads + at.bias_ih, w);
-    add_column_sums<T>(kernels_, {da.gates, c.rows, fused, ld_gates_}, out_.grads + at.bias_hh, w);
-    if (net_.has_extra()) add_column_sums<T>(kernels_, last_gate(c, da), out_.grads + at.bias_hh + fused, w);
+    add_column_sums<T>(kernels_, {da.gates, c.rows, net_.gate_columns(), ld_gates_}, out_.grads + at.bias_ih, w);
+    for (const RecurrentProduct& product : net_.cell())
+        add_column_sums<T>(kernels_, gradient_of(product, c, da),
+                           out_.grads + at.bias_hh + product.first_gate * net_.units(), w);
 }
 
 template <class T>
@@ -134,9 +133,9 @@ void WeightGradients<T>::add_outer(const Arena& arena, const Worker& w, OuterPro
 template <class T>
 Range WeightGradients<T>::previous_rows(const Arena& arena, const ChunkRows& c, const T** rows) const {
     const LayerTape<T>& l = tape_.layers[static_cast<std::size_t>(c.layer)];
-    const T* const h0 = l.directions[c.direction].h0;
+    const T* const h0 = l.directions[c.direction].initial[0];
     const Sequence& seq = tape_.sequence;
-    const Index h = net_.hidden(), ld_y = net_.output();
+    const Index h = net_.direction_output(), ld_y = net_.output();
     const T* const zeros = zeros_.in(arena);
     for (Index t = c.chunk.lo; t < c.chunk.hi; ++t) {
         const RowTask all{c.direction, 0, seq.batch()};

@@ -27,7 +27,7 @@ struct ChunkRows {
 template <class T>
 struct SumGradients {
     const T* gates;  // [rows, G*H] da, at their row_pitch
-    const T* extra;  // [rows, H] see CellBackward::dextra; GRU only
+    const T* extra;  // [rows, H] see CellBackward::dextra; null without an extra vector
 };
 
 template <class T>
@@ -60,8 +60,8 @@ private:
     const T** row_pointers(const Arena& arena, const Worker& w) const {
         return rows_[static_cast<std::size_t>(w.thread)].in(arena);
     }
-    // The gradient of the sums that belong to the last gate of a GRU.
-    Matrix<const T> last_gate(const ChunkRows& c, const SumGradients<T>& da) const;
+    // The gradient of what a recurrent product results in.
+    Matrix<const T> gradient_of(const RecurrentProduct& product, const ChunkRows& c, const SumGradients<T>& da) const;
 
     const Tape<T>& tape_;
     const Network& net_;
@@ -69,7 +69,7 @@ private:
     const BackwardOutput<T>& out_;
     Index ld_gates_;
     std::array<Arena::Slot<T>, 2> tables_;  // by direction
-    Arena::Slot<T> zeros_;                  // [H]
+    Arena::Slot<T> zeros_;                  // [R]
     std::vector<Arena::Slot<T>> products_;  // these two by thread
     std::vector<Arena::Slot<const T*>> rows_;
 };

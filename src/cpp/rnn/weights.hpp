@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 
 #include "core/memory.hpp"
 #include "rnn/kernel_choice.hpp"
@@ -25,24 +26,23 @@ struct ForwardWeights {
     const Kernels<T>* whole;         // that `input` is packed for,
     const Kernels<T>* step;          // and the other matrices,
     const StorageKernels<T>* steps;  // unless there are these: they are packed for them
-    const T* input;                  // W_ih^T      [I, G*H]; null where it is not packed
-    const T* fused;                  // W_hh^T      [H, fused columns]
-    const T* extra;                  // W_hn^T      [H, H], GRU only
-    const T* bias;                   // [G*H]       what the sums start from
-    const T* bias_extra;             // [H]         what W_hn h starts from (reset after)
-    GateColumns gates;               // of input and fused
+    const T* input;                  // W_ih^T [I, G*H]; null where it is not packed
+    // by Cell::products: the product's part of W_hh^T, [R, its gates of H]
+    std::array<const T*, kMostRecurrentProducts> recurrent;
+    const T* bias;        // [G*H]  what the sums start from,
+    const T* bias_extra;  // [H]    and a product whose result is `extra`
+    GateColumns gates;    // of input and recurrent
 };
 
 // Backward: every product is rows [*, k] times W.
 template <class T>
 struct BackwardWeights {
-    const Kernels<T>* step;  // that `fused` and `extra` are packed for
-    const T* input;          // W_ih           [G*H, I]; null where no gradient of x is wanted
-    const T* fused;          // W_hh           [fused columns, H]
-    const T* extra;          // W_hn           [H, H], GRU only
+    const Kernels<T>* step;                                  // that `recurrent` is packed for
+    const T* input;                                          // W_ih [G*H, I]; null where no gradient of x is wanted
+    std::array<const T*, kMostRecurrentProducts> recurrent;  // by Cell::products: [its gates of H, R]
 };
 
-// What the sums start from: bias [G*H], and bias_extra [H] for the product with W_hn (reset after).
+// What the sums start from: bias [G*H], and bias_extra [H] for a product whose result is `extra`; zero without one.
 template <class T>
 void fill_biases(const Network& network, const T* params, const ParameterOffsets& at, T* bias, T* bias_extra);
 
@@ -90,7 +90,8 @@ private:
     Index layer_;
     bool packs_input_;
     GateColumns gates_;
-    Arena::Slot<T> input_, fused_, extra_, bias_, bias_extra_;
+    Arena::Slot<T> input_, bias_, bias_extra_;
+    std::array<Arena::Slot<T>, kMostRecurrentProducts> recurrent_;
 };
 
 template <class T>
@@ -105,7 +106,8 @@ private:
     const Network* network_;
     Index layer_;
     bool wants_dx_;
-    Arena::Slot<T> input_, fused_, extra_;
+    Arena::Slot<T> input_;
+    std::array<Arena::Slot<T>, kMostRecurrentProducts> recurrent_;
 };
 
 }  // namespace rnncore

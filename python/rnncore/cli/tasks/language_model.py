@@ -1,23 +1,26 @@
-"""``rnncore train``: a character-level language model of a text."""
+"""``rnncore train --task lm``: a character-level language model of a text."""
 
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
-import threading
 
-import rnncore
-from rnncore import _interrupt, _memory, datasets
-from rnncore._check import integer, size
-from rnncore.cli.files import add_overwrite, read_text, require_out
+from rnncore import _help, _interrupt, _memory, datasets
+from rnncore._check import size
+from rnncore.cli.files import read_text
+from rnncore.cli.tasks.running import (
+    listen_to_ctrl_c,
+    machine,
+    run_options,
+    summary,
+)
 from rnncore.cli.terminal import shown
 from rnncore.cli.train_options import add_options as add_training_options
 from rnncore.cli.train_options import model_keywords, training_config
 from rnncore.models import LanguageModel
-from rnncore.progress import bits, choose_progress, clock, perplexity, skipped_updates
+from rnncore.progress import choose_progress
 from rnncore.text import CharTokenizer
-from rnncore.training import TrainingResult, fit
+from rnncore.training import fit
 
 __all__ = ["HELP", "add_options", "run"]
 
@@ -37,9 +40,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "file", metavar="FILE", nargs="?", help="text in UTF-8 (default: plays of Shakespeare)"
     )
-    parser.add_argument("--out", metavar="MODEL", required=True, help="file for the model")
-    add_overwrite(parser)
-    parser.add_argument("--threads", type=int, metavar="N", help="threads (default: all)")
     parser.add_argument(
         "--sample-length",
         type=int,
@@ -52,17 +52,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(given: argparse.Namespace) -> int:
     """Run the command; return the exit status."""
-    _listen_to_ctrl_c()
+    listen_to_ctrl_c()
     config = training_config(given)
     keywords = model_keywords(given)
     sample_length = size("--sample-length", given.sample_length, minimum=0)
     _memory.require(8 * sample_length, f"--sample-length: {sample_length} characters")
-    if given.threads is not None:
-        integer("--threads", given.threads, 1, 2**31 - 1)
-    require_out(given, text=given.file)
+    options = run_options(given)
     name, text = _text(given.file)
-    if given.threads is not None:
-        rnncore.set_num_threads(given.threads)
 
     # Sentences begin and end with a line feed, also those of a text that is one line.
     tokenizer = CharTokenizer.fit(f"{text}\n" if config.sentences else text)
@@ -71,28 +67,18 @@ def run(given: argparse.Namespace) -> int:
     print(
         f"{name}: {len(text):,} characters, {tokenizer.vocab_size} of them distinct. "
         f"{model.cell} {model.rnn.num_layers} x {model.rnn.hidden_size}: "
-        f"{model.num_params:,} parameters. "
-        f"{rnncore.isa()}, {rnncore.get_num_threads()} threads.",
+        f"{model.num_params:,} parameters. {machine()}",
         flush=True,
     )
     progress = choose_progress(sys.stdout, "character")
-    result = fit(model, *batches, config, path=given.out, overwrite=True, progress=progress)
-    print(_summary(result, given.out), flush=True)
+    result = fit(model, *batches, config, progress=progress, **options)
+    print(summary(model, result, given.out), flush=True)
     if result.interrupted:
         return _interrupt.STATUS
     prompt = "\n" if "\n" in tokenizer.vocabulary else text[0]
     written = model.sample(prompt, sample_length, _SAMPLE_TEMPERATURE, rng=config.seed)
     print(f"\n{shown(written.strip(), sys.stdout)}")
     return 0
-
-
-def _listen_to_ctrl_c() -> None:
-    """Let SIGINT be KeyboardInterrupt also where a script started the training with ``&``.
-
-    Shells let such commands ignore it; but it is the only way to end a training and keep it.
-    """
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _text(file: str | None) -> tuple[str, str]:
@@ -102,17 +88,4 @@ def _text(file: str | None) -> tuple[str, str]:
     return file, read_text(file)
 
 
-def _summary(result: TrainingResult, out: str) -> str:
-    """One line: what was saved where."""
-    if not result.losses:
-        return "interrupted before the first update; nothing was saved"
-    ended = "interrupted after" if result.interrupted else "trained for"
-    best = result.best
-    quality = (
-        "no validation"
-        if best is None
-        else f"validation loss {best.loss:.4f} (perplexity {perplexity(best.loss):.3f}, "
-        f"{bits(best.loss):.3f} bits/character) after epoch {best.epoch}"
-    )
-    skipped = f"; {skipped_updates(result.skipped)}" if result.skipped else ""
-    return f"{ended} {clock(result.seconds)}, saved {out}: {quality}{skipped}"
+_help.show_public_names()
