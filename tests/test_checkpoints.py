@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import safetensors.numpy
 
 import rnncore as rc
 from rnncore import datasets
@@ -244,6 +245,24 @@ def test_no_checkpoint_is_overwritten_unasked(tmp_path: Path) -> None:
     path.write_bytes(cut)
     with pytest.raises(ValueError, match=r"run: expected a checkpoint .* truncated or damaged"):
         fit(Counter(), Ticks(1), config=plain(epochs=1), checkpoint=path, resume=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "truncated or damaged .*metadata"),
+        ("[]", "truncated or damaged .*metadata"),
+        ('{"version": 1}', "truncated or damaged .*metadata: 'identity'"),
+        ('{"version": 1, "identity": {}}', "model: expected nothing as in the checkpoint"),
+        ('{"version": 9, "identity": {}}', "expected version 1 of a checkpoint, got 9"),
+    ],
+)
+def test_foreign_metadata(text: str, message: str, tmp_path: Path) -> None:
+    array = {"0": np.zeros(1)}
+    content = safetensors.numpy.save(array, {"rnncore-checkpoint": text})
+    (tmp_path / "run").write_bytes(content)
+    with pytest.raises(ValueError, match=message):
+        fit(Counter(), Ticks(1), checkpoint=tmp_path / "run", resume=True)
 
 
 @pytest.mark.parametrize(

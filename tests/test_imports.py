@@ -21,7 +21,7 @@ ORDER = (
     ("io", "progress"),
     ("training", "decode"),
     ("models",),
-    ("datasets",),
+    ("datasets", "diagnostics"),
     ("_registered",),
     ("_bench",),
     ("cli", "__main__"),

@@ -15,7 +15,7 @@ import safetensors
 import safetensors.numpy
 
 from rnncore import _files, _memory
-from rnncore._check import Array, printable
+from rnncore._check import Array, printable, quoted
 from rnncore.training.archive import pack, unpack
 from rnncore.training.run import Run
 
@@ -120,10 +120,14 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
         raise ValueError(
             f"{path}: expected a checkpoint of a training run, got another safetensors file"
         )
-    description = json.loads(text)
-    if description["version"] != _VERSION:
+    try:
+        description = json.loads(text)
+        version, _ = description["version"], dict(description["identity"])
+    except (KeyError, RecursionError, TypeError, ValueError) as error:
+        raise _damaged(path, f"metadata: {error}") from None
+    if version != _VERSION:
         raise ValueError(
-            f"{path}: expected version {_VERSION} of a checkpoint, got {description['version']}"
+            f"{path}: expected version {_VERSION} of a checkpoint, got {quoted(version)}"
         )
     return description, arrays
 

@@ -189,6 +189,12 @@ py::list layout(const PyNetwork& self) {
     return result;
 }
 
+// Of an Elman network there are none: its gate is its output.
+std::vector<std::string> gate_names(const PyNetwork& self) {
+    const Cell& cell = self.network.cell();
+    return {cell.gate_names, cell.gate_names + (cell.sums_in_output ? 0 : cell.gates)};
+}
+
 PyNetwork make_network(NetworkOptions options, const std::string& dtype, const ComputeName& compute) {
     if (dtype != "float32" && dtype != "float64")
         throw py::value_error("dtype: expected 'float32' or 'float64', got '" + dtype + "'");
@@ -227,7 +233,7 @@ void register_network(py::module_& module) {
                  return py::make_tuple(py::type::of(self), arguments_of(self.cast<const PyNetwork&>()));
              })
         .def_property_readonly("layout", layout)
-        .def_property_readonly("gates", [](const PyNetwork& n) { return gate_names(n.network.cell()); })
+        .def_property_readonly("gates", gate_names)
         .def_property_readonly("num_params", [](const PyNetwork& n) { return n.network.parameter_count(); })
         .def_property_readonly("num_states", [](const PyNetwork& n) { return n.network.states(); })
         .def(

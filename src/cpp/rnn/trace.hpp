@@ -15,8 +15,8 @@ struct TracedArray {
     Index pitch;       // elements from one row to the next
 };
 
-// The gates in their order in memory, unless they are the output, a second state, and the output. The tape must have been kept whole,
-// not as checkpoints.
+// The gates in their order in memory, unless they are the output; a second state; the output. The tape must have been
+// kept whole, not as checkpoints.
 template <class T>
 std::vector<TracedArray<T>> traced_arrays(const Tape<T>& tape, Index layer, Index direction);
 
