@@ -1,4 +1,4 @@
-"""The head of BENCHMARKS.md: what the tables come to, and which targets are missed."""
+"""The head of a report: what the tables come to, and which targets are missed."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass

@@ -1,13 +1,16 @@
-"""All tables, into BENCHMARKS.md with charts: `python benchmarks/report.py [module ...] [--quick]`.
+"""All tables of a machine: `python benchmarks/report.py [module ...] [--machine NAME] [--quick]`.
 
-The modules that are not named are left out of the file.
+They are written to benchmarks/results/NAME.md, with charts in benchmarks/results/NAME/. Modules
+that are not named are left out of the file. `page.py` makes BENCHMARKS.md of it.
 """
 
 import argparse
 import datetime
 import functools
+import re
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import bench_bfloat16
@@ -24,9 +27,10 @@ import bench_sampling
 import bench_stream
 import bench_word_model
 import charts
+import rnncore as rc
 from measure import Plan, Tables, measured
 from overview import overview, targets
-from rnncore._bench.machine import description
+from rnncore._bench.machine import description, processor
 from rnncore._bench.tables import Table, markdown
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -45,28 +49,50 @@ MODULES: dict[str, Tables] = {
     "long_sequences": bench_long_sequences.tables,
 }
 INTRODUCTION = """\
-# Benchmarks
+# Results: {machine}
 
-Written by `python benchmarks/report.py`; the method is in
-[benchmarks/README.md](benchmarks/README.md). Times are medians, +- half of the interquartile range;
-ratios are medians of the peer's time divided by rnncore's of the same round: above 1, rnncore is
-faster. They are measured in turn, with several threads each library in a process of its own. The
-peak is that of multiply-adds in registers in the same run. A target that is missed stays in its
-table.
+Written by `python benchmarks/report.py --machine {machine}`. The method is in
+[../README.md](../README.md). Times are medians, +- half of the interquartile range. A ratio is the
+median of the peer's time divided by rnncore's time in the same round; above 1, rnncore is faster.
+The peak is that of multiply-adds in registers in the same run. A missed target stays in its table.
 """
 
 
-def reports(modules: Mapping[str, Tables], plan: Plan, draws: bool) -> Iterator[str]:
-    """BENCHMARKS.md after each module, so that what was measured is not lost with what was not."""
+@dataclass(frozen=True)
+class Place:
+    """Where the report of a machine is written."""
+
+    machine: str
+    folder: Path = ROOT / "benchmarks" / "results"
+    draws: bool = True
+
+    @property
+    def page(self) -> Path:
+        """The file of tables."""
+        return self.folder / f"{self.machine}.md"
+
+    @property
+    def charts(self) -> Path:
+        """The folder of charts."""
+        return self.folder / self.machine
+
+
+def machine_name() -> str:
+    """Return a name for files: that of the processor's model and its instruction set."""
+    return re.sub(r"[^a-z0-9]+", "-", f"{processor()} {rc.isa()}".lower()).strip("-")
+
+
+def reports(modules: Mapping[str, Tables], plan: Plan, place: Place) -> Iterator[str]:
+    """Yield the report after each module, so that an interrupted run keeps its tables."""
     start = time.monotonic()
     finished: dict[str, list[Table]] = {}
     for name, tables in modules.items():
         finished[name] = [measured(table, plan) for table in tables(plan)]
-        yield report(finished, plan, time.monotonic() - start, draws)
+        yield report(finished, plan, time.monotonic() - start, place)
 
 
-def report(modules: Mapping[str, list[Table]], plan: Plan, elapsed: float, draws: bool) -> str:
-    """BENCHMARKS.md: the machine, then every module's tables; the charts are written beside."""
+def report(modules: Mapping[str, list[Table]], plan: Plan, elapsed: float, place: Place) -> str:
+    """Return the machine and every module's tables; draw the charts."""
     parts: list[str] = []
     for name, tables in modules.items():
         parts += [f"## {name.replace('_', ' ').capitalize()}", *map(markdown, tables)]
@@ -74,10 +100,11 @@ def report(modules: Mapping[str, list[Table]], plan: Plan, elapsed: float, draws
     facts = description() | {"date": f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC"}
     facts["duration"] = f"{elapsed / 60:.0f} minutes{', --quick' if plan.quick else ''}"
     machine = "\n".join(["| | |", "|---|---|", *(f"| {k} | {v} |" for k, v in facts.items())])
-    pictures = charts.write(finished, ROOT / "benchmarks" / "charts") if draws else {}
-    images = [f"![{title}](benchmarks/charts/{path.name})" for title, path in pictures.items()]
+    pictures = charts.write(finished, place.charts) if place.draws else {}
+    images = [f"![{title}]({place.machine}/{path.name})" for title, path in pictures.items()]
     summary = [markdown(overview(finished, plan.threads)), markdown(targets(finished))]
-    return "\n\n".join([INTRODUCTION, machine, *summary, *images, *parts])
+    introduction = INTRODUCTION.format(machine=place.machine)
+    return "\n\n".join([introduction, machine, *summary, *images, *parts])
 
 
 def main() -> None:
@@ -85,12 +112,15 @@ def main() -> None:
     parser.add_argument("modules", nargs="*", metavar="module", help=f"of {', '.join(MODULES)}")
     parser.add_argument("--quick", action="store_true", help="fewer rounds and the smaller shapes")
     parser.add_argument(
-        "--out", type=Path, default=ROOT / "BENCHMARKS.md", help="file (default: BENCHMARKS.md)"
+        "--machine", metavar="NAME", default=machine_name(), help="name of the file and the charts"
+    )
+    parser.add_argument(
+        "--folder", type=Path, default=Place.folder, help="folder (default: benchmarks/results)"
     )
     parser.add_argument(
         "--rtneural", type=Path, metavar="FOLDER", help="a clone of RTNeural: its table too"
     )
-    parser.add_argument("--no-charts", action="store_true", help="leave benchmarks/charts/ alone")
+    parser.add_argument("--no-charts", action="store_true", help="draw no charts")
     given = parser.parse_args()
     unknown = set(given.modules) - set(MODULES)
     if unknown:
@@ -99,10 +129,11 @@ def main() -> None:
     chosen = {name: MODULES[name] for name in given.modules or MODULES}
     if given.rtneural:
         chosen["rtneural"] = functools.partial(bench_rtneural.tables, source=given.rtneural)
+    place = Place(given.machine, given.folder, not given.no_charts)
     with plan.sides:
-        for text in reports(chosen, plan, not given.no_charts):
-            given.out.write_text(text, encoding="utf-8")
-    print(f"\nwrote {given.out}")
+        for text in reports(chosen, plan, place):
+            place.page.write_text(text, encoding="utf-8")
+    print(f"\nwrote {place.page}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Warnings about what is valid but rarely meant, at the line outside rnncore that caused them."""
+"""Warnings about valid but unusual arguments, at the line outside rnncore that caused them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def advise(message: str) -> None:
 
 @contextmanager
 def silent() -> Iterator[None]:
-    """Where rnncore itself makes, or makes again, what a caller has been advised about."""
+    """Suppress warnings where rnncore itself, and not its caller, chooses the arguments."""
     token = _silent.set(True)
     try:
         yield

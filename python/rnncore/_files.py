@@ -19,9 +19,9 @@ from rnncore._check import describe
 def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """Open a binary file that takes the place of `path` when the block ends without an error.
 
-    Until then it has a temporary name in the same directory; it is flushed to the disk before it is
-    renamed. After an error it is removed and `path` is as before. What killed processes have left
-    there is removed first.
+    Until then it has a temporary name in the same directory. It is flushed to the disk before it is
+    renamed. After an error it is removed and `path` is as before. Temporary files that killed
+    processes have left there are removed first.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Memory is checked before it is taken: systems that overcommit would kill the process later."""
+"""Checks of memory before it is taken: a system that overcommits would kill the process later."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """Loads the kernel with an OpenMP runtime that lets idle threads sleep.
 
-Between two parallel regions OpenMP's threads stay awake for milliseconds, those of clang's libomp
-for two hundred, in case there is more to do. On a busy machine that is time taken from the very
-thread they wait for. The runtime reads its settings once, when the kernel is loaded; what the user
-has set is respected, and nothing is left behind in the environment.
+Between two parallel regions OpenMP's threads stay awake for some milliseconds, those of clang's
+libomp for two hundred, because more work may come. On a busy machine they take that time from the
+thread they wait for. The runtime reads its settings once, when the kernel is loaded. The user's
+settings are respected, and none of rnncore's is left in the environment.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Modules built to be filled from a file: nothing is drawn, and nothing is larger than the file.
 
 The configuration of a file may name any size. Constructors ask here before they take memory or
-time, so that a file of two kilobytes costs no more than two kilobytes can be worth.
+time, so that a small file cannot ask for much of either.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _contents: ContextVar[_Contents | None] = ContextVar("contents", default=None)
 
 @contextlib.contextmanager
 def restoring(num_arrays: int, num_elements: int) -> Iterator[None]:
-    """Build modules from a file of so many arrays, with so many numbers in all of them."""
+    """Build modules from a file that holds `num_arrays` arrays with `num_elements` numbers."""
     token = _contents.set(_Contents(num_arrays, num_elements))
     try:
         yield

@@ -1,9 +1,9 @@
-"""Temporary files beside the file that they replace, and what killed processes have left of them.
+"""Temporary files beside the file that they replace, and those that killed processes have left.
 
-A process holds a lock on its temporary file, which the system releases however the process ends: a
-file whose lock is free belongs to nobody. That needs no process number, which another process may
-have by now. Some network file systems show a lock on its own machine only. So the name says where
-the file was made, and other machines leave it alone.
+A process holds a lock on its temporary file, and the system releases the lock however the process
+ends. A file whose lock is free therefore belongs to nobody. Process numbers would not do: another
+process may have the same number by now. Some network file systems show a lock on one machine only,
+so the file's name says where it was made, and other machines leave it alone.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def create(directory: Path) -> tuple[int, Path]:
 
 
 def remove_abandoned(directory: Path) -> None:
-    """Remove the files that processes of this machine have left; errors are no matter."""
+    """Remove the files that processes of this machine have left; errors are ignored."""
     if fcntl is None:
         return
     here = set(_here())

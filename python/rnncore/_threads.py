@@ -11,19 +11,20 @@ __all__ = ["get_num_threads", "set_num_threads"]
 def get_num_threads() -> int:
     """Return the number of threads that the kernels use at most.
 
-    At first it is the least of OpenMP's maximum, the processors that this process may run on, its
-    control group's share of them, and the environment variable ``RNNCORE_NUM_THREADS``.
+    Before `set_num_threads` it is the least of four numbers: OpenMP's maximum, the processors that
+    this process may run on, its control group's share of them, and the environment variable
+    ``RNNCORE_NUM_THREADS``.
     """
     return _core.get_num_threads()
 
 
 def set_num_threads(n: int) -> None:
-    """Let the kernels use `n` threads at most; results do not depend on it.
+    """Let the kernels use at most `n` threads; the results do not depend on it.
 
     Parameters
     ----------
     n : int
-        At least 1; more than the machine has processors makes nothing faster.
+        At least 1. More threads than processors make nothing faster.
 
     Raises
     ------

@@ -1,7 +1,7 @@
-"""Initialisations: functions that write new parameters into a layer or model, in place.
+"""Initializations: functions that write new parameters into a layer or model, in place.
 
-Each takes a layer, or a model, in which it acts on every layer of the kind it is for. Caches made
-before are refused afterwards.
+Each function takes a layer or a model. In a model it changes every layer of its kind. Caches that
+were made before are refused afterwards.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ Layer = TypeVar("Layer", bound=Module)
 def default(module: Module, rng: np.random.Generator | int | None = None) -> None:
     """Draw PyTorch's default for each layer.
 
-    Recurrent layers U(-1/sqrt(H), 1/sqrt(H)), Linear U(-1/sqrt(I), 1/sqrt(I)), Embedding N(0, 1).
-    Every layer is made this way.
+    Recurrent layers draw U(-1/sqrt(H), 1/sqrt(H)), Linear draws U(-1/sqrt(I), 1/sqrt(I)) and
+    Embedding draws N(0, 1). New layers have these values.
 
     Parameters
     ----------
     module : layer or model
         What to write into.
     rng : numpy Generator, int or None
-        Source of the values; None takes the module's own.
+        Source of the values; None is the module's own.
     """
     require_parameters("module", module)
     module.reset_parameters(rng)
@@ -43,7 +43,7 @@ def default(module: Module, rng: np.random.Generator | int | None = None) -> Non
 
 @strict_keywords()
 def uniform(module: Module, a: float, rng: np.random.Generator | int | None = None) -> None:
-    """Draw every parameter, biases too, from U(-a, a).
+    """Draw every parameter, including biases, from U(-a, a).
 
     Parameters
     ----------
@@ -65,9 +65,9 @@ def orthogonal(
 ) -> None:
     """Make the recurrent matrix [H,H] of each gate a random orthogonal matrix times `gain`.
 
-    The matrix is Q of a QR decomposition of N(0, 1) with the signs that make it uniform over the
-    orthogonal group (Saxe et al., Exact solutions to the nonlinear dynamics of learning in deep
-    linear neural networks, 2014; Mezzadri 2007). Other parameters stay.
+    The matrix is the factor Q of a QR decomposition of a matrix from N(0, 1), with signs that make
+    it uniform over the orthogonal group (Saxe et al., Exact solutions to the nonlinear dynamics of
+    learning in deep linear neural networks, 2014; Mezzadri 2007). Other parameters do not change.
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ def identity(module: Module, scale: float = 1.0) -> None:
     Parameters
     ----------
     module : RNN or a model that has one
-        What to write into; input weights stay.
+        What to write into; input weights do not change.
     scale : float
         Value on the diagonal.
 
@@ -128,14 +128,14 @@ def one_hot_input(
 ) -> None:
     """Draw the input weights of the first recurrent layer from N(0, std^2), for one-hot inputs.
 
-    A one-hot vector picks one column of the input weights: its product is one term, where that of a
-    dense vector is a sum of I of them. With the default bound 1/sqrt(H) the gates hardly move, and
-    a language model of characters learns several times more slowly.
+    A one-hot vector selects one column of the input weights, so that its product has one term
+    instead of I. With the default bound 1/sqrt(H) this term is small: the gates hardly move, and a
+    language model of characters learns several times more slowly.
 
     Parameters
     ----------
     module : RNN, GRU, LSTM or a model that has one
-        What to write into; other parameters stay.
+        What to write into; other parameters do not change.
     std : float
         Standard deviation, at least 0.
     rng : numpy Generator, int or None
@@ -167,7 +167,7 @@ def forget_gate_bias(module: Module, value: float = 1.0) -> None:
     Parameters
     ----------
     module : LSTM or a model that has one
-        What to write into; other parameters stay.
+        What to write into; other parameters do not change.
     value : float
         The bias.
 
@@ -194,7 +194,7 @@ def forget_gate_bias(module: Module, value: float = 1.0) -> None:
 def as_scale(name: str, value: object, module: Module, low: float = -math.inf) -> float:
     """Return `value` as float; its products with what is drawn must fit in the module's dtype.
 
-    Errors call it `name`; `low` is the least that it may be.
+    Errors call it `name`; `low` is the smallest value allowed.
     """
     require_parameters("module", module)
     limit = float(np.finfo(module.dtype).max) / 16  # no normal number is drawn beyond 16

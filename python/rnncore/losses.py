@@ -1,7 +1,7 @@
 """Losses: the value and, in the same pass, its gradient.
 
-Losses are summed in double precision. "mean" divides by the number of targets that count; the mean
-of no target is 0. With "none" the gradient is that of the sum.
+Losses are summed in double precision. "mean" divides by the number of targets that count, and is 0
+if none does. With "none" the gradient is that of the sum.
 """
 
 from __future__ import annotations
@@ -35,22 +35,22 @@ _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 def cross_entropy(
     logits: ArrayLike, targets: ArrayLike, *, ignore_index: int = -100, reduction: str = "mean"
 ) -> tuple[Any, Array]:
-    r"""Softmax and cross-entropy in one.
+    r"""Cross-entropy of the softmax of logits.
 
     .. math:: \ell = \log \sum_v e^{z_v} - z_{target}, \qquad
               \partial\ell / \partial z = softmax(z) - onehot(target)
 
-    computed from z - max(z), so that no logit is too large.
+    The computation uses z - max(z), so that large logits do not overflow.
 
     Parameters
     ----------
     logits : array [...,V], float32 or float64
-        Unnormalised log-probabilities z, as an output layer gives them; not probabilities, since
-        the softmax is part of the loss.
+        Unnormalized log-probabilities z, the outputs of an output layer. They are not
+        probabilities: the softmax is part of the loss.
     targets : integers [...]
         Class of each row, in [0, V) or `ignore_index`.
     ignore_index : int
-        Rows with this target count nothing: loss and gradient 0.
+        Rows with this target do not count: their loss and gradient are 0.
     reduction : {"mean", "sum", "none"}
         Mean over the rows that count, sum, or one loss per row.
 
@@ -116,18 +116,18 @@ def mse(prediction: ArrayLike, target: ArrayLike, *, reduction: str = "mean") ->
 def binary_cross_entropy(
     logits: ArrayLike, targets: ArrayLike, *, reduction: str = "mean"
 ) -> tuple[Any, Array]:
-    r"""Sigmoid and binary cross-entropy in one.
+    r"""Binary cross-entropy of the sigmoid of logits.
 
     .. math:: \ell = \max(z, 0) - z t + \log(1 + e^{-|z|}), \qquad
               \partial\ell / \partial z = \sigma(z) - t
 
-    which is -t log(sigmoid(z)) - (1 - t) log(1 - sigmoid(z)) without overflow.
+    This is -t log(sigmoid(z)) - (1 - t) log(1 - sigmoid(z)), computed without overflow.
 
     Parameters
     ----------
     logits : array [...], float32 or float64
-        Log-odds z, as an output layer gives them; not probabilities, since the sigmoid is part of
-        the loss.
+        Log-odds z, the outputs of an output layer. They are not probabilities: the sigmoid is part
+        of the loss.
     targets : array [...] of the same shape and dtype
         Probabilities t in [0, 1].
     reduction : {"mean", "sum", "none"}
@@ -181,8 +181,8 @@ def _floating(name: str, value: ArrayLike) -> Array:
 def _is_distribution(scores: Array) -> bool:
     """Whether the first row of [...,V] looks like the result of a softmax.
 
-    The first numbers tell of most logits that it does not; a reduction would take longer
-    than the loss of a few rows.
+    For most logits the first numbers rule it out. A reduction would take longer than the loss of a
+    few rows.
     """
     width = scores.shape[-1]
     if width < 2 or not 0 < scores.item(0) < 1 or not 0 < scores.item(1) < 1:

@@ -19,7 +19,7 @@ class Binary(ElementHead):
               \ell = -\sum_v t_v \log p_v + (1 - t_v) \log(1 - p_v)
 
     Parameters are those of `Linear`. Targets [...,V] are probabilities in [0, 1] in the head's
-    dtype; those that are not a number do not count.
+    dtype; NaN does not count.
     """
 
     kind = "binary"

@@ -1,4 +1,4 @@
-"""What heads share whose loss is a sum over the elements of a row."""
+"""What heads share if their loss is a sum over the elements of a row."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ __all__ = ["ElementHead"]
 
 
 class ElementHead(Head):
-    """A head with a target for every output [...,V]; a target that is not a number does not count.
+    """A head with a target for every output [...,V]; NaN as a target does not count.
 
-    A row's loss is the sum over its elements, and the mean is one over elements.
+    The loss of a row is the sum over its elements. The mean is taken over elements.
     """
 
     def count(self, targets: ArrayLike) -> float:

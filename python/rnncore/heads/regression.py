@@ -10,8 +10,7 @@ class Regression(ElementHead):
 
     .. math:: \ell = \sum_v (z_v - t_v)^2
 
-    Parameters are those of `Linear`. Targets [...,V] have the head's dtype; those that are not a
-    number do not count.
+    Parameters are those of `Linear`. Targets [...,V] have the head's dtype; NaN does not count.
     """
 
     kind = "squared_error"

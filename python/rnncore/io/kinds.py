@@ -19,9 +19,9 @@ def register(kind: Kind) -> Kind:
     Parameters
     ----------
     kind : type
-        A subclass of `Module`, rebuilt from the arguments of its constructor, or one with ``asset``
-        and ``from_asset``, as `rnncore.text.Tokenizer`. The name in a file is that of its module
-        and its own; a later class of the same name takes the place of an earlier one.
+        A subclass of `Module`, which is rebuilt from the arguments of its constructor, or a class
+        with ``asset`` and ``from_asset``, such as `rnncore.text.Tokenizer`. Its name in a file is
+        its module's name and its own. A later class of the same name replaces an earlier one.
 
     Raises
     ------

@@ -135,7 +135,7 @@ class Assembly:
     def mark_changed(self) -> None:
         """Note that the parameters have changed, so that older caches are refused.
 
-        Optimisers, `rnncore.init`, ``flat_params -= ...`` and ``params[name] = ...`` do this; call
+        Optimizers, `rnncore.init`, ``flat_params -= ...`` and ``params[name] = ...`` do this; call
         it after writing into an array of parameters by hand.
         """
         for module in self._tree():
@@ -238,9 +238,9 @@ def restore(module: Assembly, attributes: Mapping[str, Any]) -> None:
 
 
 def copy_for_inference(module: Kind) -> Kind:
-    """Return a deep copy of a module that is to compute no gradients: it holds zeros for them.
+    """Return a deep copy of a module for inference: its gradients are zeros.
 
-    Zeros that nobody writes take no memory, where the system gives pages on demand.
+    Zeros that are never written take no memory on systems that give pages on demand.
     """
     zeros = {id(m._own_grads): np.zeros_like(m._own_grads) for m in module._tree()}
     return copy.deepcopy(module, zeros)

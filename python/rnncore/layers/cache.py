@@ -16,15 +16,15 @@ class Cache(Generic[Saved]):
     """What back-propagation needs: ``forward`` returns it, ``backward`` takes it.
 
     A cache belongs to the layer that made it and to the parameters of that moment. ``backward``
-    refuses it in another layer, and after ``load_state_dict``, an optimiser's step, an assignment
-    to `params` or a function of `rnncore.init` has changed the parameters, because the gradient
-    would be wrong. It may be used several times. It refers to the arrays given to ``forward``: do
-    not write into them in between.
+    refuses a cache of another layer. It also refuses a cache after the parameters have changed (by
+    ``load_state_dict``, an optimizer's step, an assignment to `params` or a function of
+    `rnncore.init`), because the gradient would be wrong. A cache may be used several times. It
+    refers to the arrays given to ``forward``: do not write into them in between.
 
     Parameters
     ----------
     owner : layer
-        Which made it.
+        The layer that made it.
     version : int
         The layer's `version` at that moment.
     saved : object

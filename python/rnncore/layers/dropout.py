@@ -24,9 +24,10 @@ class Saved(NamedTuple):
 class Dropout(Module):
     """Drop elements with probability p in ``forward`` and scale the others by 1/(1-p).
 
-    Calling the layer is inference and returns x itself (Srivastava et al., Dropout, 2014, in the
-    form that scales in training). The mask comes from a counter-based generator (Philox), so the
-    backward pass makes it again instead of keeping it; every ``forward`` draws one seed from `rng`.
+    Calling the layer is inference and returns x itself: this is the form that scales in training
+    (Srivastava et al., Dropout, 2014). Every ``forward`` draws one seed from `rng`. The mask comes
+    from a counter-based generator (Philox), so that the backward pass makes it again instead of
+    keeping it.
 
     Parameters
     ----------
@@ -85,7 +86,7 @@ class Dropout(Module):
         Raises
         ------
         TypeError
-            If dy has another dtype than x had, or `cache` is no cache.
+            If the dtype of dy is not that of x, or `cache` is no cache.
         ValueError
             If the shape does not fit or another layer made the cache.
         """

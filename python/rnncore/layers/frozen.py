@@ -19,19 +19,21 @@ if TYPE_CHECKING:
 class Frozen(Generic[State]):
     """A copy of a recurrent layer, for inference with its present parameters.
 
-    Calling a layer packs its weights into the order in which the products read them, in every call:
-    they might have changed. A frozen layer packs them in its first call and keeps them; where
-    sequences are few or short, packing is a tenth of the time of a call or more. Outputs have the
-    same bits. Later changes of the layer are not seen, and a frozen layer cannot be trained. It may
-    be bidirectional, be called by several threads at once, copied and pickled.
+    A layer packs its weights in every call, because they may have changed: packing puts them into
+    the order in which the products read them. A frozen layer packs them in its first call and keeps
+    them. Packing takes a tenth of a call or more where sequences are few or short. The outputs are
+    the same bits.
 
-    Besides the copy of the parameters it holds the packed weights, `nbytes`: as much again for
-    every way in which its calls have wanted them, which depends on the number of rows and threads.
+    A frozen layer does not see later changes of the layer and cannot be trained. It may be
+    bidirectional. Several threads may call it at once, and it can be copied and pickled.
+
+    It holds a copy of the parameters and the packed weights, `nbytes`. Calls of different numbers
+    of rows or threads may need different packed forms, and each form is kept.
 
     Parameters
     ----------
     layer : RNN, GRU or LSTM
-        Also one that is a part of a model, as ``model.rnn``.
+        May be a part of a model, such as ``model.rnn``.
 
     Raises
     ------
@@ -53,13 +55,13 @@ class Frozen(Generic[State]):
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the packed weights so far."""
+        """Bytes of the packed weights at present."""
         return self._core.nbytes
 
     def __call__(
         self, x: ArrayLike, state: State | None = None, lengths: ArrayLike | None = None
     ) -> tuple[Array, State]:
-        """Run the network without dropout, keeping nothing but packed weights.
+        """Run the network without dropout; only packed weights are kept.
 
         Parameters
         ----------

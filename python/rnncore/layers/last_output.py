@@ -1,4 +1,4 @@
-"""LastOutput: of each sequence what a recurrent layer says when it has read all of it."""
+"""LastOutput: the output of a recurrent layer at the last step of each sequence."""
 
 from __future__ import annotations
 
@@ -23,12 +23,11 @@ class Saved(NamedTuple):
 
 
 class LastOutput(Module):
-    """Take the last output of each sequence: one vector that has seen all of it.
+    """Take the last output of each sequence: one vector that depends on all of its steps.
 
-    With `lengths` that is not ``y[-1]``, which is zero for all but the longest sequences. A
-    bidirectional layer ends at two places: its forward direction at the last step, its reverse
-    direction at the first. Their outputs there are concatenated. The vector of an empty sequence
-    is zero.
+    With `lengths` this is not ``y[-1]``, which is zero for all but the longest sequences. The
+    forward direction of a bidirectional layer ends at the last step, the reverse direction at the
+    first; their outputs there are concatenated. The vector of an empty sequence is zero.
 
     Parameters
     ----------
@@ -76,7 +75,7 @@ class LastOutput(Module):
         Raises
         ------
         TypeError, ValueError
-            If an argument is not as above.
+            If an argument has another type or shape, or a length is outside its range.
         """
         return self.forward(y, lengths)[0]
 
@@ -96,7 +95,7 @@ class LastOutput(Module):
         return last if array.ndim == 3 else last[0], cache
 
     def backward(self, dlast: ArrayLike, cache: Cache[Saved]) -> Array:
-        """Return the gradient by y, which is zero everywhere else.
+        """Return the gradient by y, which is zero except at the last outputs.
 
         Parameters
         ----------

@@ -57,8 +57,8 @@ def apart(array: Array, written: Array) -> Array:
 class ParameterDict(dict[str, Array]):
     """Name -> view of a flat buffer; assigning to a name writes into the view.
 
-    Parameters cannot be added, removed or bound to other memory: optimisers, clipping and the
-    kernels work on the flat buffer. Copies and pickles have a flat buffer of their own.
+    Parameters cannot be added, removed or bound to other memory, because optimizers, clipping and
+    the kernels work on the flat buffer. Copies and pickles have a flat buffer of their own.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ class ParameterDict(dict[str, Array]):
     layout : list of (name, offset, shape)
         Where each parameter stands in it.
     owner : Module, optional
-        Told of every assignment: `Module.mark_changed`.
+        Its `mark_changed` is called after every assignment.
     """
 
     def __init__(self, flat: Array, layout: Layout, owner: Assembly | None = None) -> None:

@@ -39,8 +39,8 @@ def state_arrays(
 ) -> tuple[Array, ...]:
     """Return the arrays of a state as the kernel takes them: of `shape`, [L*D,B,H].
 
-    Where B is 1 they may come with or without it, whatever the call's other arrays do; `batched` is
-    what errors expect.
+    Where B is 1, a state may have this dimension or not, independently of the call's other arrays.
+    `batched` says which of the two shapes errors name.
     """
     rows, batch, hidden = shape
     arrays = []

@@ -13,7 +13,7 @@
 namespace rnncore::bindings {
 namespace {
 
-// From this size on an array's memory is worth keeping for the next call: the system would zero fresh pages every time.
+// Arrays of at least this size keep their memory for the next call: the system would zero fresh pages every time.
 constexpr std::size_t kLargeArray = std::size_t{64} << 10;
 
 std::string list(const std::vector<std::string>& parts) {
@@ -70,8 +70,8 @@ void require_in_range(const Ids& ids, const char* name, Dimension count, std::op
                           std::to_string(*found) + " at " + where);
 }
 
-// Arrays that stand as a kernel reads them; others become copies. NumPy's own function makes those: a method of the
-// array may be that of a subclass, and return anything.
+// Arrays whose layout a kernel can read; others are copied. NumPy's own function makes the copies, because the array's
+// method may be that of a subclass and return anything.
 constexpr int kPlain = int{py::array::c_style} | int{py::detail::npy_api::NPY_ARRAY_ALIGNED_};
 
 }  // namespace
@@ -111,7 +111,7 @@ template <class T>
 View<T>::View(py::array array) {
     const Index bytes = static_cast<Index>(sizeof(T));
     const auto whole = [&](Index stride) { return stride % bytes == 0; };
-    // Fields of records stand at odd distances.
+    // The strides of fields of records need not be multiples of their size.
     if (!aligned(array) || !std::all_of(array.strides(), array.strides() + array.ndim(), whole))
         array = py::array_t<T, kPlain>(array);
     data_ = static_cast<const T*>(array.data());
@@ -221,7 +221,7 @@ py::array_t<T> array_in(Block block, T* data, const std::vector<Index>& shape) {
 template <class T>
 void gather(const View<T>& from, T* to) {
     const Index last = from.rank() - 1, columns = from.shape[last], stride = from.strides[last];
-    // The other sizes may be great where one is 0.
+    // If one size is 0, the others may be huge.
     const Index rows = columns == 0 ? 0 : from.size() / columns;
     for_row_blocks(rows, columns, [&](Index first, Index end) {
         for (Index row = first; row < end; ++row) {

@@ -40,8 +40,8 @@ std::string describe(py::handle value);
 py::array checked_array(py::handle value, const char* name, const py::dtype& dtype, const Shape& shape);
 void require_in_place(const py::array& array, const char* name);  // C-contiguous, aligned and writeable
 
-// What follows may own the memory that its pointers lead to, where a call's array had to be copied. So none of them
-// gives a pointer of a temporary, nor is made of one that it only refers to: either does not compile.
+// The classes below may own the memory that their pointers lead to, if a call's array had to be copied. Taking a
+// pointer from a temporary, or referring to one, therefore does not compile.
 
 // An array of any strides, read only; it lives as long as the view.
 template <class T>

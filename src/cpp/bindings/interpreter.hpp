@@ -1,4 +1,4 @@
-// What a call owes the interpreter: its lock released while the kernels run, its exceptions raised, its signals seen.
+// The interpreter during a call: its lock is released while kernels run, errors become exceptions, signals are seen.
 #pragma once
 
 #include <pybind11/pybind11.h>
@@ -30,7 +30,7 @@ auto without_gil(Work&& work) {
     return std::forward<Work>(work)();
 }
 
-// work(), whose want of memory is told with what the memory was for: purpose() is its text, asked for only then, as in
+// Runs work(); if memory runs out, prefixes the error with purpose(), which is called only then:
 //     x of [T=1000000, B=64, I=128]: needs 80.00 GB of memory; 12.29 GB are available
 template <class Purpose, class Work>
 auto naming(const Purpose& purpose, Work&& work) {

@@ -12,8 +12,8 @@
 
 namespace rnncore::bindings {
 
-// A second call is refused and does not wait. A lock would hang where it is never given back: in the child of a fork
-// that happened while another thread held it, and in a signal handler that has interrupted the holder itself.
+// A second call is refused and does not wait. A lock could hang forever: in the child of a fork that happened while
+// another thread held it, and in a signal handler that has interrupted the holder itself.
 class OneCall {
 public:
     // `name` is that of the object, for errors.

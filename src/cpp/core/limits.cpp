@@ -43,7 +43,7 @@ std::size_t machine_memory(const SystemFolders& system) {
     const std::string file = system.processes + "/meminfo";
     const std::size_t kilobytes = read_number(file, "MemAvailable:", kUnlimited);
     if (kilobytes != kUnlimited) return (kilobytes + read_number(file, "SwapFree:", 0)) * 1024;
-    // not Linux: the memory installed is the best that is known
+    // not Linux: the installed memory is the best known limit
     const long pages = sysconf(_SC_PHYS_PAGES);
     return pages > 0 ? static_cast<std::size_t>(pages) * page_bytes() : kUnlimited;
 }

@@ -1,4 +1,4 @@
-// What the system still lets this process take: memory, and time of processors.
+// The limits of this process: the memory it may still take, and its share of the processors.
 #pragma once
 
 #include <cstddef>
@@ -6,7 +6,7 @@
 
 namespace rnncore {
 
-// Where the system tells it; tests have folders of their own.
+// The folder where the system states its limits; tests have folders of their own.
 struct SystemFolders {
     std::string processes = "/proc";
     std::string control_groups = "/sys/fs/cgroup";

@@ -36,8 +36,8 @@ struct Memory {
     std::size_t size = 0;
 };
 
-// Large blocks come straight from the system and go straight back: malloc would keep what it is given for later. They
-// begin at a large page.
+// Large blocks come directly from the system and go back directly, because malloc would keep freed memory. They begin
+// at a large page.
 void* map_pages(std::size_t size) {
     const std::size_t reserved = size + kLargePage;
     if (reserved < size) return nullptr;
@@ -51,8 +51,8 @@ void* map_pages(std::size_t size) {
 #if defined(__linux__)
     madvise(data, size, MADV_HUGEPAGE);
 #endif
-    // The system counts a page from its first use on. What is large enough to be checked is used at once, so that the
-    // check of a call's next block sees it.
+    // The system counts a page from its first use. A block that is large enough to be checked is touched at once, so
+    // that the check of the call's next block counts it.
     if (size >= kUncheckedBytes) {
         for (std::size_t i = 0; i < size; i += kSmallPage) data[i] = 0;
     }
@@ -116,7 +116,7 @@ private:
         Memory memory;
         Use use;
     };
-    // As many as training steps on a padded and on a ragged batch, in turn, hand back.
+    // The number of blocks that training steps on a padded and on a ragged batch, in turn, give back.
     static constexpr std::size_t kMostBlocks = 16;
     static constexpr std::size_t kMostBytes = std::size_t{512} << 20;
     std::mutex mutex_;

@@ -1,6 +1,6 @@
 // Random numbers from counters: Philox4x32-10 (Salmon, Moraes, Dror, Shaw 2011, "Parallel random numbers: as easy as
-// 1, 2, 3"). Four 32-bit numbers are a function of a key and a counter, so that any of them can be had at any time, by
-// any thread, without those before it.
+// 1, 2, 3"). Four 32-bit numbers are a function of a key and a counter, so that any thread can compute any of them
+// without those before it.
 #pragma once
 
 #include <array>

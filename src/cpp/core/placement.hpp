@@ -1,6 +1,6 @@
-// Where the threads of a region run. A system that wakes a thread may put it on the processor of the one that woke it,
-// though another stands idle, and threads that wait for each other only briefly are then left there together for many
-// milliseconds: the region runs as on one processor. A thread that finds itself so placed moves.
+// Where the threads of a region run. The system may wake a thread on the processor of the thread that woke it, although
+// another processor is idle. Threads that wait for each other only briefly then share it for many milliseconds, and the
+// region runs as if on one processor. A thread that finds itself so placed moves.
 #pragma once
 
 #include <atomic>

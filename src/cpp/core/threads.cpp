@@ -71,7 +71,7 @@ int initial_threads() {
 std::atomic<int> forced_threads{0};  // 0: not yet asked for
 
 #if defined(_OPENMP)
-// A runtime may read its settings when it is first asked something. It is to be while this is loaded, when they are set
+// A runtime may read its settings at its first call. That call is made here, while the settings are in place
 // (python/rnncore/_openmp.py).
 [[maybe_unused]] const int asked_at_once = omp_get_max_threads();
 #endif
@@ -140,7 +140,7 @@ bool Team::barrier() {
         generation_.notify_all();
         return go_on();
     }
-    // How long a pause is differs by a factor of ten from one processor to the next, so it is time that counts.
+    // The length of a pause differs tenfold between processors, so the wait is limited by time.
     constexpr double kSecondsAwake = 1e-4;  // about the shortest time slice
     constexpr int kLooks = 64;              // between two at the clock
     const double start = seconds();

@@ -15,7 +15,7 @@ int get_num_threads();        // Invalid where RNNCORE_NUM_THREADS is no such nu
 void set_num_threads(int n);  // Invalid unless n >= 1; unlike the default, not limited to the processors there are
 bool has_openmp();
 
-// As many threads as the work is worth: waking one costs some ten microseconds.
+// The number of threads that pays off for the work: waking one takes about ten microseconds.
 int threads_for(double flops);
 
 // True when the user has asked to stop (the binding installs the question); called by a call's first thread.
@@ -26,9 +26,9 @@ class Team {
 public:
     int size() const { return size_.load(std::memory_order_relaxed); }  // may be less than was asked for
 
-    // Waits for the others: a tenth of a millisecond awake, then asleep. OpenMP's own barrier would stay awake for
-    // milliseconds, and where another program needs the processor it is just the thread waited for that does not get
-    // it. Whether to go on: all threads get the same answer.
+    // Waits for the others: a tenth of a millisecond awake, then asleep. OpenMP's own barrier stays awake for
+    // milliseconds; if another program needs the processor, the awaited thread is the one that does not get it. Returns
+    // whether to go on: all threads get the same answer.
     bool barrier();
 
     // Thread 0 looks for an interrupt, at most ten times a second; the others' calls do nothing. Threads see stopped()

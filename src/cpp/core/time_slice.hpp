@@ -5,9 +5,9 @@
 
 namespace rnncore {
 
-// Asks for short slices while it lives, and gives the thread back what it had. The thread gets no larger share of the
-// processor, but gets it sooner: threads that wait for each other come to a halt where each waits out a whole slice of
-// somebody else's first. Only Linux 6.12 and newer heed it; elsewhere nothing happens.
+// Asks for short slices while it lives, then restores the thread's former slice. The thread's share of the processor
+// stays the same, but the thread runs sooner: threads that wait for each other come to a halt if each first waits for a
+// whole slice of another program. Only Linux 6.12 and newer support this; elsewhere nothing happens.
 class ShortTimeSlice {
 public:
     ShortTimeSlice();

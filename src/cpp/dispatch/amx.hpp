@@ -1,9 +1,9 @@
-// The matrix registers of AMX, 8 KB for each thread that uses them: Linux lets a process use them when it has asked.
+// The matrix registers of AMX, 8 KB for each thread that uses them. Linux lets a process use them after it has asked.
 #pragma once
 
 namespace rnncore {
 
-// Whether this processor multiplies bfloat16 matrices in them and the system lets this process do so; asks for it.
+// Asks the system for them; returns whether this processor multiplies bfloat16 matrices and the system allows it.
 bool amx_is_permitted();
 
 }  // namespace rnncore

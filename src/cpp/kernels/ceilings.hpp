@@ -1,4 +1,4 @@
-// What the processor can do at most: multiply-adds in registers, and reading. Benchmarks state their figures against
+// The most that the processor can do: multiply-adds in registers, and reading. Benchmarks compare their figures with
 // it.
 #pragma once
 

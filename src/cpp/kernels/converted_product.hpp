@@ -7,9 +7,8 @@
 
 namespace rnncore::RNNCORE_ISA {
 
-// At most so many rows are put into another format at a time: enough for a panel of b to be read from far away without
-// waiting. They stay in the L2 cache, to as great a depth as they find room: every further depth reads c again.
-// Measured.
+// The most rows that are converted at a time: enough to read a panel of b from an outer cache without waiting. They
+// stay in the L2 cache, and their depth is the largest that fits, as every further depth reads c again. Measured.
 template <class F>
 inline constexpr Index kConvertedRows = F::unit > 1 ? 8 * F::unit : 64;
 template <class F>
@@ -51,7 +50,7 @@ private:
         }
     }
 
-    // Elements of k of so many rows that are converted at once: equal shares of all, in whole vectors.
+    // The number of elements of k that are converted at once for a number of rows: equal shares, in whole vectors.
     static Index depth_of(Index rows, Index k) {
         constexpr Index lanes = kLanes<E>;
         const Index most = kElements / (F::parts * rows) / lanes * lanes;

@@ -1,4 +1,4 @@
-// Softmax cross-entropy of one row, stable: the greatest logit is taken off before the exponential.
+// Softmax cross-entropy of one row. The greatest logit is subtracted before the exponential, so that nothing overflows.
 #pragma once
 
 #include "kernels/math.hpp"

@@ -120,9 +120,9 @@ template <class T>
     for (Index i = 0; i < count; i += kLineBytes / static_cast<Index>(sizeof(T))) __builtin_prefetch(from + i, 0, 2);
 }
 
-// The columns of a panel, each contiguous in b, in squares of as many elements of k as a vector has lanes. The same
-// square of the next panel is fetched meanwhile, a line at a time, but for short columns: so many rows side by side the
-// processor does not follow by itself.
+// Packs the columns of a panel, each contiguous in b, in squares: as many elements of k as a vector has lanes. The same
+// square of the next panel is fetched meanwhile, a line at a time, unless the columns are short: the processor does not
+// prefetch this many parallel rows by itself.
 template <class F>
 [[gnu::noinline]] void pack_contiguous_columns(const Packing<typename F::Value>& p, Index first, Index used,
                                                Index width, typename F::Element* panel) {
@@ -158,7 +158,7 @@ inline constexpr int kPackedTogether = 48 / kTileRows;
 // Columns [0, kPackedTogether * width) of k rows, each in pieces of `width` columns that go to places `distance`
 // elements apart, so that whole lines of the cache are read. All numbers but k are known when this is compiled: loads
 // and stores are all there is to a row. As many columns of the rows of element i, from later(i, first or second) on,
-// are fetched meanwhile: where rows stand the processor can't foresee.
+// are fetched meanwhile, because the processor cannot predict where the rows are.
 template <class F, int width, class Row, class Later>
 [[gnu::always_inline]] inline void pack_pieces(const Row& row, const Later& later, Index k, Index distance,
                                                typename F::Element* packed) {

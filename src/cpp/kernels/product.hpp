@@ -22,8 +22,7 @@ struct Steps {
     Index first, count, in_rows;
 };
 
-// A b that is larger than this is read from beyond the L2 cache. The processor fetches what comes next there, but not
-// early enough.
+// A larger b is read from beyond the L2 cache. The processor prefetches there, but not early enough.
 inline constexpr Index kFarBytes = Index{2} << 20;
 
 template <class T, class E>

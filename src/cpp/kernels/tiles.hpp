@@ -76,12 +76,12 @@ struct TileTask {
     Index ldc;
     const Sum<E>* next_c;  // of the tile that follows: fetched meanwhile
     const E* next_b;       // where b is far away: lines to fetch meanwhile,
-    Index fetched;         // so many in kFetchedSteps steps of k
+    Index fetched;         // the number of lines in kFetchedSteps steps of k
     Index k;
     int last_columns;  // of the last vector
 };
 
-// The lines of a tile of c, which may be far away, on their way to the cache while another tile is computed.
+// Fetches the lines of a tile of c, which may be in an outer cache, while another tile is computed.
 template <class T, int M, int V>
 [[gnu::always_inline]] inline void fetch_tile(const T* c, Index ldc) {
 #pragma GCC unroll 12
@@ -189,7 +189,7 @@ struct Tiles<E, partial, V, 6> : TilesOfRows<E, partial, V, 1, 2, 3, 4, 5, 6> {}
 template <class E, bool partial, int V>
 struct Tiles<E, partial, V, 12> : TilesOfRows<E, partial, V, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12> {};
 
-// Calls run(tiles) with those for a panel of so many columns.
+// Calls run(tiles) with the tiles for a panel of `columns` columns.
 template <class E, class Run>
 [[gnu::always_inline]] inline void with_tiles(Index columns, const Run& run) {
     if (columns == kPanel<E>)
@@ -205,7 +205,7 @@ template <class E>
     return static_cast<int>((columns - 1) % kLanes<E> + 1);
 }
 
-// Few rows leave accumulators free; several panels at once then hide the latency of the products.
+// With few rows there are free accumulators; several panels at once then hide the latency of the products.
 inline constexpr int kGroupedRows = 3;
 [[gnu::always_inline]] inline Index grouped_panels(Index rows) { return rows == 1 ? 4 : rows <= kGroupedRows ? 2 : 1; }
 

@@ -13,8 +13,8 @@
 #error "RNNCORE_ISA names the instruction set this file is compiled for"
 #endif
 
-// Of a lambda that changes vectors outside: clang may call it instead, and they go through memory. g++ inlines it by
-// itself, later, which spares instructions.
+// For a lambda that changes vectors outside of it. clang might call the lambda, and the vectors would go through
+// memory. g++ inlines it without this attribute, later in its passes, which saves instructions.
 #if defined(__clang__)
 #define RNNCORE_INLINED __attribute__((always_inline))
 #else
@@ -73,8 +73,8 @@ inline constexpr int kLanes = Lanes<T>::count;
 
 inline constexpr int kLineBytes = 64;  // of the cache
 
-// Whether the processor fetches in time what a product reads next from an outer cache, and to ask for it costs more
-// than it gains: with one row a fifth of the speed. Measured on a Zen 4, as the gain was on a Zen 5.
+// Whether the processor prefetches from an outer cache in time. Prefetch instructions then cost more than they gain: a
+// fifth of the speed with one row. The cost was measured on a Zen 4, the gain on a Zen 5.
 [[gnu::always_inline]] inline bool fetches_by_itself() {
 #if defined(__x86_64__)
     return __builtin_cpu_is("amdfam19h");  // Zen 3 and 4
