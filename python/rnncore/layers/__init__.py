@@ -10,7 +10,7 @@ from rnncore.layers.last_output import LastOutput
 from rnncore.layers.linear import Linear
 from rnncore.layers.lstm import LSTM
 from rnncore.layers.module import Module
-from rnncore.layers.named import CELLS, recurrent
+from rnncore.layers.named import CELLS, recurrent, require_cell_options
 from rnncore.layers.output_gradient import OutputGradient
 from rnncore.layers.pooling import Pooling
 from rnncore.layers.recurrent import Recurrent
@@ -38,4 +38,5 @@ __all__ = [
     "Reverse",
     "Stream",
     "recurrent",
+    "require_cell_options",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from rnncore import _advice
@@ -13,7 +14,7 @@ from rnncore.layers.lstm import LSTM
 from rnncore.layers.recurrent import Recurrent
 from rnncore.layers.rnn import RNN
 
-__all__ = ["CELLS", "recurrent"]
+__all__ = ["CELLS", "recurrent", "require_cell_options"]
 
 #: Layer of each cell.
 CELLS: dict[str, type[RNN] | type[GRU] | type[LSTM]] = {"rnn": RNN, "gru": GRU, "lstm": LSTM}
@@ -42,16 +43,28 @@ def recurrent(
     TypeError, ValueError
         If the cell is unknown, has no such option, or an option does not fit.
     """
+    require_cell_options(cell, cell_options, owner)
+    make: Any = CELLS[cell]
+    with _advice.silent():  # one layer is no reason to warn: models have dropout of their own
+        return make(*sizes, **options, **cell_options)
+
+
+def require_cell_options(cell: str, options: Iterable[str], owner: type) -> None:
+    """Raise unless `options` are all of one cell alone.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the cell is unknown or has no such option. The error names what `owner`, the class of
+        the model, takes.
+    """
     layer = CELLS[choice("cell", cell, CELLS)]
     own = _own_options(layer)
-    for name in cell_options:
+    for name in options:
         if name not in own:
             if any(name in _own_options(other) for other in CELLS.values()):
                 raise unknown_keyword(name, sorted(own), f"cell {cell!r}")
             raise unknown_keyword(name, (*keywords_of(owner), *sorted(own)), owner.__name__)
-    make: Any = layer
-    with _advice.silent():  # one layer is no reason to warn: models have dropout of their own
-        return make(*sizes, **options, **cell_options)
 
 
 def _own_options(layer: Any) -> set[str]:

@@ -11,7 +11,7 @@ from numpy.typing import DTypeLike, NDArray
 from rnncore._check import Array, choice, size
 from rnncore.data import Batch, LabeledBatches, split_shuffled
 from rnncore.heads import Softmax
-from rnncore.layers import Dropout, Embedding, LastOutput, Pooling, recurrent
+from rnncore.layers import Dropout, Embedding, LastOutput, Pooling, recurrent, require_cell_options
 from rnncore.models.inputs import (
     class_ids,
     class_names,
@@ -114,6 +114,7 @@ class SequenceClassifier(Model):
         **cell_options: Any,
     ) -> None:
         super().__init__(dtype, rng)
+        require_cell_options(cell, cell_options, SequenceClassifier)
         self.num_classes = size("num_classes", num_classes)
         self.labels = None if labels is None else class_names(labels, self.num_classes)
         self.tokenizer: Tokenizer | None = None if tokenizer is None else as_tokenizer(tokenizer)
