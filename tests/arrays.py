@@ -1,4 +1,4 @@
-"""Small arrays and states for the tests of layers, losses and optimisers."""
+"""Small arrays and states for the tests of layers, losses and optimizers."""
 
 from collections.abc import Callable
 from typing import Any

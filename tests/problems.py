@@ -22,7 +22,7 @@ CELL_NAMES = tuple(CELLS)
 
 # Largest error of an array divided by the largest value of that array. An elementwise relative
 # error would measure cancellation: an element near zero is a sum of terms as large as those of its
-# neighbours, and carries their rounding. float32: 1e-5 is about 80 eps, what sums over some hundred
+# neighbors, and carries their rounding. float32: 1e-5 is about 80 eps, what sums over some hundred
 # terms and a chain of some dozen steps need. float64: 1e-12 is far below any error in the formulas.
 RELATIVE_ERROR = {"float32": 1e-5, "float64": 1e-12}
 

@@ -1,4 +1,4 @@
-"""Initialisations: distribution, structure, what they leave alone, and what they refuse."""
+"""Initializations: distribution, structure, what they leave alone, and what they refuse."""
 
 import re
 from collections.abc import Callable

@@ -223,7 +223,7 @@ def test_special_values(isa: str, dtype: Dtype) -> None:
         "sigmoid": [0.5, 0.5, 1, 0, np.nan, 0.5, 0.5, 0.5, 1, 0],
     }
     for name, values in expected.items():
-        # Beside 1.0 to the right and to the left: a special value must not touch its neighbours.
+        # Beside 1.0 to the right and to the left: a special value must not touch its neighbors.
         for padding in (0, 1, 3, 8):
             padded = np.concatenate([np.ones(padding, dtype), x, np.ones(7, dtype)])
             got = _core.kernel_map(name, padded)
@@ -231,8 +231,8 @@ def test_special_values(isa: str, dtype: Dtype) -> None:
             np.testing.assert_allclose(
                 got[padding : padding + len(x)], values, rtol=0, atol=info.tiny, err_msg=name
             )
-            neighbours = np.delete(got, np.s_[padding : padding + len(x)])
-            assert np.all(neighbours == neighbours[0]), name
+            neighbors = np.delete(got, np.s_[padding : padding + len(x)])
+            assert np.all(neighbors == neighbors[0]), name
 
 
 @pytest.mark.parametrize("name", EXACT)

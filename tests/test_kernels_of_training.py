@@ -1,4 +1,4 @@
-"""Losses, linear layer, optimisers and dropout of every instruction set against the reference."""
+"""Losses, linear layer, optimizers and dropout of every instruction set against the reference."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -142,7 +142,7 @@ def test_dropout_mask_is_the_same_on_every_set(isa: str, dtype: Dtype) -> None:
             np.testing.assert_array_equal(got, _core.dropout(x, 0.3, 7))
 
 
-# --- optimisers ----------------------------------------------------------------------------------
+# --- optimizers ----------------------------------------------------------------------------------
 LR, DECAY = 0.0625, 0.03125  # exact in float32
 SCALE, CLIP = 0.75, 1.5
 STEPS: dict[str, tuple[Callable[..., None], int, tuple[Any, ...]]] = {

@@ -94,14 +94,14 @@ def test_every_public_constructor_names_its_keywords() -> None:
     made_by_the_package = {
         *(rc.layers.Cache, rc.layers.Frozen, rc.layers.Stream, rc.progress.Report),
         *(rc.training.Validation, rc.training.TrainingResult, rc.training.Run),
-        *(rc.training.Evaluation, rc.training.Update),
+        *(rc.training.Evaluation, rc.training.Update, rc.training.Curves),
     }
     abstract = {
         *(rc.layers.Recurrent, rc.optim.Optimizer, rc.optim.Schedule, rc.training.Trainable),
         *(rc.data.Batches, rc.progress.Progress, rc.training.Callback),
         *(rc.Model, rc.text.Tokenizer),
     }
-    without = {rc.optim.Constant}
+    without = {rc.optim.Constant, rc.text.ByteTokenizer}
     for kind in kinds - made_by_the_package - abstract - without:
         # of these the other keywords are the cell's
         needed = {
@@ -341,7 +341,7 @@ def test_probabilities_passed_as_logits() -> None:
     probabilities = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
     targets = np.zeros((4, 3), int)
     (text,) = warned(lambda: rc.losses.cross_entropy(probabilities, targets))
-    assert "logits: expected unnormalised log-probabilities, got rows that sum to 1" in text
+    assert "logits: expected unnormalized log-probabilities, got rows that sum to 1" in text
     for fine in (logits, np.abs(logits), probabilities * 2, np.log(probabilities), logits[:0]):
         assert not warned(lambda x=fine: rc.losses.cross_entropy(x, targets[: len(x)]))
     # a single class, and rows without information

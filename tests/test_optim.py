@@ -1,4 +1,4 @@
-"""Optimisers against a NumPy twin and PyTorch, clipping, state; finite and other gradients."""
+"""Optimizers against a NumPy twin and PyTorch, clipping, state; finite and other gradients."""
 
 import copy
 from collections.abc import Callable
@@ -266,7 +266,7 @@ def test_step_makes_older_caches_stale() -> None:
     layer = rc.Linear(3, 2, rng=0)
     y, cache = layer.forward(inputs(4, 3))
     optim.SGD(layer, 0.1).step()
-    with pytest.raises(ValueError, match="optimiser's step"):
+    with pytest.raises(ValueError, match="optimizer's step"):
         layer.backward(y, cache)
 
 

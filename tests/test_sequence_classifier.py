@@ -67,7 +67,7 @@ def test_gradient(cell: str, pooling: str) -> None:
 @pytest.mark.parametrize("pooling", POOLINGS)
 @pytest.mark.parametrize("bidirectional", [False, True])
 def test_sequences_are_independent_of_their_batch(pooling: str, bidirectional: bool) -> None:
-    """Order, neighbours and padding change nothing, and more sequences than one batch holds."""
+    """Order, neighbors and padding change nothing, and more sequences than one batch holds."""
     model = classifier(input_size=2, pooling=pooling, bidirectional=bidirectional, num_layers=2)
     sequences = [x for k in range(40) for x in vectors(2)][:150]
     together = model.predict_proba(sequences)

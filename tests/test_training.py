@@ -206,7 +206,7 @@ def test_divergence_is_an_error_and_keeps_the_best_model(tmp_path: Path) -> None
 
 
 def test_skipped_updates_are_counted() -> None:
-    """The optimiser leaves the parameters as they are where the gradients are not finite."""
+    """The optimizer leaves the parameters as they are where the gradients are not finite."""
     model = Counter()
     model.broken = {2, 3, 7}
     recorder = Recorder()

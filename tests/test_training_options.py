@@ -1,4 +1,4 @@
-"""Training follows its options: state, schedule, optimiser, clipping; it refuses bad ones."""
+"""Training follows its options: state, schedule, optimizer, clipping; it refuses bad ones."""
 
 import math
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from rnncore.training import (
 )
 from trainables import Counter, Ticks, plain
 
-# --- state, schedule, optimiser -----------------------------------------------------------------
+# --- state, schedule, optimizer -----------------------------------------------------------------
 
 
 def test_the_state_is_carried_within_an_epoch() -> None:

@@ -2,7 +2,7 @@
 
 Dimensions: T time, B batch, I input, H hidden, G gates, L layers, D directions, V vocabulary,
 N rows (all steps of all sequences), P parameters. Every floating array of one call has one dtype,
-float32 or float64. Arrays that are written (``grads``, ``params`` of an optimiser, ``d*``
+float32 or float64. Arrays that are written (``grads``, ``params`` of an optimizer, ``d*``
 arguments) must be C-contiguous and writeable; the others may have any strides. Wrong dtype raises
 TypeError, wrong shape or value ValueError, too little memory MemoryError; the message names the
 argument.
@@ -260,7 +260,7 @@ def mse(prediction: Array, target: Array) -> tuple[Array, Array]:
 def binary_cross_entropy(logits: Array, targets: Array) -> tuple[Array, Array]:
     """[N], [N] -> losses [N] float64, sigmoid(logits) - targets [N]."""
 
-# --- optimisers: one pass over flat buffers, g = clip(grad * scale, -clip_value, clip_value) ------
+# --- optimizers: one pass over flat buffers, g = clip(grad * scale, -clip_value, clip_value) ------
 def squared_norm(x: Array) -> float:
     """Sum of squares in double, the same bits for any number of threads."""
 

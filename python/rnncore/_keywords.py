@@ -43,7 +43,7 @@ _ELSEWHERE = {
 
 
 def strict_keywords(**parts: type) -> Callable[[Decorated], Decorated]:
-    """Decorate a function, or a class for its constructor, whose wrong keywords are to be told.
+    """Decorate a function, or a class for its constructor, whose wrong keywords get an answer.
 
     `parts` are parameters that hold options of their own, and the classes of these. Not for what
     is called often: the look at the keywords takes a tenth of a microsecond.

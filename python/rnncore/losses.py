@@ -75,7 +75,7 @@ def cross_entropy(
     check_shape("targets", classes, scores.shape[:-1])
     if classes.size and _is_distribution(scores):
         advise(
-            "logits: expected unnormalised log-probabilities, got rows that sum to 1 like "
+            "logits: expected unnormalized log-probabilities, got rows that sum to 1 like "
             "probabilities; the softmax is part of the loss"
         )
     ignored = integer("ignore_index", ignore_index, -(2**63), 2**63 - 1)

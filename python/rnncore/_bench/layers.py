@@ -70,7 +70,7 @@ class Case:
 def training_steps(case: Case, num_threads: int = 1, *, bfloat16: bool = False) -> dict[str, Step]:
     """Return forward and backward pass, to parameters and input, of each library.
 
-    Loss and optimiser are left out: the gradient of the outputs is given.
+    Loss and optimizer are left out: the gradient of the outputs is given.
     """
     layer = case.layer(compute="bfloat16" if bfloat16 else None)
     x, dy = case.arrays()

@@ -34,14 +34,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Print how fast a layer trains and runs, and how fast a language model writes, on one "
         "thread and on all. Other libraries are measured in turn with rnncore where they are "
-        "installed; a ratio above 1 is in favour of rnncore. It takes less than a minute."
+        "installed; a ratio above 1 is in favor of rnncore. It takes less than a minute."
     )
     parser.add_argument(
         "--seconds",
         type=float,
         default=0.4,
         metavar="X",
-        help="of each comparison, about (default: 0.4)",
+        help="approximate seconds for each comparison (default: 0.4)",
     )
 
 

@@ -14,7 +14,7 @@ __all__ = ["OptionGroup", "Parser", "add_weights", "dataclass_defaults", "defaul
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are exceptions, so that all errors are told in one way.
+    """An argument parser whose errors are exceptions, so that all errors look alike.
 
     Attributes
     ----------
@@ -31,7 +31,7 @@ class Parser(argparse.ArgumentParser):
     def parse_known_args(  # type: ignore[override]
         self, args: Sequence[str] | None = None, namespace: Any = None
     ) -> tuple[Any, list[str]]:
-        """Parse for this command or a subcommand; an unknown option that resembles one is told."""
+        """Parse for this command or a subcommand; an error names a similar option."""
         complete, self.complete = self.complete, None
         if complete is not None:
             complete(args or ())
@@ -79,12 +79,12 @@ class OptionGroup:
     def add(self, flag: str, keyword: str, text: str, **parsing: Any) -> None:
         """Add one option; ``parsing`` is passed on to argparse."""
         default = self._defaults.get(keyword)
-        told = "" if default is None or "action" in parsing else f" (default: {default})"
+        shown_default = "" if default is None or "action" in parsing else f" (default: {default})"
         self._group.add_argument(
             flag,
             dest=f"{self._title}:{keyword}",
             default=argparse.SUPPRESS,
-            help=(text + told).replace("%", "%%"),
+            help=(text + shown_default).replace("%", "%%"),
             **parsing,
         )
 

@@ -18,8 +18,8 @@ _TITLE = "tokens"
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of the vocabulary."""
     group = OptionGroup(parser, _TITLE, {"min_count": 1, "split": "punctuation"})
-    group.add("--words", "words", "words instead of characters", action="store_true")
-    group.add("--bytes", "bytes", "bytes of UTF-8 instead of characters", action="store_true")
+    group.add("--words", "words", "read words instead of characters", action="store_true")
+    group.add("--bytes", "bytes", "read bytes of UTF-8 instead of characters", action="store_true")
     group.add(
         "--tokenizer", "file", "a .json of tokenizers or a .model of sentencepiece", metavar="FILE"
     )
@@ -27,14 +27,17 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     group.add(
         "--vocab-size",
         "vocab_size",
-        "most frequent words, the special ones included; without it all",
+        "number of most frequent words, including special ones (default: all)",
         **integer,
     )
-    group.add("--min-count", "min_count", "how often a word must occur", **integer)
-    group.add("--lowercase", "lowercase", "lower-case the text of words", action="store_true")
+    group.add("--min-count", "min_count", "least number of times that a word occurs", **integer)
+    group.add("--lowercase", "lowercase", "lower-case the text", action="store_true")
     splits = ["punctuation", "whitespace"]
     group.add(
-        "--split", "split", "punctuation marks are words, or only blanks part words", choices=splits
+        "--split",
+        "split",
+        "punctuation marks are words, or blanks alone separate words",
+        choices=splits,
     )
 
 

@@ -49,7 +49,7 @@ def save(model: Module, path: str | os.PathLike[str]) -> None:
 
     The file is written under a temporary name in the same directory, flushed to the disk and then
     renamed: whatever happens, `path` holds the old content or the new. The state of training
-    (gradients, optimisers, random generators) is not in the file.
+    (gradients, optimizers, random generators) is not in the file.
 
     Parameters
     ----------

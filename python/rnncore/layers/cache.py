@@ -70,6 +70,6 @@ def open_cache(cache: Cache[Saved], layer: Module) -> Saved:
     if cache.version != layer.version:
         raise ValueError(
             "cache: expected one made with the present parameters, got one made before they "
-            "were changed (by load_state_dict, an optimiser's step, an assignment or rnncore.init)"
+            "were changed (by load_state_dict, an optimizer's step, an assignment or rnncore.init)"
         )
     return cache.saved

@@ -76,7 +76,7 @@ class Add(Module):
 
 
 def _alike(name: str, arrays: tuple[ArrayLike, ...], *, but_last: bool = False) -> list[Array]:
-    """Return the arguments as arrays whose shapes agree, apart from the last dimension if told."""
+    """Return the arguments as arrays whose shapes agree; with `but_last` the last may differ."""
     given = [as_array(f"{name}[{k}]", array) for k, array in enumerate(arrays)]
     if not given:
         raise ValueError(f"{name}: expected at least one, got none")

@@ -1,4 +1,4 @@
-"""A gradient of outputs that the backward sweep of a recurrent layer makes as it needs it."""
+"""A gradient of outputs that the backward sweep of a recurrent layer computes as it needs it."""
 
 from __future__ import annotations
 

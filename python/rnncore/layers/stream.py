@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 
 class Stream(Generic[State]):
-    """A recurrent layer that goes on where it stopped; made by ``layer.stream()``.
+    """A recurrent layer that continues where it stopped; made by ``layer.stream()``.
 
-    The weights are packed once: later changes of the layer's parameters are not seen. A call works
-    in the thread that makes it.
+    The weights are packed once, so that a stream does not see later changes of the parameters. A
+    call runs in the thread that makes it.
 
     A stream takes one call at a time. Threads need streams of their own: `copy` makes them, of one
     set of packed weights. A second call at the same time raises RuntimeError. So does any call in a
@@ -36,8 +36,8 @@ class Stream(Generic[State]):
         Number of independent sequences B.
     weights : {"float32", "bfloat16", "int8", "int8_dynamic"} or None
         How the weight matrices are stored; None: as they are, the only choice for float64. A step
-        of few sequences takes as long as reading the weights, of which bfloat16 has half the bytes
-        and int8 a quarter.
+        of few sequences is limited by memory bandwidth, because it reads all the weights. bfloat16
+        halves that traffic; int8 quarters it.
 
         - bfloat16: rounded to 8 significant bits, ``|error| <= 2**-9 |w|``; everything else is
           float32.
@@ -58,7 +58,7 @@ class Stream(Generic[State]):
     Raises
     ------
     TypeError, ValueError
-        If the layer is bidirectional, or an argument is not as above.
+        If the layer is bidirectional, or an argument has another type or value.
     MemoryError
         If the packed weights and states do not fit in memory.
     RuntimeError

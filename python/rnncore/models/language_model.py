@@ -26,7 +26,7 @@ from rnncore._check import (
 from rnncore._narrow import storage
 from rnncore.data import IGNORED, Batch, Batches
 from rnncore.data.batch import IdsLike
-from rnncore.decode import Sampled
+from rnncore.decoding import Sampled
 from rnncore.heads import Softmax
 from rnncore.layers import Dropout, Embedding, recurrent
 from rnncore.models.initialization import Initialization
@@ -77,7 +77,7 @@ class LanguageModel(Model, Sampled):
         Vocabulary of V tokens, see `rnncore.text.as_tokenizer`; with it, methods take text as well
         as ids.
     sentences : bool
-        Whether the model knows lines each on its own rather than a text that goes on; see
+        Whether the model reads each line as a sentence of its own, not as part of one text; see
         `sentences`.
     initialization : Initialization, the name of one, or None
         How the initial parameters are drawn; None is ``Initialization()``.
@@ -85,13 +85,13 @@ class LanguageModel(Model, Sampled):
         Type of the parameters.
     compute : "bfloat16" or None
         What the operands of the products of recurrent and output layers are rounded to, see `RNN`.
-        Sampling does without.
+        Sampling does not round them.
     weights : {"bfloat16", "int8", "int8_dynamic"} or None
         See `weights`.
     rng : numpy Generator, int or None
         Source of the initial parameters and of dropout.
     **cell_options
-        Of the one cell: ``nonlinearity`` of "rnn", ``reset`` of "gru".
+        Options of one cell alone: ``nonlinearity`` of "rnn", ``reset`` of "gru".
 
     Attributes
     ----------
@@ -201,7 +201,7 @@ class LanguageModel(Model, Sampled):
     def __call__(
         self, ids: IdsLike, state: Any = None, lengths: IdsLike | None = None
     ) -> tuple[Array, Any]:
-        """Unnormalised log-probabilities of every next token.
+        """Unnormalized log-probabilities of every next token.
 
         Parameters
         ----------

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from rnncore._check import check_below, is_ids
 from rnncore.data.batch import IdsLike, held_tokens
-from rnncore.decode import Sampled
+from rnncore.decoding import Sampled
 from rnncore.text import Tokenizer, prepare
 
 __all__ = ["sentence_tokens", "text_ids"]

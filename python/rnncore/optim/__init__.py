@@ -1,4 +1,4 @@
-"""Optimisers on flat buffers, clipping, and schedules of the learning rate."""
+"""Optimizers on flat buffers, clipping, and schedules of the learning rate."""
 
 from rnncore.optim import schedules
 from rnncore.optim.adam import Adam, AdamW

@@ -1,4 +1,4 @@
-"""Norm of gradients, and clipping for use without an optimiser's own."""
+"""Norm of gradients, and clipping for use without an optimizer's own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Optimizer: learning rate, clipping and state, common to all optimisers."""
+"""Optimizer: learning rate, clipping and state, common to all optimizers."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ class Update(NamedTuple):
 
 
 class Optimizer(StrictKeywords, ABC):
-    """Base of the optimisers: one pass over the flat buffers of a module per step.
+    """Base of the optimizers: one pass over the flat buffers of a module per step.
 
-    The numbers may be set between steps, and are checked then as in the constructor.
+    The numbers may be set between steps; they are checked as in the constructor.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ class Optimizer(StrictKeywords, ABC):
     learning_rate : float
         Learning rate, at least 0.
     weight_decay : float
-        Times the parameter, added to the clipped gradient (`AdamW` does it differently).
+        Factor of the parameter that is added to the clipped gradient; `AdamW` subtracts it instead.
     clip_norm : float or None
         Gradients of a larger Euclidean norm, over all parameters, are scaled down to it.
     clip_value : float or None
@@ -56,7 +56,7 @@ class Optimizer(StrictKeywords, ABC):
         Parameters with settings of their own; the first group that has a name counts. In a list of
         modules, the names of module i begin with "i.".
     buffers : tuple of str
-        Names of the arrays [P] that the optimiser keeps, zero at first. P is the number of
+        Names of the arrays [P] that the optimizer keeps, zero at first. P is the number of
         parameters that are not frozen.
 
     Raises
@@ -289,7 +289,7 @@ class Optimizer(StrictKeywords, ABC):
         """Change a stretch of parameters [P] by the numbers of a step."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what training needs to continue exactly, with an optimiser made alike.
+        """Return what training needs to continue exactly, with an optimizer made alike.
 
         Returns
         -------
@@ -312,7 +312,7 @@ class Optimizer(StrictKeywords, ABC):
         TypeError
             If `state_dict` is no mapping, or something in it has the wrong type.
         ValueError
-            If it is of another optimiser or module, or an entry is missing or unknown.
+            If it is of another optimizer or module, or an entry is missing or unknown.
         """
         self._require_same_structure()
         if not isinstance(state_dict, Mapping):

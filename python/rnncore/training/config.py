@@ -27,7 +27,7 @@ from rnncore.optim import (
 
 __all__ = ["OPTIMIZERS", "SCHEDULES", "OptimizerConfig", "ScheduleConfig", "TrainingConfig"]
 
-#: Class of each optimiser and its options; None is the class's own default. The shorter memory of
+#: Class of each optimizer and its options; None is the class's own default. The shorter memory of
 #: Adam's second average suits runs of a few thousand updates.
 OPTIMIZERS: dict[str, tuple[type[Optimizer], dict[str, Any]]] = {
     "sgd": (SGD, {"momentum": None, "nesterov": None, "weight_decay": None}),
@@ -67,24 +67,24 @@ def _accepted(given: Mapping[str, Any], options: Mapping[str, Any], owner: str) 
 @strict_keywords()
 @dataclass(frozen=True)
 class OptimizerConfig:
-    """Optimiser, learning rate and clipping; None is the optimiser's default, see `OPTIMIZERS`.
+    """Optimizer, learning rate and clipping; None is the optimizer's default, see `OPTIMIZERS`.
 
     Parameters
     ----------
     name : {"adam", "adamw", "rmsprop", "sgd"}
-        Which one; see `rnncore.optim`.
+        Update rule; see `rnncore.optim`.
     learning_rate : float
         Base learning rate, which the schedule multiplies.
     momentum : float or None
-        Of "sgd".
+        Momentum of "sgd".
     nesterov : bool
-        Nesterov's momentum; of "sgd".
+        Whether "sgd" uses Nesterov's momentum.
     alpha : float or None
         Decay of the average of squared gradients; of "rmsprop".
     betas : (float, float) or None
         Decays of the two averages; of "adam" and "adamw".
     weight_decay : float or None
-        Of all.
+        Factor of the weight decay, of every optimizer.
     decay_biases : bool
         Whether biases have the weight decay too.
     clip_norm : float or None
@@ -95,7 +95,7 @@ class OptimizerConfig:
     Raises
     ------
     TypeError, ValueError
-        When an option is given that this optimiser does not have, or is outside its range.
+        When an option is given that this optimizer does not have, or is outside its range.
 
     Examples
     --------
@@ -121,10 +121,10 @@ class OptimizerConfig:
         choice("optimizer", self.name, OPTIMIZERS)
         flag("nesterov", self.nesterov)
         flag("decay_biases", self.decay_biases)
-        self.build(Linear(1, 1))  # the optimiser itself knows the ranges
+        self.build(Linear(1, 1))  # the optimizer itself knows the ranges
 
     def build(self, model: Module) -> Optimizer:
-        """Return the optimiser of `model`."""
+        """Return the optimizer of `model`."""
         kind, defaults = OPTIMIZERS[self.name]
         given: dict[str, Any] = {
             "momentum": self.momentum,
@@ -154,17 +154,17 @@ class ScheduleConfig:
     Parameters
     ----------
     name : {"constant", "exponential", "step", "plateau", "cosine"}
-        Which one; see `rnncore.optim.schedules`.
+        Kind of schedule; see `rnncore.optim.schedules`.
     gamma : float or None
         Factor of one reduction: of "exponential" (every epoch), "step" and "plateau".
     flat_epochs : int or None
-        Epochs with the full rate, at least 1: of "exponential" and "step".
+        Epochs at the full learning rate, at least 1, of "exponential" and "step".
     wait : int or None
         Validations without a lower loss that are waited for: of "plateau".
     warmup : int or None
-        Updates of the linear rise, cut to half of the run: of "cosine".
+        Updates of the linear rise of "cosine"; at most half of the run.
     floor : float or None
-        Last factor: of "cosine".
+        Last factor of "cosine".
 
     Raises
     ------
@@ -238,21 +238,21 @@ class TrainingConfig:
     Parameters
     ----------
     epochs : int or None
-        Passes over the training part; None: as many as make about 4,000 updates, from 1 to 200.
+        Passes over the training part; None: enough for about 4,000 updates, from 1 to 200.
     batch_size : int
         Parallel streams, or sentences of one batch.
     bptt : int or None
-        Steps that gradients reach back at most. A contiguous text is cut into updates of so many
-        steps; None: 32. Sentences have one update for each batch of them, whose gradient is cut
-        where a piece of so many steps begins while the state goes on; None: it is not cut.
+        Steps that gradients reach back at most. A contiguous text is cut into updates of that many
+        steps; None: 32. Sentences have one update for each batch. Their state is carried from piece
+        to piece of that many steps, and the gradient is cut between pieces; None: it is not cut.
     sentences : bool
         Whether every line is a sequence of its own, from the zero state, instead of a stretch of
         one contiguous text.
     validation_fraction : float
-        Share of the text, its end, that is held out, in [0, 1); 0 goes without validation.
+        Share of the text, its end, that is held out, in [0, 1); 0: there is no validation.
     validation_streams : int
-        Most parallel streams in which the held-out text is read. 1 is exact; each further one
-        starts once more without context, and so has at least 1,000 tokens.
+        Largest number of parallel streams in which the held-out text is read. One stream is exact.
+        Every stream starts without context, and therefore has at least 1,000 tokens.
     validate_every : int or None
         Updates between validations; None: one after each epoch.
     patience : int or None
@@ -263,11 +263,11 @@ class TrainingConfig:
         What an update does whose loss or gradients are infinite or not a number: end the run with
         an error, or leave the parameters as they are.
     seed : int
-        Of the order of sentences.
+        Seed of the order of sentences.
     optimizer : OptimizerConfig, or the name of one
         Update rule and clipping; a name leaves the other options at their defaults.
     schedule : ScheduleConfig, or the name of one
-        How the learning rate changes; likewise.
+        How the learning rate changes; a name leaves the other options at their defaults.
 
     Raises
     ------
@@ -315,7 +315,7 @@ class TrainingConfig:
         integer("seed", self.seed, 0)
 
     def epochs_of(self, updates_per_epoch: int) -> int:
-        """Return the number of epochs, with so many updates in each."""
+        """Return the number of epochs to train, given the number of updates per epoch."""
         if self.epochs is not None:
             return self.epochs
         return min(max(1, round(_UPDATES / max(1, updates_per_epoch))), _MOST_EPOCHS)

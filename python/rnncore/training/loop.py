@@ -68,7 +68,7 @@ def fit(
         Read after each epoch, or every ``config.validate_every`` updates. Without it the last
         parameters are kept.
     config : TrainingConfig, optional
-        Epochs, optimiser, schedule, limits; what it says about batches was used to make them.
+        Epochs, optimizer, schedule, limits; what it says about batches was used to make them.
     path : path, optional
         Where each better model is saved at once, by a rename: a kill leaves the one before.
     overwrite : bool
@@ -106,7 +106,7 @@ def fit(
         ``config.non_finite="skip"`` those of every update of an epoch or of 100 updates in a row.
         The model has the best parameters so far.
     TypeError, ValueError
-        When an argument has the wrong type, an option of the optimiser or schedule does not fit,
+        When an argument has the wrong type, an option of the optimizer or schedule does not fit,
         the model cannot be saved, or the checkpoint is that of another run.
     """
     config = TrainingConfig() if config is None else config
@@ -255,7 +255,7 @@ class _Loop:
             run.schedule.observe(sum(finite) / max(1, len(finite)))
 
     def _update(self, batch: Batch, start: float) -> None:
-        """One step of the optimiser."""
+        """One step of the optimizer."""
         run = self._run
         rate = run.optimizer.learning_rate = run.learning_rate()
         # A carried state is a number, not a function of the parameters: no gradient reaches the

@@ -48,8 +48,8 @@ def run(given: argparse.Namespace) -> int:
 
 
 def _add_task(parser: argparse.ArgumentParser) -> None:
-    told = "lm is a language model, classify gives a label to each line (default: lm)"
-    parser.add_argument("--task", choices=list(TASKS), default=next(iter(TASKS)), help=told)
+    meaning = "lm is a language model, classify gives a label to each line (default: lm)"
+    parser.add_argument("--task", choices=list(TASKS), default=next(iter(TASKS)), help=meaning)
 
 
 def _module(task: str) -> Any:
