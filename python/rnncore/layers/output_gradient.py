@@ -22,12 +22,14 @@ from rnncore._check import (
     integer,
     real,
 )
+from rnncore._keywords import strict_keywords
 from rnncore.layers.dropout import Dropout
 from rnncore.layers.linear import Linear
 
 LOSSES = ("softmax", "squared_error", "binary")
 
 
+@strict_keywords()
 class OutputGradient:
     """Loss of ``z = W dropout(y) + b`` at every step, as the source of the gradient of y.
 
