@@ -9,7 +9,7 @@ from rnncore import _help
 from rnncore._check import real
 from rnncore.cli.parser import OptionGroup, dataclass_defaults, defaults_of, keywords
 from rnncore.layers import CELLS
-from rnncore.models import Initialization, LanguageModel
+from rnncore.models import PRESETS, Initialization, LanguageModel
 from rnncore.models.initialization import INITIALIZATIONS
 from rnncore.training import OptimizerConfig, ScheduleConfig, TrainingConfig
 from rnncore.training.config import OPTIMIZERS, SCHEDULES
@@ -19,8 +19,7 @@ __all__ = ["add_options", "add_training_options", "model_keywords", "training_co
 _MODEL, _INITIALIZATION = "model", "initial parameters"
 _TRAINING, _OPTIMIZER, _SCHEDULE = "training", "optimizer", "learning rate schedule"
 
-#: The model that learns a text of a million characters well in a minute or two.
-MODEL: dict[str, Any] = {"hidden_size": 384, "num_layers": 1, "dropout": 0.3}
+_PRESET = "characters"
 
 _INTEGER: dict[str, Any] = {"type": int, "metavar": "N"}
 _NUMBER: dict[str, Any] = {"type": float, "metavar": "X"}
@@ -37,7 +36,13 @@ def _limit(text: str) -> float | None:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add all options that describe a model and its training."""
-    model = OptionGroup(parser, _MODEL, defaults_of(LanguageModel) | MODEL)
+    parser.add_argument(
+        "--preset",
+        choices=list(PRESETS),
+        default=_PRESET,
+        help=f"sizes of the model that no other option gives (default: {_PRESET})",
+    )
+    model = OptionGroup(parser, _MODEL, defaults_of(LanguageModel) | PRESETS[_PRESET])
     model.add("--cell", "cell", "recurrent layer", choices=list(CELLS))
     model.add("--hidden-size", "hidden_size", "units of each layer", **_INTEGER)
     model.add("--num-layers", "num_layers", "recurrent layers", **_INTEGER)
@@ -170,7 +175,8 @@ def model_keywords(given: argparse.Namespace) -> dict[str, Any]:
     if "scale" in initial:
         rule = INITIALIZATIONS[initial.get("name", Initialization.name)]
         real("--init-scale", initial["scale"], rule.least_scale)
-    return {**MODEL, **keywords(given, _MODEL), "initialization": Initialization(**initial)}
+    given_sizes = {**PRESETS[given.preset], **keywords(given, _MODEL)}
+    return {**given_sizes, "initialization": Initialization(**initial)}
 
 
 def training_config(given: argparse.Namespace) -> TrainingConfig:

@@ -4,9 +4,11 @@ from rnncore.models.initialization import Initialization
 from rnncore.models.language_model import LanguageModel
 from rnncore.models.model import Model
 from rnncore.models.passes import LossPass, Pass, TrainingPass
+from rnncore.models.presets import PRESETS
 from rnncore.models.sequence_classifier import SequenceClassifier
 
 __all__ = [
+    "PRESETS",
     "Initialization",
     "LanguageModel",
     "LossPass",

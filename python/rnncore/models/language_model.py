@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -14,6 +14,7 @@ from rnncore._check import (
     Ids,
     check_below,
     check_shape,
+    choice,
     describe,
     flag,
     ids_array,
@@ -32,6 +33,7 @@ from rnncore.layers import Dropout, Embedding, recurrent
 from rnncore.models.initialization import Initialization
 from rnncore.models.model import Model
 from rnncore.models.passes import Pass
+from rnncore.models.presets import PRESETS
 from rnncore.models.texts import sentence_tokens, text_ids
 from rnncore.progress import bits, perplexity
 from rnncore.text import as_tokenizer
@@ -187,6 +189,21 @@ class LanguageModel(Model, Sampled):
         chosen = named_config("initialization", chosen, Initialization)
         if not _restoring.is_restoring():
             chosen.apply(self, self.rnn, one_hot=embedding_size is None)
+
+    @classmethod
+    def from_preset(cls, name: str, vocab_size: int, **options: Any) -> Self:
+        """Return a model of named sizes, see `rnncore.models.PRESETS`.
+
+        Parameters
+        ----------
+        name : {"characters", "tutorial"}
+            "characters" is what ``rnncore train`` takes by default.
+        vocab_size : int
+            Number of different tokens V.
+        **options
+            Other arguments of the constructor; they count for more than the preset.
+        """
+        return cls(vocab_size, **{**PRESETS[choice("name", name, PRESETS)], **options})
 
     # --- running and training --------------------------------------------------------------------
     def compute(self, run: Pass, batch: Batch, state: Any = None) -> Any:
