@@ -11,21 +11,14 @@ from numpy.typing import DTypeLike, NDArray
 from rnncore import _core, _restoring
 from rnncore._check import (
     Array,
-    Ids,
-    check_below,
-    check_shape,
     choice,
-    describe,
     flag,
-    ids_array,
     instance,
-    lengths_array,
     named_config,
     size,
-    within,
 )
 from rnncore._narrow import storage
-from rnncore.data import IGNORED, Batch, Batches
+from rnncore.data import Batch, Batches
 from rnncore.data.batch import IdsLike
 from rnncore.decoding import Sampled
 from rnncore.heads import Softmax
@@ -34,7 +27,7 @@ from rnncore.models.initialization import Initialization
 from rnncore.models.model import Model
 from rnncore.models.passes import Pass
 from rnncore.models.presets import PRESETS
-from rnncore.models.texts import sentence_tokens, text_ids
+from rnncore.models.texts import checked_batch, sentence_tokens, text_ids
 from rnncore.progress import bits, perplexity
 from rnncore.text import as_tokenizer
 from rnncore.training import TrainingConfig, TrainingResult, fit, text_batches
@@ -208,7 +201,7 @@ class LanguageModel(Model, Sampled):
     # --- running and training --------------------------------------------------------------------
     def compute(self, run: Pass, batch: Batch, state: Any = None) -> Any:
         """Embedding, recurrent layers and output layer; the state is that of `rnn`."""
-        x, targets = self._checked(batch)
+        x, targets = checked_batch(batch, self.vocab_size)
         if self.embedding is not None:
             x = run(self.drop, run(self.embedding, x))
         y, final = run(self.rnn, x, state, lengths=batch.lengths)
@@ -391,21 +384,3 @@ class LanguageModel(Model, Sampled):
         batches = self.batches(tokens, config)
         self.sentences = config is not None and config.sentences
         return fit(self, *batches, config, **options)
-
-    def _checked(self, batch: Batch) -> tuple[Ids, Ids | None]:
-        """Inputs and targets of one shape and in their ranges, before anything is drawn or run."""
-        inputs = ids_array("inputs", batch.inputs)
-        if inputs.ndim not in (1, 2):
-            raise ValueError(f"inputs: expected shape [T, B] or [T], got {describe(inputs)}")
-        targets = None if batch.targets is None else ids_array("targets", batch.targets)
-        if targets is not None:
-            check_shape("targets", targets, inputs.shape)
-        if batch.lengths is not None:
-            counts = within(lengths_array(batch.lengths, inputs.shape), inputs.shape)
-            inputs = np.where(counts, inputs, 0)
-            if targets is not None:
-                targets = np.where(counts, targets.astype(np.int64), IGNORED)
-        check_below("inputs", inputs, self.vocab_size)
-        if targets is not None:
-            check_below("targets", targets, self.vocab_size, IGNORED)
-        return inputs, targets
