@@ -170,7 +170,8 @@ class Module(StrictKeywords, Configured, Assembly):
         unexpected = [name for name in state_dict if name not in self._params]
         if missing or unexpected:
             raise ValueError(
-                f"state_dict: expected the parameters of {self!r}; missing {listed(missing)}, "
+                f"state_dict: expected the parameters of this {type(self).__name__}; missing "
+                f"{listed(missing)}, "
                 f"unexpected {listed(unexpected)}{_without_prefix(self._params, state_dict)}"
             )
         arrays = {
