@@ -12,7 +12,7 @@ import pytest
 
 from measure import Plan, beside, run_alone
 from rnncore._bench.machine import threads
-from rnncore._bench.sampling import WEIGHTS, Sampling
+from rnncore._bench.sampling import WEIGHT_FORMATS, Sampling
 from rnncore._bench.tables import Check, Column, Row, Table, verdict
 from rnncore._bench.timing import interleaved
 
@@ -30,17 +30,17 @@ OURS, THEIRS = 1000, 20  # characters of one call: packing the weights is a part
 def rows(plan: Plan) -> Iterator[Row]:
     with threads(1):
         for case in CASES:
-            ours = {weights: case.step(OURS, weights) for weights in WEIGHTS}
+            ours = {form: case.step(OURS, form) for form in WEIGHT_FORMATS}
             timings = interleaved(ours | case.peer_steps(THEIRS), plan.effort(budget=3))
-            peers = {name: t for name, t in timings.items() if name not in WEIGHTS}
-            for weights in WEIGHTS:
-                own = timings[weights]
+            peers = {name: t for name, t in timings.items() if name not in WEIGHT_FORMATS}
+            for form in WEIGHT_FORMATS:
+                own = timings[form]
                 rate = OURS / own.median
                 ratios = (OURS / THEIRS * peer.over(own) for peer in peers.values())
-                target = TARGETS.get((case.num_layers, case.hidden_size, weights))
+                target = TARGETS.get((case.num_layers, case.hidden_size, form))
                 check = [] if target is None else [Check("rate", rate, target, unit="")]
                 yield {
-                    "model": f"{case.name} {weights}",
+                    "model": f"{case.name} {form}",
                     "characters/s": rate,
                     **{name: THEIRS / peer.median for name, peer in peers.items()},
                     "ratio": min(ratios, default=None),
@@ -66,12 +66,12 @@ def tables(plan: Plan) -> Iterator[Table]:
     )
 
 
-@pytest.mark.parametrize("weights", WEIGHTS)
+@pytest.mark.parametrize("weight_format", WEIGHT_FORMATS)
 @pytest.mark.parametrize("case", CASES, ids=lambda c: c.name.replace(" ", ""))
-def test_sampling(benchmark: Any, case: Sampling, weights: str) -> None:
+def test_sampling(benchmark: Any, case: Sampling, weight_format: str) -> None:
     benchmark.group = f"sampling {case.name}"
     with threads(1):
-        beside(benchmark, {"rnncore": case.step(100, weights), **case.peer_steps(100)})
+        beside(benchmark, {"rnncore": case.step(100, weight_format), **case.peer_steps(100)})
     benchmark.extra_info["characters/s"] = round(100 / benchmark.stats.stats.median)
 
 

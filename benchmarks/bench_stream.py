@@ -27,12 +27,12 @@ NUM_STEPS = 2000
 READING_TARGET = 80  # percent of the bandwidth of the cache that holds the weights
 
 BYTES = {"float32": 4, "bfloat16": 2, "int8": 1, "int8_dynamic": 1}
-WEIGHTS = tuple(BYTES)
+WEIGHT_FORMATS = tuple(BYTES)
 
 
-def stream_step(case: Case, weights: str = "float32") -> Any:
+def stream_step(case: Case, weight_format: str = "float32") -> Any:
     """One step, called from Python."""
-    stream = case.layer().stream(weights=weights)
+    stream = case.layer().stream(weight_format=weight_format)
     frame, out = case.arrays()[0][0], np.empty((1, case.hidden_size), np.float32)
     return lambda: stream.step(frame, out)
 
@@ -61,17 +61,17 @@ def large_rows(plan: Plan) -> Iterator[Row]:
         for cell in GATES:
             for size in (256,) if plan.quick else LARGE:
                 case = Case(cell, 1, 1, size, size)
-                sides = {weights: stream_step(case, weights) for weights in WEIGHTS}
+                sides = {form: stream_step(case, form) for form in WEIGHT_FORMATS}
                 timings = interleaved(sides, plan.effort(budget=0.7))
-                for weights in WEIGHTS:
-                    read = 2 * case.recurrent_bytes // 4 * BYTES[weights]  # W_ih and W_hh
-                    rate = read / timings[weights].median / 1e9
+                for form in WEIGHT_FORMATS:
+                    read = 2 * case.recurrent_bytes // 4 * BYTES[form]  # W_ih and W_hh
+                    rate = read / timings[form].median / 1e9
                     bandwidth = read_gigabytes(read)
                     percent = 100 * rate / bandwidth
                     yield {
-                        "cell": f"{cell} H={size} {weights}",
+                        "cell": f"{cell} H={size} {form}",
                         "KiB": read / 1024,
-                        "us/step": 1e6 * timings[weights].median,
+                        "us/step": 1e6 * timings[form].median,
                         "GB/s": rate,
                         "read GB/s": bandwidth,
                         "%": percent,

@@ -24,7 +24,7 @@ BATCHED = ((35, 20, 200, 200), (35, 20, 650, 650), (50, 50, 128, 128), (64, 64, 
 SINGLE = ((100, 1, 64, 64), (100, 1, 256, 256), (100, 1, 512, 512))
 DEEP = ((100, 1, 64, 64, 2), (100, 1, 128, 128, 2), (100, 3, 128, 128, 2), (100, 1, 128, 128, 4))
 STREAMED = (16, 50, 64, 100, 256, 512)
-WEIGHTS = ("float32", "bfloat16", "int8_dynamic")
+WEIGHT_FORMATS = ("float32", "bfloat16", "int8_dynamic")
 ROUNDS = 25
 SAMPLE = 0.02  # seconds
 
@@ -41,16 +41,16 @@ def cases() -> Iterator[tuple[str, tuple[Any, ...]]]:
                 yield f"{kind} {cell} {','.join(map(str, shape))}", (kind, cell, shape)
     for cell in CELLS:
         for size in STREAMED:
-            for weights in WEIGHTS:
-                yield f"stream {cell} H={size} {weights}", ("stream", cell, (size, weights))
+            for form in WEIGHT_FORMATS:
+                yield f"stream {cell} H={size} {form}", ("stream", cell, (size, form))
 
 
-def stream_of(layer: Any, weights: str) -> Any:
-    """What is "int8_dynamic" now has the name "int8" in older builds."""
+def stream_of(layer: Any, form: str) -> Any:
+    """In older builds "int8_dynamic" has the name "int8", and `weight_format` another one."""
     try:
-        return layer.stream(weights=weights)
+        return layer.stream(1, form)
     except ValueError:
-        return layer.stream(weights=weights.removesuffix("_dynamic"))
+        return layer.stream(1, form.removesuffix("_dynamic"))
 
 
 def step(kind: str, cell: str, arguments: tuple[Any, ...]) -> Callable[[], object]:
@@ -59,8 +59,8 @@ def step(kind: str, cell: str, arguments: tuple[Any, ...]) -> Callable[[], objec
 
     rng = np.random.default_rng(0)
     if kind == "stream":
-        size, weights = arguments
-        stream = stream_of(getattr(rc, cell)(1, size, rng=0), weights)
+        size, form = arguments
+        stream = stream_of(getattr(rc, cell)(1, size, rng=0), form)
         sequence = rng.standard_normal((100, 1), dtype=np.float32)
         return lambda: stream.run(sequence)
     steps, batch, width, size, *num_layers = arguments

@@ -42,7 +42,7 @@ def test_quantize_without_text_measures_nothing_where_it_cannot(
     assert first.startswith("loss not measured: the embedded text of Shakespeare: character ")
     assert first.endswith("; give a FILE to measure it on")
     assert len(sizes) == 2
-    assert rc.load(out).weights == "int8_dynamic"
+    assert rc.load(out).weight_format == "int8_dynamic"
 
 
 def test_quantize_a_model_of_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

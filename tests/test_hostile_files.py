@@ -79,7 +79,7 @@ def hostile() -> Iterator[tuple[str, bytes]]:
         yield f"{name} version", described({"version": text})
         yield f"{name} dtype", with_config(LINEAR, dtype=text)
         yield f"{name} compute", with_config(LSTM, compute=text)
-        yield f"{name} weights", with_config(MODEL, weights=text)
+        yield f"{name} weight_format", with_config(MODEL, weight_format=text)
         yield f"{name} character", described({"version": 1, **MODEL, "vocabulary": ["a", text]})
         yield (
             f"{name} array",
@@ -242,13 +242,13 @@ def damage(text: bytearray, rng: np.random.Generator) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems ignore RLIMIT_AS")
-@pytest.mark.parametrize("weights", [None, "bfloat16", "int8"])
-def test_damaged_files(weights: str | None, tmp_path: Path, model: Path, seed: int) -> None:
+@pytest.mark.parametrize("weight_format", [None, "bfloat16", "int8"])
+def test_damaged_files(weight_format: str | None, tmp_path: Path, model: Path, seed: int) -> None:
     """Bytes replaced, lost, doubled, and other numbers written: an error of those documented."""
     rng = np.random.default_rng(seed)
     files = tmp_path / "files"
     files.mkdir()
-    rc.save(text_model(hidden_size=4, num_layers=1, weights=weights), model)
+    rc.save(text_model(hidden_size=4, num_layers=1, weight_format=weight_format), model)
     content = model.read_bytes()
     end = 8 + int.from_bytes(content[:8], "little")
     for number in range(300):

@@ -76,13 +76,13 @@ STEPS, BATCH, INPUTS, HIDDEN, CLASSES = 40, 3, 9, 33, 12
 IDS = np.random.default_rng(2).integers(0, CLASSES, (STEPS, BATCH))
 
 
-def stream(batch_size: int = BATCH, weights: str | None = None, size: int = INPUTS) -> Any:
-    return rc.LSTM(size, HIDDEN, num_layers=2, rng=0).stream(batch_size, weights)
+def stream(batch_size: int = BATCH, weight_format: str | None = None, size: int = INPUTS) -> Any:
+    return rc.LSTM(size, HIDDEN, num_layers=2, rng=0).stream(batch_size, weight_format)
 
 
 def stream_run(layout: Layout) -> Results:
     return tuple(
-        stream(weights=w).run(layout(inputs(STEPS, BATCH, INPUTS))) for w in (None, "int8")
+        stream(weight_format=w).run(layout(inputs(STEPS, BATCH, INPUTS))) for w in (None, "int8")
     )
 
 

@@ -30,10 +30,12 @@ COPIES: dict[str, Callable[[Any], Any]] = {
 # --- copies --------------------------------------------------------------------------------------
 @pytest.mark.parametrize("make_copy", COPIES.values(), ids=COPIES)
 @pytest.mark.parametrize("cell", [rc.RNN, rc.GRU, rc.LSTM])
-@pytest.mark.parametrize("weights", [None, "bfloat16", "int8"])
-def test_a_copied_stream_goes_on_alone(make_copy: Any, cell: Any, weights: str | None) -> None:
+@pytest.mark.parametrize("weight_format", [None, "bfloat16", "int8"])
+def test_a_copied_stream_goes_on_alone(
+    make_copy: Any, cell: Any, weight_format: str | None
+) -> None:
     x = inputs(40, 2, 5)
-    first = cell(5, 17, num_layers=2, rng=0).stream(2, weights)
+    first = cell(5, 17, num_layers=2, rng=0).stream(2, weight_format)
     expected = first.run(x)
     first.reset()
     first.run(x[:15])

@@ -37,12 +37,13 @@ rc.optim.clip_grad_norm(linear, 1.0)
 rc.optim.clip_grad_value(linear, 1.0)
 """
 MODELS = """
-for weights in (None, "bfloat16", "int8"):
-    model = rc.LanguageModel(65, "{cell}", 64, 64, 2, weights=weights, compute={compute!r}, rng=0)
+for form in (None, "bfloat16", "int8"):
+    options = {{"weight_format": form, "compute": {compute!r}, "rng": 0}}
+    model = rc.LanguageModel(65, "{cell}", 64, 64, 2, **options)
     ids = np.arange(300) % 65
     model.score(ids)
     model.sample(ids[:3], 20)
-    stream = rc.{layer}(70, 70, rng=0).stream(weights=weights)
+    stream = rc.{layer}(70, 70, rng=0).stream(weight_format=form)
     stream.run(np.ones((30, 70), np.float32))
     stream.step(np.ones(70, np.float32))
 model.loss_and_grad(rc.data.Batch(ids[:-1].reshape(23, 13), ids[1:].reshape(23, 13)))

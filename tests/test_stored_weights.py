@@ -19,7 +19,7 @@ from twin import Twin
 
 Array = NDArray[Any]
 
-WEIGHTS = ("float32", "bfloat16", "int8", "int8_dynamic")
+WEIGHT_FORMATS = ("float32", "bfloat16", "int8", "int8_dynamic")
 # Columns: around 4 to 16 lanes, then panels of 8, 4, 2 and 1 vectors and a rest. Depths: around the
 # four steps that share a word of int8, and around the lanes. Rows: one, two and three share a pass.
 COLUMNS = (1, 4, 5, 15, 16, 17, 33, 64, 100, 129, 257)
@@ -178,34 +178,37 @@ def test_a_sequence_of_a_batch_is_its_own_affair(isa: str, cell: str, form: str)
 
 
 @pytest.mark.parametrize("cell", CELL_NAMES)
-@pytest.mark.parametrize("weights", WEIGHTS)
-def test_narrow_streams_are_near_the_layer(cell: str, weights: str) -> None:
+@pytest.mark.parametrize("weight_format", WEIGHT_FORMATS)
+def test_narrow_streams_are_near_the_layer(cell: str, weight_format: str) -> None:
     """The layer with the rounded weights, from which the stream then differs by rounding alone."""
     layer = make_layer(Twin(cell, 30, 50, 2), "float32")
     x = np.random.default_rng(6).standard_normal((100, 2, 30)).astype(np.float32)
-    y = layer.stream(2, weights).run(x)
-    if weights != "float32":
-        rounded = _narrow.widened(_narrow.narrowed(layer.params, weights), weights)
+    y = layer.stream(2, weight_format).run(x)
+    if weight_format != "float32":
+        rounded = _narrow.widened(_narrow.narrowed(layer.params, weight_format), weight_format)
         assert not np.allclose(y, layer(x)[0], rtol=0, atol=1e-7)
         layer.load_state_dict(rounded)
     # int8_dynamic rounds inputs and states as well, by up to 1/254 of the greatest of a row; what
     # they are multiplied with is at most .14, and the error of 80 such products adds up as a random
     # walk.
-    limit = 5e-2 if weights == "int8_dynamic" else 1e-5
+    limit = 5e-2 if weight_format == "int8_dynamic" else 1e-5
     error = relative_error(y, layer(x)[0].astype(np.float64))
     assert error <= limit
-    assert weights != "int8_dynamic" or error > 1e-4  # it is int8_dynamic that ran
+    assert weight_format != "int8_dynamic" or error > 1e-4  # it is int8_dynamic that ran
 
 
-@pytest.mark.parametrize("weights", WEIGHTS)
-def test_ids_are_one_hot_rows(isa: str, weights: str) -> None:
+@pytest.mark.parametrize("weight_format", WEIGHT_FORMATS)
+def test_ids_are_one_hot_rows(isa: str, weight_format: str) -> None:
     layer = rc.GRU(37, 20, 2, rng=0)
     ids = np.array([[3, 36], [0, 1], [36, 36]])
     rows = np.eye(37, dtype=np.float32)[ids]
     # The scale of a row with a one is that of 1 / 127 up to 16 bits, and a look-up has none.
-    limit = 2e-3 if weights == "int8_dynamic" else 1e-6
+    limit = 2e-3 if weight_format == "int8_dynamic" else 1e-6
     np.testing.assert_allclose(
-        layer.stream(2, weights).run(ids), layer.stream(2, weights).run(rows), rtol=0, atol=limit
+        layer.stream(2, weight_format).run(ids),
+        layer.stream(2, weight_format).run(rows),
+        rtol=0,
+        atol=limit,
     )
 
 
@@ -223,19 +226,19 @@ def test_long_sequences_go_on_and_fit_together() -> None:
 
 
 # --- out= ----------------------------------------------------------------------------------------
-@pytest.mark.parametrize("weights", WEIGHTS)
-def test_out_is_written_and_returned(weights: str) -> None:
+@pytest.mark.parametrize("weight_format", WEIGHT_FORMATS)
+def test_out_is_written_and_returned(weight_format: str) -> None:
     layer = rc.LSTM(4, 6, rng=0)
     x = np.random.default_rng(8).standard_normal((9, 2, 4)).astype(np.float32)
-    expected = layer.stream(2, weights).run(x)
-    stream, out = layer.stream(2, weights), np.empty((2, 6), np.float32)
+    expected = layer.stream(2, weight_format).run(x)
+    stream, out = layer.stream(2, weight_format), np.empty((2, 6), np.float32)
     for x_t, y_t in zip(x, expected, strict=True):
         assert stream.step(x_t, out) is out
         np.testing.assert_array_equal(out, y_t)
     whole = np.empty((9, 2, 6), np.float32)
-    assert layer.stream(2, weights).run(x, whole) is whole
+    assert layer.stream(2, weight_format).run(x, whole) is whole
     np.testing.assert_array_equal(whole, expected)
-    single, ids = layer.stream(1, weights), np.empty(6, np.float32)
+    single, ids = layer.stream(1, weight_format), np.empty(6, np.float32)
     assert single.step(x[0, 0], ids) is ids
     assert single.step(3, ids) is ids
     assert single.run(x[:, 0]).shape == (9, 6)
@@ -274,10 +277,10 @@ def test_bad_out() -> None:
             call(None)
 
 
-@pytest.mark.parametrize("weights", WEIGHTS)
-def test_a_step_into_out_allocates_nothing(weights: str) -> None:
+@pytest.mark.parametrize("weight_format", WEIGHT_FORMATS)
+def test_a_step_into_out_allocates_nothing(weight_format: str) -> None:
     """Neither arrays nor objects stay or come and go: the peak over a thousand steps is zero."""
-    stream = rc.LSTM(8, 32, 2, rng=0).stream(weights=weights)
+    stream = rc.LSTM(8, 32, 2, rng=0).stream(weight_format=weight_format)
     x, out = np.ones((1, 8), np.float32), np.empty((1, 32), np.float32)
 
     def steps(count: int) -> int:
@@ -301,18 +304,18 @@ def test_a_step_into_out_allocates_nothing(weights: str) -> None:
 # --- arguments -----------------------------------------------------------------------------------
 def test_bad_weights() -> None:
     layer = rc.LSTM(4, 6, rng=0)
-    for weights, error in (("int4", ValueError), ("float64", ValueError), (8, TypeError)):
-        refuses(layer, lambda w=weights: layer.stream(1, w), error, "weights", repr(weights))
+    for form, error in (("int4", ValueError), ("float64", ValueError), (8, TypeError)):
+        refuses(layer, lambda f=form: layer.stream(1, f), error, "weight_format", repr(form))
     double = rc.LSTM(4, 6, dtype=np.float64, rng=0)
-    for weights in WEIGHTS:
-        refuses(double, lambda w=weights: double.stream(1, w), ValueError, "weights", "float64")
+    for form in WEIGHT_FORMATS:
+        refuses(double, lambda f=form: double.stream(1, f), ValueError, "weight_format", "float64")
     x = np.zeros((1, 4))
     np.testing.assert_array_equal(double.stream(1, "float64").step(x), double.stream().step(x))
     wide = rc.RNN(2**16 + 1, 1, rng=0)
-    message = ("weights", "65536", "65537")
-    refuses(wide, lambda: wide.stream(weights="int8_dynamic"), ValueError, *message)
-    for weights in ("bfloat16", "int8"):
-        wide.stream(weights=weights).step(5)
+    message = ("weight_format", "65536", "65537")
+    refuses(wide, lambda: wide.stream(weight_format="int8_dynamic"), ValueError, *message)
+    for form in ("bfloat16", "int8"):
+        wide.stream(weight_format=form).step(5)
 
 
 def test_out_shares_no_memory_with_x() -> None:

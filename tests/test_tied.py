@@ -129,9 +129,9 @@ def test_training_saving_loading(tmp_path: Path) -> None:
     np.testing.assert_array_equal(loaded.score(ids), model.score(ids))
 
 
-@pytest.mark.parametrize("weights", ["bfloat16", "int8"])
-def test_narrow_files_and_sampling(tmp_path: Path, weights: str) -> None:
-    model = make(np.float32, weights=weights)
+@pytest.mark.parametrize("weight_format", ["bfloat16", "int8"])
+def test_narrow_files_and_sampling(tmp_path: Path, weight_format: str) -> None:
+    model = make(np.float32, weight_format=weight_format)
     rc.save(model, tmp_path / "model")
     loaded = rc.load(tmp_path / "model")
     assert loaded.output.tied is loaded.embedding

@@ -48,7 +48,7 @@ def test_a_mask_of_speech(shared: Path, isa: str, form: str, limit: float) -> No
     folder = shared / "models" / "dtln"
     lstm, dense = dtln(dict(np.load(folder / "weights.npz")))
     golden = np.load(folder / "golden.npz")
-    y = lstm.stream(weights=form).run(golden["mag"].astype(np.float32))
+    y = lstm.stream(weight_format=form).run(golden["mag"].astype(np.float32))
     mask = 1 / (1 + np.exp(-dense(y).astype(np.float64)))
     assert np.abs(mask - golden["mask"]).max() < limit
 
@@ -63,7 +63,7 @@ def test_a_few_large_inputs_take_the_small_ones_no_digits() -> None:
     x = (np.abs(rng.standard_normal((200, 257))) * loudness).astype(np.float32)
     exact = layer.stream().run(x)
     error = {
-        form: np.abs(layer.stream(weights=form).run(x) - exact).max()
+        form: np.abs(layer.stream(weight_format=form).run(x) - exact).max()
         for form in ("int8", "int8_dynamic")
     }
     assert error["int8"] < 0.05
@@ -116,8 +116,8 @@ def test_infinities_saturate(isa: str, cell: str, form: str) -> None:
     x = rng.standard_normal((4, 3, 40)).astype(np.float32)
     x[1, 0, 11], x[2, 1, 0] = INFINITY, -INFINITY
 
-    def run(weights: str, with_state: bool) -> Array:
-        stream = _core.Stream(layer.network, layer.flat_params, 3, weights)
+    def run(weight_format: str, with_state: bool) -> Array:
+        stream = _core.Stream(layer.network, layer.flat_params, 3, weight_format)
         if with_state:
             state = [part.copy() for part in stream.state]
             state[0][0, 2, 5] = INFINITY

@@ -164,11 +164,11 @@ class Frozen:
 class Stream:
     """A network that goes on where it stopped, with weights packed once; unidirectional networks.
 
-    weights: "full", or of float32 "bfloat16", "int8" or "int8_dynamic".
+    weight_format: "full", or of float32 "bfloat16", "int8" or "int8_dynamic".
     """
 
     def __init__(
-        self, network: Network, params: Array, batch_size: int, weights: str = "full"
+        self, network: Network, params: Array, batch_size: int, weight_format: str = "full"
     ) -> None: ...
     def step(self, x: Array | Ids, out: Array | None = None) -> Array:
         """x [B,I] or ids [B] -> `out` or a new array [B,H]; B = 1: also [I] or [] -> [H]."""
@@ -198,7 +198,7 @@ class Sampler:
         embedding: Array | None,  # [V,E]; None: ids are one-hot inputs
         weight: Array,  # [V,H]
         bias: Array | None,  # [V]
-        weights: str = "full",  # or of float32 as of a Stream
+        weight_format: str = "full",  # or of float32 as of a Stream
     ) -> None: ...
     def score(self, ids: Ids) -> NDArray[np.float64]:
         """Feed ids [N]; the log-probability of each but the first given all before, [N-1]."""
@@ -314,7 +314,7 @@ def kernel_product(a: Array, b: Array, compute: str | None = None) -> Array:
 def kernel_product_transposed(a: Array, b: Array, compute: str | None = None) -> Array:
     """a [K,M], b [K,N] -> a.T @ b [M,N]."""
 
-def kernel_stored_product(a: Array, b: Array, weights: str) -> Array:
+def kernel_stored_product(a: Array, b: Array, weight_format: str) -> Array:
     """a [M,K], b [N,K] -> a @ b.T with b stored as `Stream` stores its weights."""
 
 def kernel_map(name: str, x: Array) -> Array:

@@ -22,25 +22,25 @@ _INT8 = ("int8", "int8_dynamic")
 _SCALE = ".scale"
 
 
-def storage(weights: str | None, dtype: np.dtype[np.floating]) -> str:
+def storage(weight_format: str | None, dtype: np.dtype[np.floating]) -> str:
     """Return the kernel's name of a form of weights, checked; None is that of the parameters.
 
     Raises
     ------
     TypeError, ValueError
-        If `weights` is neither the dtype of the parameters nor, for float32, in `NARROW`.
+        If `weight_format` is neither the dtype of the parameters nor, for float32, in `NARROW`.
     """
-    if weights is None:
+    if weight_format is None:
         return "full"
-    chosen = choice("weights", weights, {dtype.name, "float32", *NARROW})
+    chosen = choice("weight_format", weight_format, {dtype.name, "float32", *NARROW})
     if chosen == dtype.name:
         return "full"
     if dtype != np.float32:
-        raise ValueError(f"weights: {chosen!r} needs parameters in float32, got {dtype}")
+        raise ValueError(f"weight_format: {chosen!r} needs parameters in float32, got {dtype}")
     return chosen
 
 
-def narrowed(params: Mapping[str, Array], weights: str) -> dict[str, Array]:
+def narrowed(params: Mapping[str, Array], weight_format: str) -> dict[str, Array]:
     """Return the arrays of a file: every float32 matrix of `params` in a narrow form.
 
     bfloat16: the upper 16 bits, as uint16. int8: integers q and, under the name with ``.scale``
@@ -56,15 +56,15 @@ def narrowed(params: Mapping[str, Array], weights: str) -> dict[str, Array]:
         if value.ndim != 2:
             arrays[name] = value
         elif not np.all(np.isfinite(value)):
-            raise ValueError(f"{name}: expected finite numbers, which {weights} needs")
-        elif weights == "bfloat16":
+            raise ValueError(f"{name}: expected finite numbers, which {weight_format} needs")
+        elif weight_format == "bfloat16":
             arrays[name] = _to_bfloat16(value)
         else:
             arrays[name], arrays[name + _SCALE] = _to_int8(value)
     return arrays
 
 
-def widened(arrays: Mapping[str, Array], weights: str) -> dict[str, Array]:
+def widened(arrays: Mapping[str, Array], weight_format: str) -> dict[str, Array]:
     """Return the float32 parameters of the arrays that `narrowed` returned; other arrays pass.
 
     Raises
@@ -74,9 +74,9 @@ def widened(arrays: Mapping[str, Array], weights: str) -> dict[str, Array]:
     """
     params = dict(arrays)
     for name, value in arrays.items():
-        if weights == "bfloat16" and value.dtype == np.uint16:
+        if weight_format == "bfloat16" and value.dtype == np.uint16:
             params[name] = (value.astype(np.uint32) << 16).view(np.float32)
-        elif weights in _INT8 and value.dtype == np.int8:
+        elif weight_format in _INT8 and value.dtype == np.int8:
             scale = params.pop(name + _SCALE, None)
             scale = floats(name + _SCALE, scale, np.dtype(np.float32), value.shape[:1])
             params[name] = scale.reshape(-1, 1) * value.astype(np.float32)

@@ -74,10 +74,10 @@ class Sampled(ABC):
     sentences: bool
 
     @abstractmethod
-    def sampler(self, weights: str | None = None) -> _core.Sampler:
+    def sampler(self, weight_format: str | None = None) -> _core.Sampler:
         """Return the kernel's sampler of one sequence, with the present parameters.
 
-        `weights` is how it stores the matrices; None is the model's own choice.
+        `weight_format` is how it stores the matrices; None is the model's own choice.
         It takes one call at a time; ``sampler.copy()`` gives each thread its own.
         """
 
@@ -129,7 +129,7 @@ class Sampled(ABC):
         top_k: int = ...,
         top_p: float = ...,
         rng: np.random.Generator | int | None = ...,
-        weights: str | None = ...,
+        weight_format: str | None = ...,
         *,
         stop: str | None = ...,
         stop_at_end: bool | None = ...,
@@ -144,7 +144,7 @@ class Sampled(ABC):
         top_k: int = ...,
         top_p: float = ...,
         rng: np.random.Generator | int | None = ...,
-        weights: str | None = ...,
+        weight_format: str | None = ...,
         *,
         stop: str | None = ...,
         stop_at_end: bool | None = ...,
@@ -159,7 +159,7 @@ class Sampled(ABC):
         top_k: int = ...,
         top_p: float = ...,
         rng: np.random.Generator | int | None = ...,
-        weights: str | None = ...,
+        weight_format: str | None = ...,
         *,
         stop: str | None = ...,
         stop_at_end: bool | None = ...,
@@ -174,7 +174,7 @@ class Sampled(ABC):
         top_k: int = ...,
         top_p: float = ...,
         rng: np.random.Generator | int | None = ...,
-        weights: str | None = ...,
+        weight_format: str | None = ...,
         *,
         stop: str | None = ...,
         stop_at_end: bool | None = ...,
@@ -189,7 +189,7 @@ class Sampled(ABC):
         top_k: int = 0,
         top_p: float = 1.0,
         rng: np.random.Generator | int | None = None,
-        weights: str | None = None,
+        weight_format: str | None = None,
         *,
         stop: str | None = None,
         stop_at_end: bool | None = None,
@@ -208,7 +208,7 @@ class Sampled(ABC):
             See `Sampling`.
         rng : numpy Generator, int or None
             The same seed draws the same tokens.
-        weights : {"float32", "bfloat16", "int8", "int8_dynamic"} or None
+        weight_format : {"float32", "bfloat16", "int8", "int8_dynamic"} or None
             How the matrices are stored while the model reads and writes, see
             `rnncore.layers.Stream`: fewer bits are faster, at other probabilities. None is the
             model's own choice.
@@ -238,7 +238,7 @@ class Sampled(ABC):
         count = size("length", length, 0)
         _memory.require(8 * count * wanted, f"length: {count * wanted} tokens")
         sampling = Sampling(temperature, top_k, top_p)
-        draws = self._draws(prompt, sampling, rng, weights, stop, stop_at_end)
+        draws = self._draws(prompt, sampling, rng, weight_format, stop, stop_at_end)
         may_stop = stop is not None or draws.end is not None
         samples: list[Any] = []
         for _ in range(wanted):
@@ -258,7 +258,7 @@ class Sampled(ABC):
         top_k: int = ...,
         top_p: float = ...,
         rng: np.random.Generator | int | None = ...,
-        weights: str | None = ...,
+        weight_format: str | None = ...,
         *,
         stop: str | None = ...,
         stop_at_end: bool | None = ...,
@@ -272,7 +272,7 @@ class Sampled(ABC):
         top_k: int = ...,
         top_p: float = ...,
         rng: np.random.Generator | int | None = ...,
-        weights: str | None = ...,
+        weight_format: str | None = ...,
         *,
         stop: str | None = ...,
         stop_at_end: bool | None = ...,
@@ -286,7 +286,7 @@ class Sampled(ABC):
         top_k: int = 0,
         top_p: float = 1.0,
         rng: np.random.Generator | int | None = None,
-        weights: str | None = None,
+        weight_format: str | None = None,
         *,
         stop: str | None = None,
         stop_at_end: bool | None = None,
@@ -299,7 +299,7 @@ class Sampled(ABC):
         """
         count = size("length", length, 0)
         sampling = Sampling(temperature, top_k, top_p)
-        draws = self._draws(prompt, sampling, rng, weights, stop, stop_at_end)
+        draws = self._draws(prompt, sampling, rng, weight_format, stop, stop_at_end)
         pieces = draws.pieces(count, 1)
         if isinstance(prompt, str):
             return draws.texts(pieces)
@@ -310,7 +310,7 @@ class Sampled(ABC):
         prompt: str | IdsLike,
         sampling: Sampling,
         rng: np.random.Generator | int | None,
-        weights: str | None,
+        weight_format: str | None,
         stop: str | None,
         stop_at_end: bool | None,
     ) -> Draws:
@@ -330,7 +330,7 @@ class Sampled(ABC):
         end = None if self.tokenizer is None or not ends else self.tokenizer.end
         if stop_at_end and end is None:
             raise ValueError("stop_at_end: expected a model whose vocabulary has an end token")
-        sampler = self.sampler(weights)
+        sampler = self.sampler(weight_format)
         sampler.feed(ids)
         top_k = min(sampling.top_k, self.vocab_size)
         options = sampling.temperature, top_k, sampling.top_p

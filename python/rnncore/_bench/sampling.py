@@ -10,10 +10,10 @@ from rnncore._bench import pytorch
 from rnncore._bench.timing import Step
 from rnncore.models import LanguageModel
 
-__all__ = ["WEIGHTS", "Sampling"]
+__all__ = ["WEIGHT_FORMATS", "Sampling"]
 
 #: Types that the weights may be packed in.
-WEIGHTS = ("float32", "bfloat16", "int8_dynamic")
+WEIGHT_FORMATS = ("float32", "bfloat16", "int8_dynamic")
 
 
 @dataclass(frozen=True)
@@ -39,11 +39,11 @@ class Sampling:
             rng=0,
         )
 
-    def step(self, length: int, weights: str = "float32") -> Step:
+    def step(self, length: int, weight_format: str = "float32") -> Step:
         """Return drawing `length` characters, the packing of the weights included."""
         model = self.model()
         prompt, rng = np.array([1]), np.random.default_rng(0)
-        return lambda: model.sample(prompt, length, rng=rng, weights=weights)
+        return lambda: model.sample(prompt, length, rng=rng, weight_format=weight_format)
 
     def peer_steps(self, length: int) -> dict[str, Step]:
         """Return the same in PyTorch."""

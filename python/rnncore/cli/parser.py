@@ -10,7 +10,14 @@ from typing import Any, NoReturn
 
 from rnncore._keywords import meant
 
-__all__ = ["OptionGroup", "Parser", "add_weights", "dataclass_defaults", "defaults_of", "keywords"]
+__all__ = [
+    "OptionGroup",
+    "Parser",
+    "add_weight_format",
+    "dataclass_defaults",
+    "defaults_of",
+    "keywords",
+]
 
 
 class Parser(argparse.ArgumentParser):
@@ -46,11 +53,11 @@ class Parser(argparse.ArgumentParser):
         return given, unknown
 
 
-def add_weights(parser: argparse.ArgumentParser) -> None:
-    """Add the option ``--weights`` of the commands that run a model without training it."""
+def add_weight_format(parser: argparse.ArgumentParser) -> None:
+    """Add the option ``--weight-format`` of the commands that run a model without training it."""
     parser.add_argument(
-        "--weights",
-        metavar="FORM",
+        "--weight-format",
+        metavar="FORMAT",
         help="float32, bfloat16, int8 or int8_dynamic: fewer bits are faster and less exact "
         "(default: as the file says)",
     )

@@ -36,8 +36,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "model lacks its characters)",
     )
     parser.add_argument(
-        "--weights",
-        metavar="FORM",
+        "--weight-format",
+        metavar="FORMAT",
         choices=NARROW,
         default="int8_dynamic",
         help="bfloat16; int8; or int8_dynamic, which rounds states too and is the fastest "
@@ -59,9 +59,9 @@ def run(given: argparse.Namespace) -> int:
         require_out(given, model=given.model, text=given.file)
     if isinstance(ids, str):
         print(f"loss not measured: {ids}; give a FILE to measure it on")
-        model.weights = given.weights
+        model.weight_format = given.weight_format
     else:
-        _measure(model, given.weights, ids)
+        _measure(model, given.weight_format, ids)
     if given.out is not None:
         io.save(model, given.out)
         sizes = [Path(path).stat().st_size for path in (given.model, given.out)]
@@ -87,16 +87,16 @@ def _ids(model: LanguageModel, file: str | None, *, must_measure: bool) -> NDArr
     return ids
 
 
-def _measure(model: LanguageModel, weights: str, ids: NDArray[np.int64]) -> None:
-    """Print the loss as the model is and with `weights`, which it has afterwards."""
+def _measure(model: LanguageModel, weight_format: str, ids: NDArray[np.int64]) -> None:
+    """Print the loss as the model is and with `weight_format`, which it has afterwards."""
     before = _loss(model, ids)
-    as_stored = model.weights or model.dtype.name
-    model.weights = weights
+    as_stored = model.weight_format or model.dtype.name
+    model.weight_format = weight_format
     after = _loss(model, ids)
     change = f"  {100 * (after / before - 1):+.2f} %" if before else ""
     print(f"loss on {len(ids):,} {model.unit}s")
     print(f"  {as_stored:12} {before:.4f}")
-    print(f"  {weights:12} {after:.4f}{change}")
+    print(f"  {weight_format:12} {after:.4f}{change}")
 
 
 def _loss(model: LanguageModel, ids: NDArray[np.int64]) -> float:

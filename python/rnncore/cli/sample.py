@@ -12,7 +12,7 @@ import numpy as np
 
 from rnncore._check import generator, integer, size
 from rnncore.cli.files import load_language_model, standard_lines
-from rnncore.cli.parser import add_weights
+from rnncore.cli.parser import add_weight_format
 from rnncore.cli.terminal import shown
 from rnncore.models import LanguageModel
 
@@ -87,7 +87,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seed", type=int, metavar="N", help="same text every time (default: another each time)"
     )
-    add_weights(parser)
+    add_weight_format(parser)
 
 
 def run(given: argparse.Namespace) -> int:
@@ -104,7 +104,7 @@ def run(given: argparse.Namespace) -> int:
         "top_k": given.top_k,
         "top_p": given.top_p,
         "rng": rng,
-        "weights": given.weights,
+        "weight_format": given.weight_format,
         "stop": given.stop,
         "stop_at_end": given.stop_at_end,
     }

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnncore.cli.files import load_language_model, read_text, standard_lines
-from rnncore.cli.parser import add_weights
+from rnncore.cli.parser import add_weight_format
 from rnncore.cli.terminal import shown
 from rnncore.models import LanguageModel
 from rnncore.progress import perplexity
@@ -51,7 +51,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="print a row for each token; with --json, lists of tokens and log_probabilities",
     )
-    add_weights(parser)
+    add_weight_format(parser)
 
 
 @dataclass
@@ -75,8 +75,8 @@ class _Line:
 def run(given: argparse.Namespace) -> int:
     """Run the command; return the exit status."""
     model = load_language_model(given.model)
-    if given.weights is not None:
-        model.weights = given.weights
+    if given.weight_format is not None:
+        model.weight_format = given.weight_format
     texts = standard_lines() if given.file is None else StringIO(read_text(given.file))
     lines = (_contiguous if given.contiguous else _separate)(model, texts)
     printed: Iterator[str]

@@ -5,8 +5,8 @@ format), ``class`` (name of the layer or model), ``config`` (its constructor's a
 ``assets`` (those of them that are tokenizers, with their own contents). One entry, because the
 order of several is random and equal models are to be equal files.
 
-Where the configuration has ``weights`` of "bfloat16", "int8" or "int8_dynamic" (and the version is
-2), the matrices are stored in that form, see `rnncore._narrow`.
+Where the configuration has a ``weight_format`` of "bfloat16", "int8" or "int8_dynamic" (and the
+version is 2), the matrices are stored in that form, see `rnncore._narrow`.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _VERSION, _VERSION_NARROW = 1, 2
 #: Names in the format safetensors of what parameters are stored as, narrow ones too.
 _DTYPES = ("F32", "F64", "U16", "I8")
 #: Characters of what a constructor said about the configuration in a file.
-_LONGEST_REASON = 300
+_LONGEST_REASON = 400
 #: Bytes that one of a header becomes when it is parsed, at most (22 were measured).
 _PARSED = 32
 #: What safetensors takes besides the arrays. It ends the process where the system refuses memory.
@@ -64,7 +64,7 @@ def save(model: Module, path: str | os.PathLike[str]) -> None:
         If `model` is no model or layer, its class is not registered, or an argument of its
         constructor is none that a file can hold.
     ValueError
-        If its ``weights`` are to be narrow and a matrix is not finite.
+        If its ``weight_format`` is a narrow one and a matrix is not finite.
     OSError
         If the file cannot be written; nothing is changed or left behind.
     MemoryError
@@ -72,9 +72,9 @@ def save(model: Module, path: str | os.PathLike[str]) -> None:
     """
     require_savable(model)
     config = model.config()
-    weights = config.get("weights")
+    weight_format = config.get("weight_format")
     description = {
-        "version": _VERSION if weights is None else _VERSION_NARROW,
+        "version": _VERSION if weight_format is None else _VERSION_NARROW,
         "class": name_of(type(model)),
         "config": config,
         "assets": {
@@ -85,7 +85,7 @@ def save(model: Module, path: str | os.PathLike[str]) -> None:
     text = json.dumps(description)
     image = model.flat_params.nbytes + len(text)  # safetensors makes it twice
     _memory.require(2 * image + _SLACK, f"the file image of {model!r}")
-    arrays = dict(model.params) if weights is None else narrowed(model.params, weights)
+    arrays = dict(model.params) if weight_format is None else narrowed(model.params, weight_format)
     content = safetensors.numpy.save(arrays, {"rnncore": text})
     with replacing(path) as file:
         file.write(content)
@@ -105,7 +105,7 @@ def load(path: str | os.PathLike[str]) -> Any:
     -------
     model : model or layer
         Of the class that was saved, with the same parameters, configuration and assets. Where
-        its ``weights`` were narrow, the parameters are the rounded ones.
+        its ``weight_format`` was narrow, the parameters are the rounded ones.
 
     Raises
     ------
@@ -128,7 +128,7 @@ def load(path: str | os.PathLike[str]) -> Any:
                 model = kind.from_config(config, assets)
             arrays = {name: content.get_tensor(name) for name in shapes}
             if description["version"] == _VERSION_NARROW:
-                arrays = widened(arrays, description["config"]["weights"])
+                arrays = widened(arrays, description["config"]["weight_format"])
             wrong = [name for name, array in arrays.items() if array.dtype != model.dtype]
             if wrong:
                 got = describe(arrays[wrong[0]])

@@ -340,14 +340,14 @@ class Recurrent(Module, Generic[State]):
         return trace(self, x, state, lengths)
 
     @strict_keywords()
-    def stream(self, batch_size: int = 1, weights: str | None = None) -> Stream[State]:
+    def stream(self, batch_size: int = 1, weight_format: str | None = None) -> Stream[State]:
         """Return a `Stream`, which runs this network step by step or in pieces.
 
         Parameters
         ----------
         batch_size : int
             Number of independent sequences B.
-        weights : {"float32", "bfloat16", "int8", "int8_dynamic"} or None
+        weight_format : {"float32", "bfloat16", "int8", "int8_dynamic"} or None
             How it stores the weight matrices, see `Stream`; None: as they are.
 
         Raises
@@ -358,4 +358,4 @@ class Recurrent(Module, Generic[State]):
         MemoryError
             If the packed weights and states do not fit in memory.
         """
-        return Stream(self, batch_size, weights)
+        return Stream(self, batch_size, weight_format)

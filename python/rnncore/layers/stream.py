@@ -34,7 +34,7 @@ class Stream(Generic[State]):
         A unidirectional layer.
     batch_size : int
         Number of independent sequences B.
-    weights : {"float32", "bfloat16", "int8", "int8_dynamic"} or None
+    weight_format : {"float32", "bfloat16", "int8", "int8_dynamic"} or None
         How the weight matrices are stored; None: as they are, the only choice for float64. A step
         of few sequences is limited by memory bandwidth, because it reads all the weights. bfloat16
         halves that traffic; int8 quarters it.
@@ -77,7 +77,7 @@ class Stream(Generic[State]):
     """
 
     def __init__(
-        self, layer: Recurrent[State], batch_size: int = 1, weights: str | None = None
+        self, layer: Recurrent[State], batch_size: int = 1, weight_format: str | None = None
     ) -> None:
         if layer.bidirectional:
             raise ValueError(
@@ -89,7 +89,7 @@ class Stream(Generic[State]):
         self._state_names = layer.state_names
         self._state_shape = (layer.num_layers, self.batch_size, layer.hidden_size)
         self._core = _core.Stream(
-            layer.network, layer.flat_params, self.batch_size, storage(weights, layer.dtype)
+            layer.network, layer.flat_params, self.batch_size, storage(weight_format, layer.dtype)
         )
 
     def step(self, x: ArrayLike, out: Array | None = None) -> Array:

@@ -81,8 +81,8 @@ class LanguageModel(Model, Sampled):
     compute : "bfloat16" or None
         What the operands of the products of recurrent and output layers are rounded to, see `RNN`.
         Sampling does not round them.
-    weights : {"bfloat16", "int8", "int8_dynamic"} or None
-        See `weights`.
+    weight_format : {"bfloat16", "int8", "int8_dynamic"} or None
+        See `weight_format`.
     rng : numpy Generator, int or None
         Source of the initial parameters and of dropout.
     **cell_options
@@ -125,12 +125,12 @@ class LanguageModel(Model, Sampled):
         initialization: Initialization | str | None = None,
         dtype: DTypeLike = np.float32,
         compute: str | None = None,
-        weights: str | None = None,
+        weight_format: str | None = None,
         rng: np.random.Generator | int | None = None,
         **cell_options: Any,
     ) -> None:
         super().__init__(dtype, rng)
-        self.weights = weights
+        self.weight_format = weight_format
         self.vocab_size = size("vocab_size", vocab_size)
         self.sentences = sentences
         if tokenizer is not None:
@@ -238,16 +238,16 @@ class LanguageModel(Model, Sampled):
         return {"perplexity": perplexity(loss), f"bits/{unit}": bits(loss)}
 
     # --- scoring ---------------------------------------------------------------------------------
-    def score(self, tokens: str | IdsLike, weights: str | None = None) -> NDArray[np.float64]:
+    def score(self, tokens: str | IdsLike, weight_format: str | None = None) -> NDArray[np.float64]:
         """Log-probability of every token but the first, given all tokens before it.
 
         Parameters
         ----------
         tokens : str, or integers [N]
             Text needs a tokenizer. Any length fits in memory: the text is read in pieces.
-        weights : {"float32", "bfloat16", "int8", "int8_dynamic"} or None
+        weight_format : {"float32", "bfloat16", "int8", "int8_dynamic"} or None
             How the matrices are stored, see `rnncore.layers.Stream`; None is the model's own
-            choice, `weights`. Narrow ones take one step after the other, as sampling does.
+            choice, `weight_format`. Narrow ones take one step after the other, as sampling does.
 
         Returns
         -------
@@ -258,11 +258,11 @@ class LanguageModel(Model, Sampled):
         ------
         TypeError, ValueError
             When tokens are not integers [N], an id lies outside [0, V), a character is not in the
-            vocabulary, the model has no vocabulary for text, or `weights` is not as above.
+            vocabulary, the model has no vocabulary for text, or `weight_format` is not as above.
         """
         ids = self.encode(tokens)
-        if self._storage(weights) != "full":
-            return self.sampler(weights).score(ids)
+        if self._storage(weight_format) != "full":
+            return self.sampler(weight_format).score(ids)
         scores = np.zeros(max(0, len(ids) - 1))
         state: Any = None
         for start in range(0, len(scores), _SCORED_AT_ONCE):
@@ -271,7 +271,7 @@ class LanguageModel(Model, Sampled):
             scores[piece] = -losses
         return scores
 
-    def perplexity(self, tokens: str | IdsLike, weights: str | None = None) -> float:
+    def perplexity(self, tokens: str | IdsLike, weight_format: str | None = None) -> float:
         """Perplexity of a text: exp of the mean negative log-probability, see `score`.
 
         Raises
@@ -279,13 +279,13 @@ class LanguageModel(Model, Sampled):
         ValueError
             When there are fewer than two tokens; otherwise as `score`.
         """
-        scores = self.score(tokens, weights)
+        scores = self.score(tokens, weight_format)
         if not scores.size:
             raise ValueError("tokens: expected at least 2 for a perplexity, got fewer")
         return perplexity(-float(scores.mean()))
 
     @property
-    def weights(self) -> str | None:
+    def weight_format(self) -> str | None:
         """How files, `score`, `sample` and `generate` hold the matrices; None: as they are.
 
         "bfloat16", "int8" and "int8_dynamic" make the file smaller and sampling faster, see
@@ -298,15 +298,15 @@ class LanguageModel(Model, Sampled):
         of a model read from such a file are the rounded ones.
 
         >>> model = LanguageModel(vocab_size=100, hidden_size=32, rng=0)
-        >>> model.weights = "int8_dynamic"
+        >>> model.weight_format = "int8_dynamic"
         >>> len(model.sample([1], 10))
         10
         """
-        return self._weights
+        return self._weight_format
 
-    @weights.setter
-    def weights(self, value: str | None) -> None:
-        self._weights = None if storage(value, self.dtype) == "full" else value
+    @weight_format.setter
+    def weight_format(self, value: str | None) -> None:
+        self._weight_format = None if storage(value, self.dtype) == "full" else value
 
     @property
     def unit(self) -> str:  # type: ignore[override]
@@ -325,14 +325,14 @@ class LanguageModel(Model, Sampled):
     def sentences(self, value: bool) -> None:
         self._sentences = flag("sentences", value)
 
-    def _storage(self, weights: str | None) -> str:
+    def _storage(self, weight_format: str | None) -> str:
         """The kernel's name of what is asked for, or else of the model's choice."""
-        return storage(self.weights if weights is None else weights, self.dtype)
+        return storage(self.weight_format if weight_format is None else weight_format, self.dtype)
 
-    def sampler(self, weights: str | None = None) -> _core.Sampler:
+    def sampler(self, weight_format: str | None = None) -> _core.Sampler:
         """Return the kernel's sampler of one sequence, with the present parameters.
 
-        `weights` is how it stores the matrices; None is the model's own choice.
+        `weight_format` is how it stores the matrices; None is the model's own choice.
         It takes one call at a time; ``sampler.copy()`` gives each thread its own.
         """
         return _core.Sampler(
@@ -341,7 +341,7 @@ class LanguageModel(Model, Sampled):
             None if self.embedding is None else self.embedding.params["weight"],
             self.output.weight,
             self.output.params.get("bias"),
-            self._storage(weights),
+            self._storage(weight_format),
         )
 
     # --- training on text ------------------------------------------------------------------------

@@ -49,8 +49,8 @@ py::object kernel_product_transposed(py::object a, py::object b, const ComputeNa
 }
 
 // a [M,K], b [N,K] -> a b^T with b in a storage
-py::object kernel_stored_product(py::object a, py::object b, const std::string& weights) {
-    const Storage storage = storage_named(weights);
+py::object kernel_stored_product(py::object a, py::object b, const std::string& weight_format) {
+    const Storage storage = storage_named(weight_format);
     return by_dtype(a, "a", [&]<class T>() -> py::object {
         const auto a_view = view<T>(a, "a", {{"M"}, {"K"}});
         const Index m = a_view.shape[0], k = a_view.shape[1];
@@ -132,7 +132,7 @@ void register_kernels(py::module_& module) {
     module.def("kernel_product", kernel_product, py::arg("a"), py::arg("b"), py::arg("compute") = py::none());
     module.def("kernel_product_transposed", kernel_product_transposed, py::arg("a"), py::arg("b"),
                py::arg("compute") = py::none());
-    module.def("kernel_stored_product", kernel_stored_product, py::arg("a"), py::arg("b"), py::arg("weights"));
+    module.def("kernel_stored_product", kernel_stored_product, py::arg("a"), py::arg("b"), py::arg("weight_format"));
     module.def("kernel_map", kernel_map, py::arg("name"), py::arg("x"));
     module.def("kernel_multiply_adds", kernel_multiply_adds, py::arg("dtype"), py::arg("n"));
     module.def("kernel_repeated_sum", kernel_repeated_sum, py::arg("x"), py::arg("rounds"));

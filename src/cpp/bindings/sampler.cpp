@@ -99,12 +99,12 @@ private:
 void register_sampler(py::module_& module) {
     py::class_<PySampler>(module, "Sampler")
         .def(py::init([](const PyNetwork& network, py::object params, py::object embedding, py::object weight,
-                         py::object bias, const std::string& weights) {
+                         py::object bias, const std::string& weight_format) {
                  return std::make_unique<PySampler>(network, ModelArrays{params, embedding, weight, bias},
-                                                    storage_named(weights));
+                                                    storage_named(weight_format));
              }),
              py::arg("network"), py::arg("params"), py::arg("embedding"), py::arg("weight"), py::arg("bias"),
-             py::arg("weights") = "full")
+             py::arg("weight_format") = "full")
         .def("feed", &PySampler::feed, py::arg("ids"))
         .def("score", &PySampler::score, py::arg("ids"))
         .def(

@@ -100,13 +100,13 @@ bool overlap(const void* a, std::size_t a_bytes, const void* b, std::size_t b_by
 
 class PyStream {
 public:
-    PyStream(const PyNetwork& network, py::object params, Index batch, const std::string& weights) {
+    PyStream(const PyNetwork& network, py::object params, Index batch, const std::string& weight_format) {
         network.by_dtype([&]<class T>() {
             const View<T> values = parameter_view<T>(network, params);
             const T* const from = parameters(network, values);
             StreamOptions<T> options;
             options.batch = batch;
-            options.storage = storage_named(weights);
+            options.storage = storage_named(weight_format);
             const auto held = [&] { return "packed weights and states of batch_size=" + std::to_string(batch); };
             const auto make = [&] { return std::make_unique<Stream<T>>(network.network, from, options); };
             stream_ = naming(held, [&] { return without_gil(make); });
@@ -213,7 +213,7 @@ private:
 void register_stream(py::module_& module) {
     py::class_<PyStream>(module, "Stream")
         .def(py::init<const PyNetwork&, py::object, Index, const std::string&>(), py::arg("network"), py::arg("params"),
-             py::arg("batch_size"), py::arg("weights") = "full")
+             py::arg("batch_size"), py::arg("weight_format") = "full")
         .def("step", &PyStream::step, py::arg("x"), py::arg("out") = py::none())
         .def("run", &PyStream::run, py::arg("x"), py::arg("out") = py::none())
         .def_property("state", &PyStream::state, &PyStream::set_state)

@@ -10,17 +10,17 @@ Storage storage_named(const std::string& name) {
     if (name == "bfloat16") return Storage::bfloat16;
     if (name == "int8") return Storage::int8;
     if (name == "int8_dynamic") return Storage::int8_dynamic;
-    throw Invalid("weights: expected 'full', 'bfloat16', 'int8' or 'int8_dynamic', got '" + name + "'");
+    throw Invalid("weight_format: expected 'full', 'bfloat16', 'int8' or 'int8_dynamic', got '" + name + "'");
 }
 
 template <class T>
 void check(Storage storage, Index k) {
     if (storage == Storage::full) return;
     if (!std::is_same_v<T, float>)
-        throw Invalid("weights: expected 'float64', the type of the parameters, got a narrower one");
+        throw Invalid("weight_format: expected 'float64', the type of the parameters, got a narrower one");
     constexpr Index kMost = 1 << 16;  // 2^16 * 127 * 255 < 2^31: sums of products of eight bits fit
     if (storage == Storage::int8_dynamic && k > kMost)
-        throw Invalid("weights: expected 'float32', 'bfloat16' or 'int8' where a row has more than " +
+        throw Invalid("weight_format: expected 'float32', 'bfloat16' or 'int8' where a row has more than " +
                       std::to_string(kMost) + " weights, got 'int8_dynamic' for " + std::to_string(k));
 }
 
