@@ -60,7 +60,7 @@ def asan(session: nox.Session) -> None:
         subprocess.check_output(["g++", f"-print-file-name={name}"], text=True).strip()
         for name in ("libasan.so", "libubsan.so", "libstdc++.so")
     ]
-    chosen = [str(p) for pattern in SANITIZED_TESTS for p in sorted(Path("tests").glob(pattern))]
+    chosen = [str(p) for pattern in SANITIZED_TESTS for p in sorted(Path("tests").rglob(pattern))]
     session.run(
         "python",
         "-m",

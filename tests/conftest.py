@@ -66,8 +66,9 @@ def dtype(request: pytest.FixtureRequest) -> type[np.floating]:
 
 @pytest.fixture
 def seed(request: pytest.FixtureRequest) -> int:
-    """A seed of its own for each test and parameter set, the same in every run."""
-    return zlib.crc32(request.node.nodeid.encode())
+    """A seed of its own for each test and parameter set, the same in every run and folder."""
+    _, _, name = request.node.nodeid.partition("::")
+    return zlib.crc32(f"tests/{request.path.name}::{name}".encode())
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """The instruction sets of the kernels, and choosing one for a part of a test."""
 
+import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -18,3 +19,7 @@ def selected(isa: str) -> Iterator[None]:
         yield
     finally:
         _core.select_isa(before)
+
+
+def pairs_of_sets() -> Iterator[tuple[str, str]]:
+    return itertools.combinations([n for n in _core.available_isas() if n != "reference"], 2)

@@ -10,7 +10,7 @@ import pytest
 
 import rnncore as rc
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_no_size_is_a_long() -> None:

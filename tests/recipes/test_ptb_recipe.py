@@ -8,7 +8,7 @@ import pytest
 
 import rnncore as rc
 
-RECIPE = Path(__file__).parent.parent / "recipes" / "ptb_words.py"
+RECIPE = Path(__file__).parents[2] / "recipes" / "ptb_words.py"
 
 
 def recipe() -> ModuleType:

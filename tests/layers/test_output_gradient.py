@@ -8,9 +8,9 @@ import pytest
 from numpy.typing import NDArray
 
 import rnncore as rc
+from many_threads import assert_bits_do_not_depend_on_threads
 from problems import Answers, assert_close, assert_same_bits
 from rnncore.layers import OutputGradient
-from test_threads import assert_bits_do_not_depend_on_threads
 
 Array = NDArray[Any]
 CLASSES = 11

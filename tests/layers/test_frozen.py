@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 import rnncore as rc
 from instruction_sets import INSTRUCTION_SETS, selected
+from many_threads import run_at_once, threads
 from problems import CELL_NAMES, Answers, as_tuple, assert_same_bits, make_layer
 from rnncore import _core
-from test_threads import run_at_once, threads
 from twin import Twin
 
 Array = NDArray[Any]

@@ -11,9 +11,9 @@ import rnncore as rc
 from bfloat16 import rounded
 from instruction_sets import selected
 from language_models import loss_and_grad, loss_of
+from many_threads import RAGGED, assert_bits_do_not_depend_on_threads, layer_problem
 from problems import CELL_NAMES, Answers, Problem, assert_close, relative_error
 from rnncore import _core
-from test_threads import RAGGED, assert_bits_do_not_depend_on_threads, layer_problem
 from twin import Twin
 
 Array = NDArray[Any]

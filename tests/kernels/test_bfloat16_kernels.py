@@ -8,9 +8,9 @@ import pytest
 from numpy.typing import NDArray
 
 from bfloat16 import rounded
-from instruction_sets import selected
+from instruction_sets import pairs_of_sets, selected
+from products import LARGE, product_limit
 from rnncore import _core
-from test_kernels import LARGE, pairs_of_sets, product_limit
 
 Array = NDArray[Any]
 

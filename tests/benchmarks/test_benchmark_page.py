@@ -9,7 +9,7 @@ import pytest
 
 from rnncore._bench.tables import Column, Table
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture

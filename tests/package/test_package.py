@@ -19,7 +19,7 @@ import rnncore as rc
 from instruction_sets import INSTRUCTION_SETS
 from rnncore import _core
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 # The names of the design that users rely on.
 PUBLIC_NAMES = [

@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 
 import rnncore as rc
-from commands import command, write_model, write_text
+from commands import command, fails, write_model, write_text
 from rnncore.cli import main
 from rnncore.cli.tasks import TASKS
-from test_cli_errors import fails
 
 LINES = ["good\ta nice film", "bad\ta bad film", "good\tnice\tindeed", "bad\tbad , bad"] * 5
 SMALL = ["--hidden-size", "8", "--embedding-size", "8", "--epochs", "2", "--batch-size", "4"]

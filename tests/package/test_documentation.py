@@ -14,7 +14,7 @@ import pytest
 import rnncore as rc
 from rnncore import cli
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 DOCUMENTS = sorted({*PAGES, *ROOT.glob("*.md"), *(ROOT / "benchmarks").glob("**/*.md")})
 MODULES = ["rnncore", *(m.name for m in pkgutil.walk_packages(rc.__path__, "rnncore."))]

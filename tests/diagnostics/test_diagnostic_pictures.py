@@ -14,7 +14,7 @@ import rnncore as rc
 from rnncore import diagnostics
 from rnncore.diagnostics import GradientByLag
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 CHAPTER = (ROOT / "docs" / "bptt.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```python\n(.*?)^```$", CHAPTER, re.MULTILINE | re.DOTALL)
 PNG = b"\x89PNG"

@@ -5,9 +5,6 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -15,6 +12,14 @@ import pytest
 from numpy.typing import NDArray
 
 import rnncore as rc
+from many_threads import (
+    RAGGED,
+    WORKERS,
+    assert_bits_do_not_depend_on_threads,
+    layer_problem,
+    run_at_once,
+    threads,
+)
 from problems import (
     CELL_NAMES,
     RELATIVE_ERROR,
@@ -29,35 +34,6 @@ from rnncore import _core
 from twin import Twin
 
 Array = NDArray[Any]
-THREADS = (1, 2, 3, 5)
-RAGGED = tuple(1 + (7 * b) % 12 for b in range(37))
-
-
-@contextmanager
-def threads(n: int) -> Iterator[None]:
-    before = _core.get_num_threads()
-    _core.set_num_threads(n)
-    try:
-        yield
-    finally:
-        _core.set_num_threads(before)
-
-
-def assert_bits_do_not_depend_on_threads(function: Callable[[], Answers]) -> None:
-    results = []
-    for n in THREADS:
-        with threads(n):
-            results.append(function())
-    for other in results[1:]:
-        assert_same_bits(other, results[0])
-
-
-def layer_problem(
-    cell: str, *, bidirectional: bool, lengths: tuple[int, ...] | None, ids: bool = False
-) -> Problem:
-    """Large enough that the work is divided among five threads."""
-    twin = Twin(cell, 45, 83, 2, bidirectional=bidirectional)
-    return Problem.random(twin, 12, 37, state=True, lengths=lengths, ids=ids)
 
 
 @pytest.mark.parametrize("lengths", [None, RAGGED], ids=["full", "ragged"])
@@ -251,7 +227,6 @@ def test_bad_numbers_of_threads(n: Any, error: type[Exception]) -> None:
 
 
 # --- Python threads ------------------------------------------------------------------------------
-WORKERS, REPETITIONS = 8, 6
 
 
 def number_of_threads(**environment: str) -> subprocess.CompletedProcess[str]:
@@ -308,12 +283,6 @@ def test_bound_threads(variable: str, value: str) -> None:
 def test_places_limit_threads() -> None:
     one = min(os.sched_getaffinity(0))
     assert number_of_threads(OMP_PLACES=f"{{{one}}}").stdout == "1\n"
-
-
-def run_at_once(work: Callable[[int], Answers]) -> list[Answers]:
-    """`work(i)` for many i from eight threads that start together."""
-    with ThreadPoolExecutor(WORKERS) as pool:
-        return list(pool.map(work, range(WORKERS * REPETITIONS), timeout=120))
 
 
 @pytest.mark.parametrize("cell", ["rnn_tanh", "gru_before", "lstm"])

@@ -1,14 +1,15 @@
 """Products and functions of every instruction set: sizes around the lane count, special values."""
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from instruction_sets import selected
+from instruction_sets import pairs_of_sets, selected
+from products import LARGE, product_limit
 from rnncore import _core
 
 Array = NDArray[Any]
@@ -16,29 +17,8 @@ Dtype = type[np.floating[Any]]
 
 # Lanes are 2 to 16 and tiles a few vectors wide: one less, equal, one more, several and a rest.
 SIZES = (1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 33, 67)
-# Larger than the blocks into which a product is cut in each dimension, and just beyond them.
-# The last one has a b beyond 2 MB, whose panels are fetched in advance, and a sum that is split.
-LARGE = (
-    (1, 257, 1025),
-    (130, 97, 300),
-    (65, 1030, 33),
-    (1030, 65, 17),
-    (257, 257, 513),
-    (110, 1310, 1100),
-)
-
 # From so many rows on a set may use other products, kTallRows in rnn/kernel_choice.cpp.
 TALL = 64
-
-
-def product_limit(magnitudes: Array, terms: int, dtype: Dtype) -> Array:
-    """Bound of the rounding error of sums of products, |a| |b| summed: Higham 2002, section 3.1.
-
-    In any order of summation the error is at most terms * eps / 2 times the sum of magnitudes; eps
-    leaves a factor of two, and the least number is there for sums that underflow.
-    """
-    info = np.finfo(dtype)
-    return np.asarray(terms * info.eps * magnitudes + info.tiny, np.float64)
 
 
 def operands(rng: np.random.Generator, dtype: Dtype, *shapes: tuple[int, ...]) -> list[Array]:
@@ -255,10 +235,6 @@ def test_monotone(isa: str, dtype: Dtype, name: str) -> None:
 
 
 # --- sets against each other ---------------------------------------------------------------------
-def pairs_of_sets() -> Iterator[tuple[str, str]]:
-    return itertools.combinations([n for n in _core.available_isas() if n != "reference"], 2)
-
-
 @pytest.mark.parametrize("pair", list(pairs_of_sets()), ids="-".join)
 def test_sets_agree_with_each_other(pair: tuple[str, str], dtype: Dtype) -> None:
     rng = np.random.default_rng(4)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-RECIPES = Path(__file__).resolve().parent.parent / "recipes"
+RECIPES = Path(__file__).resolve().parents[2] / "recipes"
 
 
 def write_names(folder: Path) -> None:

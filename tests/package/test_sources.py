@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-SOURCES = Path(__file__).resolve().parent.parent / "src" / "cpp"
+SOURCES = Path(__file__).resolve().parents[2] / "src" / "cpp"
 
 
 def permitted() -> dict[str, list[str]]:

@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 import rnncore as rc
 from instruction_sets import selected
+from many_threads import assert_bits_do_not_depend_on_threads
+from memory_limits import least
 from problems import (
     CELL_NAMES,
     RELATIVE_ERROR,
@@ -17,8 +19,6 @@ from problems import (
     assert_close,
     assert_same_bits,
 )
-from test_memory_limit import least
-from test_threads import assert_bits_do_not_depend_on_threads
 from twin import Twin
 
 Array = NDArray[Any]

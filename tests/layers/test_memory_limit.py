@@ -8,10 +8,11 @@ from numpy.typing import NDArray
 
 import rnncore as rc
 from language_models import loss_and_grad
+from many_threads import assert_bits_do_not_depend_on_threads, threads
+from memory_limits import least
 from problems import CELL_NAMES, Answers, as_tuple, assert_same_bits, make_layer
 from rnncore.layers import OutputGradient
 from rnncore.layers.recurrent import Recurrent
-from test_threads import assert_bits_do_not_depend_on_threads, threads
 from twin import Twin
 
 Array = NDArray[Any]
@@ -55,13 +56,6 @@ def run(rnn: Any, x: Array, memory_limit: int | None, lengths: Any = None) -> An
 def nbytes(rnn: Any, x: Array, memory_limit: int | None = None) -> int:
     _, _, cache = rnn.forward(x, memory_limit=memory_limit)
     return int(cache.saved.core.nbytes)
-
-
-def least(rnn: Any, x: Array) -> int:
-    """The smallest limit that is accepted, as the refusal of a smaller one says."""
-    with pytest.raises(ValueError, match="memory_limit: expected at least") as refusal:
-        rnn.forward(x, memory_limit=1)
-    return int(str(refusal.value).split("at least ")[1].split()[0])
 
 
 @pytest.mark.parametrize("lengths", [None, RAGGED], ids=["full", "ragged"])

@@ -11,20 +11,9 @@ import pytest
 import safetensors.numpy
 
 import rnncore as rc
-from commands import SMALL, command, write_model, write_text
+from commands import SMALL, command, fails, write_model, write_text
 from rnncore.cli import main
 from rnncore.text import CharTokenizer
-
-
-def fails(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Exit status 2, one line on standard error, nothing on standard output."""
-    assert main(arguments) == 2
-    printed = capsys.readouterr()
-    assert printed.out == ""
-    assert printed.err.startswith("rnncore: error: ")
-    assert printed.err.count("\n") == 1
-    assert printed.err.endswith("\n")
-    assert re.search(message, printed.err), printed.err
 
 
 @pytest.mark.parametrize(
