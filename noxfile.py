@@ -19,6 +19,7 @@ SANITIZED_TESTS = (
     "test_stored_weights.py",
     "test_frozen.py",
     "test_output_gradient.py",
+    "test_heads.py",
     "test_memory_limit.py",
     "test_edges.py",
     "test_layouts.py",
