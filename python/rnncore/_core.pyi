@@ -108,6 +108,9 @@ class Network:
         lengths: Ids | None,  # [B]
     ) -> tuple[Array, tuple[Array, ...]]:  # y [T,B,D*H], state
         ...
+    def infer_one(self, params: Array, x: Array) -> tuple[Array, tuple[Array, ...]]:
+        """x [T,I] -> y [T,D*H], state: num_states arrays [L*D,H]."""
+
     def forward(
         self,
         params: Array,
@@ -159,6 +162,9 @@ class Frozen:
     def infer(
         self, x: Array | Ids, state: Sequence[Array] | None, lengths: Ids | None
     ) -> tuple[Array, tuple[Array, ...]]:
+        """As that of the network."""
+
+    def infer_one(self, x: Array) -> tuple[Array, tuple[Array, ...]]:
         """As that of the network."""
 
 class Stream:

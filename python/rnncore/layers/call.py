@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeGuard
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -21,6 +21,19 @@ from rnncore.layers.state import pack_state, state_arrays
 
 if TYPE_CHECKING:
     from rnncore.layers.recurrent import Recurrent
+
+
+def is_one_sequence(x: object, layer: Recurrent[Any]) -> TypeGuard[Array]:
+    """Whether x is one sequence [T,I] that the kernel takes as it is.
+
+    Of a small layer all its steps may take less time than the general case of a `Call`.
+    """
+    return (
+        type(x) is np.ndarray
+        and x.ndim == 2
+        and x.dtype == layer.dtype
+        and x.shape[1] == layer.input_size
+    )
 
 
 class Call(NamedTuple):

@@ -9,8 +9,8 @@ from numpy.typing import ArrayLike
 from rnncore import _core
 from rnncore._check import Array
 from rnncore.layers.assembly import copy_for_inference
-from rnncore.layers.call import Call
-from rnncore.layers.state import State
+from rnncore.layers.call import Call, is_one_sequence
+from rnncore.layers.state import State, pack_state
 
 if TYPE_CHECKING:
     from rnncore.layers.recurrent import Recurrent
@@ -86,6 +86,9 @@ class Frozen(Generic[State]):
         MemoryError
             If the result or the packed weights do not fit in memory.
         """
+        if state is None and lengths is None and is_one_sequence(x, self._layer):
+            y, final = self._core.infer_one(x)
+            return y, pack_state(final)
         call, steps, ends = Call.of(self._layer, x, lengths)
         y, final = self._core.infer(steps, call.states("state", state), ends)
         return call.as_given(y), call.state_as_given(final)

@@ -19,13 +19,13 @@ from rnncore._check import (
 )
 from rnncore._keywords import strict_keywords
 from rnncore.layers.cache import Cache, open_cache
-from rnncore.layers.call import Call
+from rnncore.layers.call import Call, is_one_sequence
 from rnncore.layers.frozen import Frozen
 from rnncore.layers.module import Module
 from rnncore.layers.options import DEFAULTS, RecurrentOptions, lists_options
 from rnncore.layers.output_gradient import OutputGradient
 from rnncore.layers.parameters import apart, fill_uniform
-from rnncore.layers.state import State
+from rnncore.layers.state import State, pack_state
 from rnncore.layers.stream import Stream
 from rnncore.layers.trace import trace
 
@@ -178,6 +178,9 @@ class Recurrent(Module, Generic[State]):
         MemoryError
             If the result does not fit in memory.
         """
+        if state is None and lengths is None and is_one_sequence(x, self):
+            y, final = self._network.infer_one(self._flat_params, x)
+            return y, pack_state(final)
         call, steps, ends = Call.of(self, x, lengths)
         y, final = self._network.infer(self._flat_params, steps, call.states("state", state), ends)
         return call.as_given(y), call.state_as_given(final)

@@ -30,11 +30,17 @@ Sequence make_sequence(Index steps, Index batch, py::object lengths) {
     return Sequence(steps, batch, {given.values.begin(), given.values.end()});
 }
 
-// x of a call: floating [T,B,I], or ids [T,B].
+// x of a call: floating [T,B,I], or [T,I] where there is no batch; or ids [T,B].
 template <class T>
 struct Inputs {
-    Inputs(const Network& network, py::object given) {
-        if (holds_integers(given)) {
+    Inputs(const Network& network, py::object given, bool batched) {
+        if (!batched) {
+            x = view<T>(given, "x", {{"T"}, {"I", network.input(0)}});
+            steps = x.shape[0];
+            batch = 1;
+            x.shape.insert(x.shape.begin() + 1, 1);
+            x.strides.insert(x.strides.begin() + 1, network.input(0));
+        } else if (holds_integers(given)) {
             ids = bindings::ids(given, "x", {{"T"}, {"B"}});
             ids->require_below("x", {"I", network.input(0)});
             steps = ids->shape[0];
@@ -100,6 +106,7 @@ struct ForwardCall {
     std::optional<std::size_t> memory_limit{};  // of what is kept, bytes
     bool needs_output = true;
     const PyFrozen* frozen = nullptr;  // instead of params
+    bool batched = true;               // whether arrays have a B
 };
 
 // y as the caller sees it: the tape's own rows where they stand in that order, otherwise spread out.
@@ -125,7 +132,7 @@ py::tuple run(const PyNetwork& self, const ForwardCall& call) {
         call.frozen ? std::get<FrozenPointer<T>>(call.frozen->weights).get() : nullptr;
     const View<T> params_view = frozen ? View<T>{} : parameter_view<T>(self, call.params);
     const T* params = frozen ? frozen->params() : parameters(self, params_view);
-    Inputs<T> inputs(network, call.x);
+    Inputs<T> inputs(network, call.x, call.batched);
     const States<T> states(network, inputs.batch, call.state, "state");
     const auto tape = std::make_shared<Tape<T>>(network, make_sequence(inputs.steps, inputs.batch, call.lengths));
     tape->keeps = call.keeps;
@@ -136,10 +143,11 @@ py::tuple run(const PyNetwork& self, const ForwardCall& call) {
         call.memory_limit ? segment_steps<T>(network, tape->sequence, tape->drops, *call.memory_limit) : inputs.steps;
     const bool checkpoints = steps < inputs.steps;
 
-    NewStates<T> final_states(network, inputs.batch);
+    NewStates<T> final_states(network, inputs.batch, call.batched);
     std::optional<py::array_t<T>> y;
     if (checkpoints ? call.needs_output : !tape->keeps && !tape->sequence.ragged())
-        y = new_array<T>({inputs.steps, inputs.batch, network.output()});
+        y = call.batched ? new_array<T>({inputs.steps, inputs.batch, network.output()})
+                         : new_array<T>({inputs.steps, network.output()});
     T* const to = y ? y->mutable_data() : nullptr;
     without_gil([&] {
         PassInput<T> in;
@@ -171,7 +179,7 @@ py::tuple run(const PyNetwork& self, const ForwardCall& call) {
 py::tuple pass_forward(const PyNetwork& self, const ForwardCall& call) {
     const auto input = [&] {
         const auto array = py::reinterpret_borrow<py::array>(call.x);
-        Shape shape = {{"T"}, {"B"}, {"I"}};  // ids have no I
+        Shape shape = call.batched ? Shape{{"T"}, {"B"}, {"I"}} : Shape{{"T"}, {"I"}};  // ids have no I
         shape.resize(static_cast<std::size_t>(array.ndim()), {""});
         for (std::size_t d = 0; d < shape.size(); ++d) shape[d].size = array.shape(static_cast<Index>(d));
         return "x of " + text_of(shape);
@@ -243,6 +251,14 @@ void register_network(py::module_& module) {
             },
             py::arg("params"), py::arg("x"), py::arg("state") = py::none(), py::arg("lengths") = py::none())
         .def(
+            "infer_one",
+            [](const PyNetwork& self, py::object params, py::object x) {
+                ForwardCall call{params, x, py::none(), py::none()};
+                call.batched = false;
+                return pass_forward(self, call);
+            },
+            py::arg("params"), py::arg("x"))
+        .def(
             "forward",
             [](const PyNetwork& self, py::object params, py::object x, py::object state, py::object lengths,
                std::optional<std::uint64_t> seed, std::optional<std::size_t> memory_limit, bool needs_output) {
@@ -273,7 +289,16 @@ void register_network(py::module_& module) {
                 call.frozen = &self;
                 return pass_forward(self.network, call);
             },
-            py::arg("x"), py::arg("state") = py::none(), py::arg("lengths") = py::none());
+            py::arg("x"), py::arg("state") = py::none(), py::arg("lengths") = py::none())
+        .def(
+            "infer_one",
+            [](const PyFrozen& self, py::object x) {
+                ForwardCall call{py::none(), x, py::none(), py::none()};
+                call.frozen = &self;
+                call.batched = false;
+                return pass_forward(self.network, call);
+            },
+            py::arg("x"));
 }
 
 }  // namespace rnncore::bindings

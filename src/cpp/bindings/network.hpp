@@ -87,12 +87,14 @@ private:
     std::vector<const T*> pointers_;
 };
 
-// New arrays [L*D, B, H] that a pass fills.
+// New arrays [L*D, B, H] that a pass fills, without the B where there is no batch.
 template <class T>
 struct NewStates {
-    NewStates(const Network& network, Index batch) {
+    NewStates(const Network& network, Index batch, bool batched = true) {
+        const Index rows = network.layers() * network.directions();
         for (Index i = 0; i < network.states(); ++i) {
-            auto array = new_array<T>({network.layers() * network.directions(), batch, network.state(i)});
+            auto array =
+                batched ? new_array<T>({rows, batch, network.state(i)}) : new_array<T>({rows, network.state(i)});
             pointers.push_back(array.mutable_data());
             arrays.append(std::move(array));
         }
