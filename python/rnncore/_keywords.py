@@ -56,13 +56,17 @@ def strict_keywords(**parts: type) -> Callable[[Decorated], Decorated]:
         accepted = keywords_of(decorated)
         owner = decorated.__qualname__.removesuffix(".__init__").rpartition(".")[2]
 
+        constructs = decorated.__name__ == "__init__"  # maybe one of a subclass
+
         @wraps(decorated)
         def checked(*args: Any, **kwargs: Any) -> Any:
             for name in kwargs:
                 if name not in accepted:
-                    raise unknown_keyword(name, accepted, owner, parts)
+                    of = type(args[0]).__name__ if constructs and args else owner
+                    raise unknown_keyword(name, accepted, of, parts)
             return decorated(*args, **kwargs)
 
+        vars(checked)["_parts"] = parts
         return checked  # type: ignore[return-value]
 
     return decorate
@@ -105,11 +109,22 @@ def unknown_keyword(
     ours = meant(name, names)
     if ours is not None:
         return TypeError(f"{refused}; did you mean {ours}?")
-    for part, kind in (parts or {}).items():
+    inside = _in_parts(name, parts or {})
+    if inside is not None:
+        return TypeError(f"{refused}; pass {inside}")
+    return TypeError(f"{refused}, which takes {', '.join(names) or 'none'}")
+
+
+def _in_parts(name: str, parts: dict[str, type]) -> str | None:
+    """Return how to pass the keyword `name` as an option of one of `parts`, or of theirs."""
+    for part, kind in parts.items():
         ours = meant(name, keywords_of(kind))
         if ours is not None:
-            return TypeError(f"{refused}; pass {part}={kind.__name__}({ours}=...)")
-    return TypeError(f"{refused}, which takes {', '.join(names) or 'none'}")
+            return f"{part}={kind.__name__}({ours}=...)"
+        inside = _in_parts(name, getattr(vars(kind)["__init__"], "_parts", {}))
+        if inside is not None:
+            return f"{part}={kind.__name__}({inside})"
+    return None
 
 
 def meant(name: str, accepted: Sequence[str]) -> str | None:

@@ -1,11 +1,21 @@
-"""Arrays of any rank as the two shapes that the kernels take: rows [N,W] and flat [N]."""
+"""Arrays as the kernels take them: of floating numbers, as rows [N,W] or flat [N]."""
 
 from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from rnncore import _memory
-from rnncore._check import Array
+from rnncore._check import Array, as_array, describe
+
+
+def float_array(name: str, value: object) -> Array:
+    """Return `value` as an array of float32 or float64, whichever of the two it is."""
+    array = as_array(name, value)
+    if array.dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
+        raise TypeError(f"{name}: expected a float32 or float64 array, got {describe(value)}")
+    return array
 
 
 def as_rows(name: str, array: Array) -> Array:

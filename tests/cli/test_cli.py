@@ -200,7 +200,7 @@ def test_a_terminal_gets_control_characters_escaped(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Those of a stranger's model could do anything to it."""
-    dangerous = "\x1b\x07\0\r\x9b\x7f"
+    dangerous = "\x1b\x07\0\r\x9b\x7f\u202e\u2066"
     vocabulary = sorted(set(f"{dangerous}\n\té"))
     model = rc.LanguageModel(
         len(vocabulary), hidden_size=8, rng=0, tokenizer=CharTokenizer(vocabulary)
@@ -214,7 +214,7 @@ def test_a_terminal_gets_control_characters_escaped(
     assert "\n" in printed
     assert "é" in printed
     if terminal:
-        assert printed.startswith(r"\x1b\x07\x00\r\x9b\x7fé")
+        assert printed.startswith(r"\x1b\x07\x00\r\x9b\x7f\u202e\u2066é")
 
 
 def test_sample_without_seed_is_another_each_time(

@@ -114,6 +114,22 @@ def test_classify_a_file(model: Path, tmp_path: Path, capsys: pytest.CaptureFixt
     np.testing.assert_allclose(shown, probabilities.max(axis=1), atol=1e-4)
 
 
+def test_a_label_stays_on_its_line(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One of a stranger cannot look like rows of other lines."""
+    loaded = rc.load(model)
+    forged = rc.SequenceClassifier.from_config(
+        {**loaded.config(), "labels": ["a\tb\nc", "\u202e"]}, loaded.assets()
+    )
+    rc.save(forged, tmp_path / "forged")
+    (tmp_path / "file").write_text("nice film\nbad\n")
+    assert main(["classify", str(tmp_path / "forged"), str(tmp_path / "file")]) == 0
+    rows = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+    assert [len(row) for row in rows] == [3, 3]
+    assert {row[0] for row in rows} == {r"a\tb\nc", r"\u202e"}
+
+
 def test_classify_standard_input_as_json(
     model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -25,6 +25,17 @@ DEEP = '{"a":' * 900 + "1" + "}" * 900
 LINEAR = {"class": "Linear", "config": {"input_size": 2, "output_size": 2}}
 LSTM = {"class": "LSTM", "config": {"input_size": 2, "hidden_size": 2}}
 MODEL = {"class": "LanguageModel", "config": {"vocab_size": 2, "hidden_size": 2, "num_layers": 1}}
+SOFTMAX = {"class": "Softmax", "config": {"input_size": 2, "output_size": 2}}
+CLASSIFIER = {
+    "class": "SequenceClassifier",
+    "config": {"num_classes": 2, "vocab_size": 2, "embedding_size": 2, "hidden_size": 2},
+}
+BASES = (LINEAR, LSTM, MODEL, SOFTMAX, CLASSIFIER)
+
+
+def characters(value: Any) -> dict[str, Any]:
+    """Assets of a model with these characters."""
+    return {"tokenizer": {"class": "CharTokenizer", "value": value}}
 
 
 def image(header: dict[str, Any] | bytes, data: bytes = b"") -> bytes:
@@ -43,15 +54,15 @@ def described(description: str | dict[str, Any], dtype: str = "F32", bits: int =
 
 def with_config(base: dict[str, Any], **entries: Any) -> bytes:
     config = {**base["config"], **entries}
-    return described({"version": 1, "vocabulary": None, **base, "config": config})
+    return described({"version": 1, "assets": {}, **base, "config": config})
 
 
 def hostile() -> Iterator[tuple[str, bytes]]:
     """Name and content of each file."""
     for dtype, bits in (("BF16", 16), ("F16", 16), ("F8_E4M3", 8), ("F8_E5M2", 8), ("F8_E8M0", 8)):
-        yield dtype, described({"version": 1, "vocabulary": None, **LINEAR}, dtype, bits)
+        yield dtype, described({"version": 1, "assets": {}, **LINEAR}, dtype, bits)
     for dtype, bits in (("F4", 4), ("C64", 64), ("BOOL", 8), ("I64", 64)):
-        yield dtype, described({"version": 1, "vocabulary": None, **LINEAR}, dtype, bits)
+        yield dtype, described({"version": 1, "assets": {}, **LINEAR}, dtype, bits)
     yield "an unknown dtype", described({"version": 1, **LINEAR}, UGLY)
     # --- JSON
     yield "brackets", described("[" * 100_000)
@@ -59,35 +70,42 @@ def hostile() -> Iterator[tuple[str, bytes]]:
     yield "a header of brackets", image(b"{" + b'"a":[' * 100_000)
     yield "digits", described('{"version": ' + "9" * 5000 + "}")
     yield "a deep version", described('{"version": ' + DEEP + "}")
-    for part in ("class", "config", "vocabulary"):
-        entries = {"version": "1", "vocabulary": "null", "class": '"Linear"', "config": "{}"}
+    for part in ("class", "config", "assets"):
+        entries = {"version": "1", "assets": "{}", "class": '"Linear"', "config": "{}"}
         text = ", ".join(f'"{k}": {v}' for k, v in {**entries, part: DEEP}.items())
         yield f"a deep {part}", described("{" + text + "}")
     yield (
         "a deep size",
         described(
-            '{"version": 1, "vocabulary": null, "class": "Linear", "config": {"output_size": 1, '
+            '{"version": 1, "assets": {}, "class": "Linear", "config": {"output_size": 1, '
             f'"input_size": {DEEP}}}}}'
         ),
     )
+    nest: Any = 1
+    for _ in range(900):
+        nest = [nest]
+    for base in BASES:
+        for option in (*base["config"], "class_weights", "labels", "dropout", "cell", "dtype"):
+            yield f"{base['class']} deep {option}", with_config(base, **{option: nest})
     # --- texts
     for name, text in (("ugly", UGLY), ("long", LONG)):
         yield f"{name} key", with_config(LINEAR, **{text: 1})
         yield f"{name} option of the cell", with_config(MODEL, **{text: 1})
         yield f"{name} cell", with_config(MODEL, cell=text)
-        yield f"{name} class", described({"version": 1, **LINEAR, "class": text})
+        yield f"{name} class", described({"version": 1, "assets": {}, **LINEAR, "class": text})
         yield f"{name} version", described({"version": text})
         yield f"{name} dtype", with_config(LINEAR, dtype=text)
         yield f"{name} compute", with_config(LSTM, compute=text)
         yield f"{name} weight_format", with_config(MODEL, weight_format=text)
-        yield f"{name} character", described({"version": 1, **MODEL, "vocabulary": ["a", text]})
+        yield (
+            f"{name} character",
+            described({"version": 1, **MODEL, "assets": characters(["a", text])}),
+        )
         yield (
             f"{name} array",
             image(
                 {
-                    "__metadata__": {
-                        "rnncore": json.dumps({"version": 1, "vocabulary": None, **LSTM})
-                    },
+                    "__metadata__": {"rnncore": json.dumps({"version": 1, "assets": {}, **LSTM})},
                     text: {"dtype": "F32", "shape": [64], "data_offsets": [0, 256]},
                 },
                 bytes(256),
@@ -96,10 +114,13 @@ def hostile() -> Iterator[tuple[str, bytes]]:
     for dtype in ("(1,2", "(2,)f4", "f4,f4", {"names": ["a"], "formats": ["f4"]}, [["a", "f4"]]):
         yield f"the dtype {dtype}", with_config(LINEAR, dtype=dtype)
     twice = [chr(0x20 + i) for i in range(0xD000)]
-    yield "a character twice", described({"version": 1, **MODEL, "vocabulary": [*twice, "z"]})
+    yield (
+        "a character twice",
+        described({"version": 1, **MODEL, "assets": characters([*twice, "z"])}),
+    )
     # --- sizes that the file does not have
     for size in (9, 3000, 10**8, 300_000, 2**31, 2**62, 2**63, 2**64, 10**400):
-        for base in (LINEAR, LSTM, MODEL):
+        for base in BASES:
             for option in base["config"]:
                 if option != "num_layers" or size > 9:
                     yield (
@@ -114,9 +135,7 @@ def hostile() -> Iterator[tuple[str, bytes]]:
         "empty arrays",
         image(
             {
-                "__metadata__": {
-                    "rnncore": json.dumps({"version": 1, "vocabulary": None, **LINEAR})
-                },
+                "__metadata__": {"rnncore": json.dumps({"version": 1, "assets": {}, **LINEAR})},
                 "weight": {"dtype": "F32", "shape": [0, 2**62], "data_offsets": [0, 0]},
                 "bias": {"dtype": "F32", "shape": [2**62, 0], "data_offsets": [0, 0]},
             }
@@ -126,9 +145,7 @@ def hostile() -> Iterator[tuple[str, bytes]]:
         "many arrays",
         image(
             {
-                "__metadata__": {
-                    "rnncore": json.dumps({"version": 1, "vocabulary": None, **LINEAR})
-                },
+                "__metadata__": {"rnncore": json.dumps({"version": 1, "assets": {}, **LINEAR})},
                 **{
                     f"{i}": {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}
                     for i in range(9999)
@@ -138,16 +155,18 @@ def hostile() -> Iterator[tuple[str, bytes]]:
     )
     # --- values of other types
     for value in (None, True, -1, 0, 0.5, 1e308, float("nan"), "2", [], [[1]], {}, {"a": {}}):
-        for base in (LINEAR, LSTM, MODEL):
+        for base in BASES:
             for option in (*base["config"], "rng", "bias", "dtype", "compute", "dropout"):
                 harmless = option == "rng" or (option == "bias" and value is True)
                 if not harmless and not (option == "compute" and value is None):
                     yield f"{base['class']} {option} {value}", with_config(base, **{option: value})
-        yield f"config {value}", described({"version": 1, **LINEAR, "config": value})
-        yield f"class {value}", described({"version": 1, **LINEAR, "class": value})
-        yield f"vocabulary {value}", described({"version": 1, **MODEL, "vocabulary": value})
-        yield f"version {value}", described({"version": value, **LINEAR, "vocabulary": []})
-        yield f"narrow {value}", described({"version": 2, "vocabulary": None, **LSTM})
+        yield f"config {value}", described({"version": 1, "assets": {}, **LINEAR, "config": value})
+        yield f"class {value}", described({"version": 1, "assets": {}, **LINEAR, "class": value})
+        yield f"assets {value}", described({"version": 1, **MODEL, "assets": value})
+        yield f"asset {value}", described({"version": 1, **MODEL, "assets": {"tokenizer": value}})
+        yield f"characters {value}", described({"version": 1, **MODEL, "assets": characters(value)})
+        yield f"version {value}", described({"version": value, **LINEAR, "assets": {}})
+        yield f"narrow {value}", described({"version": 2, "assets": {}, **LSTM})
 
 
 FILES = dict(hostile())
@@ -165,6 +184,8 @@ def test_one_harmless_line(name: str, tmp_path: Path, capsys: pytest.CaptureFixt
     with pytest.raises(ValueError, match=re.escape(str(path))) as raised:
         rc.load(path)
     assert harmless(str(raised.value), path), str(raised.value)
+    # the entry that is meant is looked at
+    assert "asset" in name or "in its metadata" not in str(raised.value)
     # an error before it would be shown as it is
     assert raised.value.__suppress_context__ or raised.value.__context__ is None
     assert main(["info", str(path)]) == 2

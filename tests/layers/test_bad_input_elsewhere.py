@@ -200,3 +200,28 @@ def test_losses_that_fit_in_no_memory() -> None:
             function(large, large)
     with pytest.raises(MemoryError):
         losses.cross_entropy(large, np.broadcast_to(np.int64(0), 10**7))
+
+
+# --- layers and heads that name what they were given ---------------------------------------------
+@pytest.mark.parametrize(
+    ("call", "text"),
+    [
+        (lambda: rc.layers.Pooling()([[[1, 2]], [[3, 4]]]), "y: expected a float32 or float64"),
+        (lambda: rc.layers.Pooling("max")(GOOD + 1j), "y: expected a float32 or float64"),
+        (lambda: rc.Dropout(0.5)([1.0]), "x: expected a float32 or float64 array, got list"),
+        (lambda: rc.Dropout(0.5)(rc.LSTM(INPUT, 2)(GOOD)), "x: .* pass y alone"),
+        (
+            lambda: rc.heads.Softmax(2, 2).losses(rc.LSTM(INPUT, 2)(GOOD), TARGETS),
+            "y: .* pass y alone",
+        ),
+        (
+            lambda: rc.heads.Softmax(2, 2).losses(GOOD, TARGETS),
+            r"y: expected shape \[\.\.\., 2\]",
+        ),
+        (lambda: rc.SequenceClassifier(2, input_size=3, embedding_size=-1), "embedding_size: .*-1"),
+        (lambda: rc.text.CharTokenizer(["a", "long" * 100]), r"vocabulary\[1\]: .* 256 char.*400"),
+    ],
+)
+def test_the_argument_is_named(call: Callable[[], Any], text: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=text):
+        call()

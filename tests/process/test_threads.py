@@ -413,9 +413,25 @@ finally:
 )
 
 
+MANY = """
+class Many(rc.layers.Module):
+    def __init__(self):
+        super().__init__()
+        self.parts = [rc.Linear(100, 100) for _ in range(20)]
+"""
+
+FORK_FROM_BUILDERS = (
+    FORK_FROM_THREADS.replace("import threading", "import threading" + MANY, 1)
+    .replace("layer(x)", "Many().flat_params")
+    .replace("        if child == 0:", "        if child == 0:\n            Many().flat_params")
+)
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 @pytest.mark.parametrize(
-    "program", [FORK_BARE, FORK_POOL, FORK_FROM_THREADS], ids=["fork", "pool", "busy-parent"]
+    "program",
+    [FORK_BARE, FORK_POOL, FORK_FROM_THREADS, FORK_FROM_BUILDERS],
+    ids=["fork", "pool", "busy-parent", "parent-builds-models"],
 )
 def test_fork_after_a_parallel_region(program: str) -> None:
     """libgomp's threads do not survive a fork; the child must not wait for them."""

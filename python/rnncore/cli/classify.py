@@ -66,9 +66,14 @@ def _classify(model: SequenceClassifier, texts: list[str], before: int, as_json:
             }
             line = json.dumps(found, ensure_ascii=False)
         else:
-            line = f"{names[best]}\t{row[best]:.4f}\t{text}"
+            line = f"{_on_a_line(names[best])}\t{row[best]:.4f}\t{text}"
         print(shown(line, sys.stdout))
     sys.stdout.flush()
+
+
+def _on_a_line(name: str) -> str:
+    """Return a label that cannot look like a column or a line of its own."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in name)
 
 
 def _encoded(model: SequenceClassifier, texts: Iterable[str], before: int) -> list[object]:

@@ -7,12 +7,15 @@ from typing import TextIO
 
 __all__ = ["shown"]
 
+# Kinds of marks that change the direction of other characters.
+_TURNING = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
+
 
 def shown(text: str, stream: TextIO) -> str:
     """Return `text` for `stream`; for a terminal, with control characters escaped.
 
-    Models of strangers may write sequences that move the cursor, clear the screen or worse. Files
-    and pipes get the text as it is.
+    Models of strangers may write sequences that move the cursor, clear the screen or worse, and
+    marks that turn the direction of what follows. Files and pipes get the text as it is.
     """
     if not stream.isatty():
         return text
@@ -20,6 +23,7 @@ def shown(text: str, stream: TextIO) -> str:
 
 
 def _escaped(character: str) -> str:
-    if character in "\n\t" or unicodedata.category(character) not in ("Cc", "Cs"):
+    turns = unicodedata.bidirectional(character) in _TURNING
+    if character in "\n\t" or not (turns or unicodedata.category(character) in ("Cc", "Cs")):
         return character
     return ascii(character)[1:-1]

@@ -108,7 +108,7 @@ class Head(Linear):
         self, y: ArrayLike, targets: ArrayLike
     ) -> tuple[Array, tuple[int, ...], Array, Array | None]:
         """Return y [N,H], its outer shape, targets [N] or [N,V] and weights [N], checked."""
-        array = self._checked(y)
+        array = self._checked(y, "y")
         outer = array.shape[:-1]
         wanted = checked_targets(self.kind, targets, outer, self.output_size, self.dtype, IGNORED)
         weights = self._weights_of(wanted)

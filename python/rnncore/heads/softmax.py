@@ -8,7 +8,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from rnncore._check import Array, as_array, check_below, describe, ids_array, instance
+from rnncore._check import (
+    Array,
+    as_array,
+    check_below,
+    describe,
+    float_dtype,
+    ids_array,
+    instance,
+    size,
+)
 from rnncore.heads.head import IGNORED, Head
 from rnncore.layers import Embedding
 
@@ -64,21 +73,10 @@ class Softmax(Head):
         if tied is not None:
             _require_fitting(tied, (output_size, input_size), dtype)
         self.__dict__["_tied"] = tied  # assigned, it would become a part of this layer
+        weights = _class_weights(class_weights, output_size, float_dtype(dtype))
+        self.class_weights = None if weights is None else weights.tolist()
         super().__init__(input_size, output_size, bias=bias, dtype=dtype, compute=compute, rng=rng)
-        self._class_weights: Array | None = None
-        if class_weights is not None:
-            weights = as_array("class_weights", class_weights)
-            if weights.dtype.kind not in "fiu":
-                raise TypeError(f"class_weights: expected numbers, got {describe(class_weights)}")
-            weights = weights.astype(self.dtype)
-            good = weights.shape == (self.output_size,) and bool(np.all(weights >= 0))
-            if not (good and bool(np.all(np.isfinite(weights)))):
-                raise ValueError(
-                    f"class_weights: expected {self.output_size} finite numbers of at least 0, got "
-                    f"{describe(class_weights)}"
-                )
-            self._class_weights = weights
-        self.class_weights = None if class_weights is None else weights.tolist()
+        self._class_weights = weights
 
     @property
     def tied(self) -> Embedding | None:
@@ -158,3 +156,22 @@ def _require_fitting(tied: Any, shape: tuple[int, int], dtype: DTypeLike) -> Non
         raise TypeError(f"tied: expected dtype {np.dtype(dtype)}, got {tied.dtype}")
     if tied.sparse:
         raise ValueError("tied: expected an Embedding without sparse, for softmax meets every row")
+
+
+def _class_weights(
+    given: Sequence[float] | None, num_classes: int, dtype: np.dtype[Any]
+) -> Array | None:
+    """Return the weights [V], checked."""
+    if given is None:
+        return None
+    weights = as_array("class_weights", given)
+    if weights.dtype.kind not in "fiu":
+        raise TypeError(f"class_weights: expected numbers, got {describe(given)}")
+    weights = weights.astype(dtype)
+    count = size("output_size", num_classes)
+    good = weights.shape == (count,) and bool(np.all(weights >= 0))
+    if not (good and bool(np.all(np.isfinite(weights)))):
+        raise ValueError(
+            f"class_weights: expected {count} finite numbers of at least 0, got {describe(given)}"
+        )
+    return weights

@@ -136,6 +136,8 @@ def load(path: str | os.PathLike[str]) -> Any:
             model.load_state_dict(arrays)
         except KeyError as error:
             raise _damaged(path, f"no {error} in its metadata") from None
+        except RecursionError:
+            raise _damaged(path, "lists within lists without an end") from None
         except (TypeError, ValueError) as error:  # which may hold the file's text as it is
             raise _damaged(path, str(error)) from None
     return model

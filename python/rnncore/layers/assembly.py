@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 import threading
 import weakref
 from collections.abc import Iterator, Mapping
@@ -17,6 +18,12 @@ from rnncore.layers.parameters import Layout, ParameterDict, total_size
 Kind = TypeVar("Kind", bound="Assembly")
 
 _merging = threading.RLock()
+if hasattr(os, "register_at_fork"):  # a child would find it held by a thread that it does not have
+    os.register_at_fork(
+        before=_merging.acquire,
+        after_in_parent=_merging.release,
+        after_in_child=_merging.release,
+    )
 
 
 class _WhenAsked:

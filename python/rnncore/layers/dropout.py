@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 
 from rnncore import _core
 from rnncore._check import Array, as_array, describe, floats, real
+from rnncore._layout import float_array
 from rnncore.layers.cache import Cache, open_cache
 from rnncore.layers.module import Module
 
@@ -58,8 +59,8 @@ class Dropout(Module):
         self.p = real("p", p, 0, 1, open_high=True)
 
     def __call__(self, x: Array) -> Array:
-        """Return x: nothing is dropped in inference."""
-        return x
+        """Return x: nothing is dropped in inference. Errors as in `forward`."""
+        return _checked(x)
 
     def forward(self, x: Array) -> tuple[Array, Cache[Saved]]:
         """Return x [...] with elements dropped (x itself where p is 0) and a cache.
@@ -69,14 +70,7 @@ class Dropout(Module):
         TypeError
             If x is not float32 or float64.
         """
-        given: object = x
-        if isinstance(given, tuple):
-            as_array("x", given)  # says what is wrong with the result of a layer
-        if not isinstance(x, np.ndarray) or x.dtype not in (
-            np.dtype(np.float32),
-            np.dtype(np.float64),
-        ):
-            raise TypeError(f"x: expected a float32 or float64 array, got {describe(x)}")
+        _checked(x)
         saved = Saved(self.draw_seed(), x.dtype, x.shape)
         return self._masked(x, saved), Cache(self, self.version, saved)
 
@@ -99,3 +93,11 @@ class Dropout(Module):
 
     def _masked(self, x: Array, saved: Saved) -> Array:
         return _core.dropout(x, self.p, saved.seed) if self.p > 0 else x
+
+
+def _checked(x: object) -> Array:
+    if isinstance(x, np.ndarray):
+        return float_array("x", x)
+    if isinstance(x, tuple):
+        as_array("x", x)  # says what is wrong with the result of a layer
+    raise TypeError(f"x: expected a float32 or float64 array, got {describe(x)}")

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from rnncore import _memory
-from rnncore._check import Array, Ids, as_array, describe, flag, floats, lengths_array
+from rnncore._check import Array, Ids, describe, flag, floats, lengths_array
+from rnncore._layout import float_array
 from rnncore.layers.cache import Cache, open_cache
 from rnncore.layers.module import Module
 
@@ -134,9 +135,7 @@ class LastOutput(Module):
         return [(slice(width // 2), last, rows), (slice(width // 2, width), first, rows)]
 
     def _checked(self, y: ArrayLike) -> Array:
-        array = as_array("y", y)
-        if array.dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
-            raise TypeError(f"y: expected a float32 or float64 array, got {describe(y)}")
+        array = float_array("y", y)
         if array.ndim not in (2, 3):
             batched = "[B, T, W]" if self.batch_first else "[T, B, W]"
             raise ValueError(f"y: expected shape {batched} or [T, W], got {describe(array)}")

@@ -153,10 +153,12 @@ class Linear(Module):
             self.compute,
         )
 
-    def _checked(self, x: ArrayLike) -> Array:
-        array = floats("x", x, self.dtype)
+    def _checked(self, x: ArrayLike, name: str = "x") -> Array:
+        array = floats(name, x, self.dtype)
         if array.ndim == 0 or array.shape[-1] != self.input_size:
-            raise ValueError(f"x: expected shape [..., {self.input_size}], got {describe(array)}")
+            raise ValueError(
+                f"{name}: expected shape [..., {self.input_size}], got {describe(array)}"
+            )
         return array
 
     def _product(self, x: Array) -> Array:

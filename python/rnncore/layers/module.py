@@ -11,7 +11,7 @@ from numpy.typing import DTypeLike
 
 from rnncore import _restoring
 from rnncore._check import Array, converted, describe, float_dtype, generator, listed, quoted
-from rnncore._keywords import StrictKeywords
+from rnncore._keywords import StrictKeywords, strict_keywords
 from rnncore.layers.arguments import Configured
 from rnncore.layers.assembly import Assembly, restore, without_buffers
 from rnncore.layers.parameters import apart, assign
@@ -118,6 +118,7 @@ class Module(StrictKeywords, Configured, Assembly):
     def forget_touched(self) -> None:
         """Note that this layer's gradients are zero; see `Embedding`."""
 
+    @strict_keywords()
     def reset_parameters(self, rng: np.random.Generator | int | None = None) -> None:
         """Draw new parameters from the default distribution of each layer.
 

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rnncore._check import Array, as_array, check_shape, choice, floats, lengths_array, within
+from rnncore._check import Array, check_shape, choice, floats, lengths_array, within
+from rnncore._layout import float_array
 from rnncore.layers.cache import Cache, open_cache
 from rnncore.layers.module import Module
 
@@ -81,7 +82,7 @@ class Pooling(Module):
         return dx
 
     def _pooled(self, y: ArrayLike, lengths: ArrayLike | None) -> tuple[Array, Saved]:
-        array = as_array("y", y)
+        array = float_array("y", y)
         check_shape("y", array, ("T", "B", "H"))
         num_steps, batch_size, width = array.shape
         given = [num_steps] * batch_size if lengths is None else lengths

@@ -185,6 +185,7 @@ class Recurrent(Module, Generic[State]):
         y, final = self._network.infer(self._flat_params, steps, call.states("state", state), ends)
         return call.as_given(y), call.state_as_given(final)
 
+    @strict_keywords()
     def frozen(self) -> Frozen[State]:
         """Return a `Frozen`: this layer as it is now, for many calls with the same parameters.
 

@@ -17,6 +17,7 @@ from rnncore._check import (
     named_config,
     size,
 )
+from rnncore._keywords import strict_keywords
 from rnncore._narrow import storage
 from rnncore.data import Batch, Batches
 from rnncore.data.batch import IdsLike
@@ -329,6 +330,7 @@ class LanguageModel(Model, Sampled):
         """The kernel's name of what is asked for, or else of the model's choice."""
         return storage(self.weight_format if weight_format is None else weight_format, self.dtype)
 
+    @strict_keywords()
     def sampler(self, weight_format: str | None = None) -> _core.Sampler:
         """Return the kernel's sampler of one sequence, with the present parameters.
 
@@ -345,6 +347,7 @@ class LanguageModel(Model, Sampled):
         )
 
     # --- training on text ------------------------------------------------------------------------
+    @strict_keywords()
     def batches(
         self, tokens: str | IdsLike | os.PathLike[str], config: TrainingConfig | None = None
     ) -> tuple[Batches, Batches | None]:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from rnncore._check import Array, choice, size
+from rnncore._keywords import strict_keywords
 from rnncore.data import Batch, LabeledBatches, split_shuffled
 from rnncore.heads import Softmax
 from rnncore.layers import Dropout, Embedding, LastOutput, Pooling, recurrent, require_cell_options
@@ -120,6 +121,8 @@ class SequenceClassifier(Model):
         self.tokenizer: Tokenizer | None = None if tokenizer is None else as_tokenizer(tokenizer)
         self.vocab_size, self.input_size = input_sizes(vocab_size, input_size, self.tokenizer)
         shared: dict[str, Any] = {"dtype": self.dtype, "rng": self.rng}
+        if embedding_size is not None:
+            size("embedding_size", embedding_size)
         self.embedding: Embedding | None = None
         width: Any = self.input_size if self.vocab_size is None else self.vocab_size
         if self.vocab_size is not None and embedding_size is not None:
@@ -161,6 +164,7 @@ class SequenceClassifier(Model):
         ((head, y),) = run.outputs
         return {"accuracy": float(np.sum(head(y).argmax(axis=-1) == batch.targets))}
 
+    @strict_keywords()
     def batches(
         self,
         sequences: Iterable[Any],

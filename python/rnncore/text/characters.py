@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from rnncore._check import check_shape, describe, ids_array
 from rnncore._keywords import strict_keywords
-from rnncore.text.tokenizer import Tokenizer
+from rnncore.text.tokenizer import MOST_CHARACTERS, Tokenizer
 
 __all__ = ["CharTokenizer"]
 
@@ -37,7 +37,7 @@ class CharTokenizer(Tokenizer):
     TypeError
         When an element is not a string.
     ValueError
-        When the vocabulary or an element is empty, or a token occurs twice.
+        When the vocabulary or an element is empty, a token occurs twice or is longer than 256.
 
     Examples
     --------
@@ -58,8 +58,11 @@ class CharTokenizer(Tokenizer):
         for index, token in enumerate(tokens):
             if not isinstance(token, str):
                 raise TypeError(f"vocabulary[{index}]: expected str, got {describe(token)}")
-            if not token:
-                raise ValueError(f"vocabulary[{index}]: expected at least one character, got ''")
+            if not 1 <= len(token) <= MOST_CHARACTERS:
+                raise ValueError(
+                    f"vocabulary[{index}]: expected 1 to {MOST_CHARACTERS} characters, got "
+                    f"{len(token)}"
+                )
         if not tokens:
             raise ValueError("vocabulary: expected at least one token, got none")
         if len(set(tokens)) != len(tokens):

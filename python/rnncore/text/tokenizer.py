@@ -12,6 +12,9 @@ from rnncore.layers.asset import Asset
 
 __all__ = ["Tokenizer"]
 
+#: Most characters of a special token: a pattern takes a hundred times the memory of its text.
+MOST_CHARACTERS = 256
+
 
 class Tokenizer(Asset):
     """Text to ids and back; an asset that is saved in the file of its model.

@@ -21,7 +21,7 @@ from rnncore._check import (
     size,
 )
 from rnncore._keywords import strict_keywords
-from rnncore.text.tokenizer import Tokenizer
+from rnncore.text.tokenizer import MOST_CHARACTERS, Tokenizer
 
 __all__ = ["WordTokenizer"]
 
@@ -239,9 +239,10 @@ def _special(tokens: Sequence[str]) -> tuple[str, ...]:
     """Return the words unknown, start and end, checked."""
     given = tuple(tokens) if isinstance(tokens, Sequence) and not isinstance(tokens, str) else ()
     are_words = all(isinstance(t, str) and t and not t.isspace() for t in given)
-    if not are_words or len(set(given)) != 3:
+    if not are_words or len(set(given)) != 3 or max(map(len, given)) > MOST_CHARACTERS:
         raise ValueError(
-            f"special_tokens: expected three words, unknown, start and end, got {describe(tokens)}"
+            "special_tokens: expected three words, unknown, start and end, of at most "
+            f"{MOST_CHARACTERS} characters, got {describe(tokens)}"
         )
     return given
 
