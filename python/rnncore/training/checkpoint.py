@@ -2,6 +2,10 @@
 
 The metadata of the file have one entry ``rnncore-checkpoint``, a JSON object with ``version``,
 ``identity`` (see `Run.identity`) and ``state`` (see `Run.state_dict`, with numbers for its arrays).
+
+The identity has a checksum of all data where the batches have a method ``checksum()`` that returns
+one, as those of `rnncore.data` do. Of other batches it has that of the first batch only: data that
+differ later are not found out.
 """
 
 from __future__ import annotations
