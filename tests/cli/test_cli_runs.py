@@ -83,3 +83,15 @@ def test_early_stopping(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert train(tmp_path, *options, "--schedule", "constant") == 0
     assert "stopped early after 0:0" in capsys.readouterr().out
     assert isinstance(rc.load(tmp_path / "model"), rc.LanguageModel)
+
+
+@pytest.mark.parametrize("option", [("--checkpoint-every", "5"), ("--resume",)])
+def test_a_checkpoint_replaces_no_text(
+    option: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = tmp_path / "model.checkpoint"
+    text.write_text(TEXT)
+    command = ["train", str(text), "--out", str(tmp_path / "model"), "--overwrite", *option]
+    assert main([*command, "--hidden-size", "4", "--batch-size", "2"]) == 2
+    assert "--out: expected another name, got " in capsys.readouterr().err
+    assert text.read_text() == TEXT
