@@ -27,6 +27,8 @@ examples = [
     for name in file.read_text(encoding="utf-8").split("\n")
     if name.strip()
 ]
+if not examples:
+    parser.error(f"folder: expected files LANGUAGE.txt of names, got none in {given.folder}")
 names, labels = map(list, zip(*examples, strict=True))
 training, held_out = rc.data.split_shuffled((names, labels), 0.1, seed=0)
 languages = sorted(set(labels))

@@ -83,3 +83,32 @@ def test_early_stopping(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert train(tmp_path, *options, "--schedule", "constant") == 0
     assert "stopped early after 0:0" in capsys.readouterr().out
     assert isinstance(rc.load(tmp_path / "model"), rc.LanguageModel)
+
+
+@pytest.mark.parametrize("option", [("--checkpoint-every", "5"), ("--resume",)])
+def test_a_checkpoint_replaces_no_text(
+    option: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = tmp_path / "model.checkpoint"
+    text.write_text(TEXT)
+    command = ["train", str(text), "--out", str(tmp_path / "model"), "--overwrite", *option]
+    assert main([*command, "--hidden-size", "4", "--batch-size", "2"]) == 2
+    assert "--out: expected another name, got " in capsys.readouterr().err
+    assert text.read_text() == TEXT
+
+
+def test_another_label_is_another_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = [f"{'ab'[k % 2]}\tword{k % 7} more" for k in range(40)]
+    file, out = tmp_path / "lines", tmp_path / "model"
+    command = ["train", "--task", "classify", str(file), "--out", str(out), "--epochs", "1"]
+    command += ["--hidden-size", "4", "--batch-size", "4", "--dropout", "0", "--resume"]
+    file.write_text("\n".join(lines))
+    assert main(command) == 0
+    for changed in range(0, 40, 7):
+        other = [*lines]
+        other[changed] = "ba"[changed % 2] + lines[changed][1:]
+        file.write_text("\n".join(other))
+        assert main(command) == 2
+        assert " data: expected" in capsys.readouterr().err
+    file.write_text("\n".join(lines))
+    assert main(command) == 0

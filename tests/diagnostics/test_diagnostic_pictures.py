@@ -84,6 +84,8 @@ def test_errors_of_plots(matplotlib: Any) -> None:
         diagnostics.plot_gates(trace, row=2)
     with pytest.raises(TypeError, match="lags: expected a mapping"):
         diagnostics.plot_gradient_by_lag([1, 2])  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="lags: expected at least one curve, got none"):
+        diagnostics.plot_gradient_by_lag({})
     with pytest.raises(ValueError, match=r"lags\['a'\]: expected"):
         diagnostics.plot_gradient_by_lag({"a": [[1.0]]})
 

@@ -91,3 +91,14 @@ def test_links(page: Path) -> None:
             titles = re.findall(r"^#+ (.*)$", file.read_text(encoding="utf-8"), re.MULTILINE)
             anchors = [re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles]
             assert heading in anchors, target
+
+
+def test_files_that_contributors_are_sent_to() -> None:
+    """Sources that CONTRIBUTING.md names are there, by their path or its end."""
+    folders = ("python", "src", "tests", "benchmarks", "recipes", "tools")
+    files = [f"/{file}" for name in folders for file in (ROOT / name).rglob("*.*")]
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    names = re.findall(r"`([\w./-]+\.(?:py|cpp|hpp))`", text)
+    assert len(names) > 50
+    lost = [n for n in names if not any(file.endswith(f"/{n}") for file in files)]
+    assert [n for n in lost if "NAME" not in n] == []

@@ -77,3 +77,10 @@ def test_every_recipe_is_short_and_run() -> None:
     assert set(recipes) == {row[0] for row in rows} | elsewhere
     for path in RECIPES.glob("*.py"):
         assert len(path.read_text(encoding="utf-8").splitlines()) <= 80, path
+
+
+def test_a_folder_without_names(tmp_path: Path) -> None:
+    command = [sys.executable, str(RECIPES / "names_to_language.py"), str(tmp_path / "nowhere")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "folder: expected files LANGUAGE.txt of names, got none in " in done.stderr

@@ -27,13 +27,16 @@ class Parser(argparse.ArgumentParser):
     ----------
     complete : function or None
         Is given the arguments before they are parsed, and adds the options that depend on them.
+    shown : str or None
+        Command whose ``--help`` errors name, where it is more than `prog`.
     """
 
     complete: Callable[[Sequence[str]], None] | None = None
+    shown: str | None = None
 
     def error(self, message: str) -> NoReturn:
         """Raise ValueError instead of printing the usage and leaving the process."""
-        raise ValueError(f"{message}; see {self.prog} --help")
+        raise ValueError(f"{message}; see {self.shown or self.prog} --help")
 
     def parse_known_args(  # type: ignore[override]
         self, args: Sequence[str] | None = None, namespace: Any = None
@@ -50,6 +53,8 @@ class Parser(argparse.ArgumentParser):
             ours = meant(option.lstrip("-").replace("-", "_"), list(names))
             if option.startswith("--") and ours is not None:
                 self.error(f"unrecognized arguments: {option}; did you mean {names[ours]}?")
+        if unknown and self._subparsers is None:  # a parser above would name its own help
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
         return given, unknown
 
 

@@ -30,9 +30,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(given: argparse.Namespace) -> int:
     """Run the command; return the exit status."""
+    curves = Curves.of_file(given.metrics)
     if given.out is None:
         given.out = str(Path(given.metrics).with_suffix(".png"))
-    curves = Curves.of_file(given.metrics)
     require_out(given, metrics=given.metrics)
     curves.draw(given.out)
     print(f"drew {len(curves.updates):,} updates, saved {given.out}")

@@ -51,17 +51,31 @@ def goes_on(given: argparse.Namespace) -> bool:
     if given.checkpoint_every is not None:
         integer("--checkpoint-every", given.checkpoint_every, 1)
     checkpoint = f"{given.out}.checkpoint"
+    if (given.resume or given.checkpoint_every) and _is_same(given.file, checkpoint):
+        raise ValueError(
+            f"--out: expected another name, got {given.out}, whose checkpoint would replace the "
+            f"text {given.file}"
+        )
     resumes = given.resume and os.path.exists(checkpoint)
     if (given.resume or given.checkpoint_every) and not (resumes or given.overwrite):
         _files.require_new(checkpoint, "--resume goes on from it, --overwrite replaces it")
     if given.metrics is not None:
         _files.require_writable(given.metrics)
         for other in (given.file, given.out, checkpoint):
-            if other is not None and os.path.realpath(other) == os.path.realpath(given.metrics):
+            if _is_same(other, given.metrics):
                 raise ValueError(f"--metrics: expected a file of its own, got {given.metrics}")
         if not (resumes or given.overwrite):
             _files.require_new(given.metrics, "--overwrite replaces it")
     return resumes
+
+
+def _is_same(one: str | None, other: str) -> bool:
+    """Return whether two names are those of one file, which need not exist."""
+    if one is None:
+        return False
+    if os.path.exists(one) and os.path.exists(other):
+        return os.path.samefile(one, other)
+    return os.path.realpath(one) == os.path.realpath(other)
 
 
 def run_keywords(given: argparse.Namespace) -> dict[str, Any]:

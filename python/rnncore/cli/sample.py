@@ -39,7 +39,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--stdin",
         action="store_true",
-        help="continue each line of standard input instead of --prompt",
+        help="continue each line of standard input instead of --prompt; an empty one is continued "
+        "as without a prompt",
     )
     parser.add_argument(
         "--num-samples",
@@ -139,7 +140,7 @@ def _prompts(
 ) -> Iterator[str]:
     if given.stdin:
         for line in standard_lines():
-            yield line.removesuffix("\n")
+            yield line.removesuffix("\n") or _default_prompt(model, rng)
     else:
         yield _default_prompt(model, rng) if given.prompt is None else given.prompt
 

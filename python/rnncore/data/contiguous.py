@@ -10,6 +10,7 @@ import numpy as np
 from rnncore._check import size
 from rnncore._keywords import strict_keywords
 from rnncore.data.batch import IGNORED, Batch, held_tokens
+from rnncore.data.checksum import checksum
 
 __all__ = ["ContiguousBatches"]
 
@@ -69,6 +70,10 @@ class ContiguousBatches:
 
     def __len__(self) -> int:
         return -(-self._steps // self.bptt)
+
+    def checksum(self) -> int:
+        """Return a checksum of all ids, by which a run that goes on knows its text again."""
+        return checksum(self._ids)
 
     def epoch(self, number: int) -> Iterator[Batch]:
         """Yield the chunks of the streams; every epoch is the same."""

@@ -12,6 +12,7 @@ from rnncore._check import check_shape, ids_array
 from rnncore._keywords import strict_keywords
 from rnncore.data.batch import Batch
 from rnncore.data.buckets import Buckets
+from rnncore.data.checksum import checksum
 from rnncore.data.padding import pad
 
 __all__ = ["LabeledBatches"]
@@ -66,6 +67,16 @@ class LabeledBatches:
 
     def __len__(self) -> int:
         return len(self.buckets)
+
+    def checksum(self) -> int:
+        """Return a checksum of the labels and of the sequences that are held in memory.
+
+        A run that goes on knows them again. Of a sequence type of your own, which may read files,
+        the lengths count.
+        """
+        given = self._sequences
+        is_held = isinstance(given, list | tuple | np.ndarray)
+        return checksum((given if is_held else self.buckets.lengths, self._labels))
 
     def epoch(self, number: int) -> Iterator[Batch]:
         """Yield the batches of epoch `number`, counted from 0."""

@@ -12,6 +12,7 @@ from rnncore._check import describe, integer, size
 from rnncore._keywords import strict_keywords
 from rnncore.data.batch import IGNORED, Batch, Ids, as_tokens, held_tokens
 from rnncore.data.buckets import Buckets
+from rnncore.data.checksum import checksum
 
 __all__ = ["SentenceBatches", "Sentences", "sentences"]
 
@@ -88,6 +89,11 @@ class SentenceBatches:
     def __len__(self) -> int:
         return len(self._buckets)
 
+    def checksum(self) -> int:
+        """Return a checksum of all sentences, by which a run that goes on knows them again."""
+        held = self._sentences
+        return held.checksum() if isinstance(held, Sentences) else checksum(held)
+
     def epoch(self, number: int) -> Iterator[Batch]:
         """Yield the batches of epoch `number`, counted from 0."""
         return map(self._batch, self._buckets.epoch(number))
@@ -144,6 +150,14 @@ class Sentences(Sequence[Ids]):
 
     def __len__(self) -> int:
         return len(self._first)
+
+    def checksum(self) -> int:
+        """Return a checksum of the part of the text that they are cut from, and of the cuts."""
+        if not len(self):
+            return 0
+        first, stop = int(self._first.min()), int(self._stop.max())
+        cuts = self._first - first, self._stop - first
+        return checksum((self._ids[first:stop], cuts, self._start, self._end))
 
     @overload
     def __getitem__(self, index: int) -> Ids: ...

@@ -56,8 +56,10 @@ def plot_gradient_by_lag(
     >>> import rnncore as rc
     >>> figure = rc.diagnostics.plot_gradient_by_lag({"RNN": [1, 0.5, 0.25], "LSTM": [1, 1, 0.9]})
     """
-    if not isinstance(lags, Mapping) or not lags:
+    if not isinstance(lags, Mapping):
         raise TypeError(f"lags: expected a mapping of name to gradients, got {describe(lags)}")
+    if not lags:
+        raise ValueError("lags: expected at least one curve, got none")
     figure = _figure(7.5, 4.5)
     axes = figure.subplots()
     for i, (name, given) in enumerate(lags.items()):

@@ -12,7 +12,7 @@ from rnncore._check import Array, describe
 __all__ = ["pack", "unpack"]
 
 # A mapping with one of these keys alone stands for what JSON does not have.
-_ARRAY, _TUPLE = "array", "tuple"
+_ARRAY, _TUPLE, _ENTRIES = "array", "tuple", "entries"
 
 
 def pack(value: Any, arrays: dict[str, Array]) -> Any:
@@ -30,7 +30,9 @@ def pack(value: Any, arrays: dict[str, Array]) -> Any:
         arrays[name] = np.asarray(value, order="C")
         return {_ARRAY: name}
     if isinstance(value, Mapping):
-        return {"mapping": {str(key): pack(part, arrays) for key, part in value.items()}}
+        if all(isinstance(key, str) for key in value):
+            return {"mapping": {str(key): pack(part, arrays) for key, part in value.items()}}
+        return {_ENTRIES: [[_key(key), pack(part, arrays)] for key, part in value.items()]}
     if isinstance(value, tuple | list):
         parts = [pack(part, arrays) for part in value]
         return {_TUPLE: parts} if isinstance(value, tuple) else parts
@@ -51,4 +53,17 @@ def unpack(packed: Any, arrays: Mapping[str, Array]) -> Any:
         return arrays[content]
     if kind == _TUPLE:
         return tuple(unpack(part, arrays) for part in content)
+    if kind == _ENTRIES:
+        return {key: unpack(part, arrays) for key, part in content}
     return {name: unpack(part, arrays) for name, part in content.items()}
+
+
+def _key(key: Any) -> Any:
+    """Return the key of a mapping, which JSON keeps as it is beside its value."""
+    plain = key.item() if isinstance(key, np.generic) else key
+    if plain is None or isinstance(plain, bool | int | float | str):
+        return plain
+    raise TypeError(
+        "checkpoint: expected texts and numbers as keys of the mappings in the state of a model, "
+        f"got {describe(key)}"
+    )

@@ -2,6 +2,10 @@
 
 The metadata of the file have one entry ``rnncore-checkpoint``, a JSON object with ``version``,
 ``identity`` (see `Run.identity`) and ``state`` (see `Run.state_dict`, with numbers for its arrays).
+
+The identity has a checksum of all data where the batches have a method ``checksum()`` that returns
+one, as those of `rnncore.data` do. Of other batches it has that of the first batch only: data that
+differ later are not found out.
 """
 
 from __future__ import annotations
@@ -11,18 +15,22 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import safetensors
 import safetensors.numpy
 
 from rnncore import _files, _memory
-from rnncore._check import Array, printable, quoted
+from rnncore._check import Array, describe, flag, floats, integer, printable, quoted
 from rnncore.training.archive import pack, unpack
+from rnncore.training.result import TrainingResult, Validation
 from rnncore.training.run import Run
 
 __all__ = ["Checkpoint"]
 
 _ENTRY = "rnncore-checkpoint"
 _VERSION = 1
+#: What reading a damaged file raises.
+_DAMAGES = (AttributeError, KeyError, IndexError, RecursionError, TypeError, ValueError)
 
 
 class Checkpoint:
@@ -95,8 +103,10 @@ class Checkpoint:
                     "and overwrite without resume begins another"
                 )
         try:
-            run.load_state_dict(unpack(description["state"], arrays))
-        except (KeyError, TypeError, ValueError) as error:
+            state = unpack(description["state"], arrays)
+            _require_state(state, run)
+            run.load_state_dict(state)
+        except _DAMAGES as error:
             raise _damaged(self.path, str(error)) from None
         self.update = run.updates
 
@@ -122,14 +132,69 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
         )
     try:
         description = json.loads(text)
-        version, _ = description["version"], dict(description["identity"])
-    except (KeyError, RecursionError, TypeError, ValueError) as error:
+        version = description["version"]
+        _require_texts("identity", description["identity"])
+    except _DAMAGES as error:
         raise _damaged(path, f"metadata: {error}") from None
     if version != _VERSION:
         raise ValueError(
             f"{path}: expected version {_VERSION} of a checkpoint, got {quoted(version)}"
         )
     return description, arrays
+
+
+def _require_texts(name: str, value: Any) -> None:
+    """Raise TypeError unless `value` is a mapping whose values are texts."""
+    if not isinstance(value, dict) or not all(isinstance(text, str) for text in value.values()):
+        raise TypeError(f"{name}: expected a mapping of texts, got {describe(value)}")
+
+
+def _require_state(state: Any, run: Run) -> None:
+    """Raise an error unless the position and the result in a state are such as `run` can have.
+
+    The parameters, the optimizer, the schedule and the generators check theirs.
+    """
+    integer("epoch", state["epoch"], 0, run.epochs)
+    integer("batch", state["batch"], 0, len(run.training))
+    integer("skipped_in_a_row", state["skipped_in_a_row"], 0)
+    flag("finished", state["finished"])
+    _require_number("best.loss", state["best"]["loss"])
+    if state["best"]["params"] is not None:
+        params = run.model.flat_params
+        _require_array("best.params", state["best"]["params"], params.dtype, params.shape)
+    _require_result(state["result"])
+
+
+def _require_result(result: Any) -> None:
+    """Raise an error unless `result` is what `TrainingResult.state_dict` returns."""
+    if not isinstance(result, dict) or set(result) != set(TrainingResult().state_dict()):
+        raise ValueError(f"result: expected that of a training run, got {describe(result)}")
+    _require_array("result.losses", result["losses"], np.dtype(np.float64), ("N",))
+    for name in ("skipped", "num_targets"):
+        integer(f"result.{name}", result[name], 0)
+    for name in ("interrupted", "stopped_early"):
+        flag(f"result.{name}", result[name])
+    _require_number("result.seconds", result["seconds"])
+    for entry in result["validations"]:
+        validation = Validation(**entry)
+        integer("validation.epoch", validation.epoch, 1)
+        integer("validation.update", validation.update, 0)
+        _require_number("validation.loss", validation.loss)
+        for name, measure in validation.measures.items():
+            _require_number(f"validation.measures[{name!r}]", measure)
+
+
+def _require_number(name: str, value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float | np.number):
+        raise TypeError(f"{name}: expected a number, got {describe(value)}")
+
+
+def _require_array(
+    name: str, value: Any, dtype: np.dtype[Any], shape: tuple[int | str, ...]
+) -> None:
+    if not isinstance(value, np.ndarray):  # `floats` takes lists too
+        raise TypeError(f"{name}: expected an array, got {describe(value)}")
+    floats(name, value, dtype, shape)
 
 
 def _damaged(path: Path, reason: str) -> ValueError:

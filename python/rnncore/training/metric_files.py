@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import Any, TextIO
 
 from rnncore import _files
-from rnncore._check import flag
+from rnncore._check import describe, flag, integer, printable
 from rnncore._keywords import StrictKeywords
 from rnncore.training.callbacks import Callback, Update
 from rnncore.training.result import TrainingResult, Validation
@@ -203,21 +203,45 @@ def read_rows(path: str | os.PathLike[str]) -> Iterator[Row]:
         When it is no file of metrics.
     """
     path = _files.as_path(path)
+    number = 1
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")[:-1]
-        if lines and lines[0] == ",".join(_COLUMNS):
-            for cells in csv.DictReader(lines):
-                yield {name: _value(name, cell) for name, cell in cells.items() if cell}
-            return
-        for line in lines:
-            row = json.loads(line)
-            yield {name: math.nan if value is None else value for name, value in row.items()}
-            if "update" not in row:
-                raise ValueError
-    except (AttributeError, TypeError, ValueError):
+        for row in _parsed(path.read_text(encoding="utf-8")):
+            _require_row(row)
+            yield row
+            number += 1
+    except (AttributeError, csv.Error, RecursionError, TypeError, ValueError) as error:
+        reason = "" if isinstance(error, UnicodeError) else f" (row {number}: {error})"
         raise ValueError(
             f"{path}: expected a file of metrics, as JSONLines or CSV write it, got another file"
+            f"{printable(reason)}"
         ) from None
+
+
+def _parsed(text: str) -> Iterator[Any]:
+    """Yield the rows of a text of either kind as they come."""
+    lines = text.split("\n")[:-1]
+    if lines and lines[0] == ",".join(_COLUMNS):
+        for cells in csv.DictReader(lines):
+            yield {name: _value(name, cell) for name, cell in cells.items() if cell}
+        return
+    for line in lines:
+        row = json.loads(line)
+        yield {name: math.nan if value is None else value for name, value in row.items()}
+
+
+def _require_row(row: Row) -> None:
+    """Raise TypeError or ValueError unless it is the row of an update or of a validation."""
+    if "update" not in row:
+        raise ValueError("expected an update, got none")
+    integer("update", row["update"], 0, 2**63 - 1)
+    name = "validation_loss" if "validation_loss" in row else "loss"
+    if name not in row:
+        raise ValueError("expected a loss or a validation_loss, got neither")
+    loss = row[name]
+    if isinstance(loss, bool) or not isinstance(loss, int | float):
+        raise TypeError(f"{name}: expected a number, got {describe(loss)}")
+    if isinstance(loss, int) and loss.bit_length() > 1023:
+        raise ValueError(f"{name}: expected a number of 64 bits, got {describe(loss)}")
 
 
 def _value(name: str, cell: str) -> Any:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from rnncore.data import Batches
+from rnncore.data.checksum import checksum
 from rnncore.layers import Module
 from rnncore.training.best import BestModel
 from rnncore.training.clock import Clock
@@ -199,14 +200,14 @@ def _generators(model: Module) -> list[np.random.Generator]:
 
 
 def _fingerprint(batches: Batches | None) -> str:
-    """Return the number of batches and a checksum of the first of them."""
+    """Return the number of batches, and a checksum of the first and of all data if there is one."""
     if batches is None:
         return "none"
-    checksum = 0
+    found = 0
     for batch in batches.epoch(0):
-        for part in (batch.inputs, batch.targets, batch.lengths):
-            array = np.asarray(part)
-            if not array.dtype.hasobject:
-                checksum = zlib.crc32(array.tobytes(), checksum)
+        found = checksum((batch.inputs, batch.targets, batch.lengths))
         break
-    return f"{len(batches)} batches with checksum {checksum:08x}"
+    of_all = getattr(batches, "checksum", None)
+    if callable(of_all):
+        found = checksum(of_all(), found)
+    return f"{len(batches)} batches with checksum {found:08x}"

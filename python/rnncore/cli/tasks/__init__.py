@@ -36,6 +36,8 @@ def add_options(parser: Parser) -> None:
             given, _ = finder.parse_known_args(arguments)
         except argparse.ArgumentError:  # the parser itself says so
             return
+        if given.task != finder.get_default("task"):
+            parser.shown = f"{parser.prog} --task {given.task}"
         _module(given.task).add_options(parser)
 
     parser.complete = complete
