@@ -117,7 +117,7 @@ class Model(Trainable):
     def _computed(self, run: Pass, batch: Any, state: Any) -> Any:
         """Return what `compute` returns; raise where it can train nothing or not all."""
         final = self.compute(run, batch, state)
-        own = {id(module) for module in self.modules()}
+        own = set(map(id, self.modules()))
         for layer in [*run.layers, *(head for head, _ in run.outputs)]:
             if id(layer) not in own and getattr(layer, "num_params", 0) > 0:
                 raise ValueError(

@@ -115,9 +115,9 @@ class Call:
 
 def leaves(tree: Any) -> tuple[Any, ...]:
     """Return the parts of a state (h, c), or of one array."""
-    if isinstance(tree, list) and any(isinstance(part, Value) for part in tree):
-        return tuple(tree)
-    return tree if isinstance(tree, tuple) else (tree,)
+    if isinstance(tree, tuple):
+        return tree
+    return tuple(tree) if isinstance(tree, list) and _holds_values(tree) else (tree,)
 
 
 def arrays_of(tree: Any) -> Any:
@@ -182,7 +182,9 @@ def _bound(
 
 
 def _holds_values(tree: Any) -> bool:
-    return any(isinstance(leaf, Value) for leaf in leaves(tree))
+    if isinstance(tree, tuple | list):
+        return any(isinstance(part, Value) for part in tree)
+    return isinstance(tree, Value)
 
 
 def _gradient(tree: Any) -> Any:
