@@ -122,6 +122,7 @@ def test_a_label_stays_on_its_line(
     forged = rc.SequenceClassifier.from_config(
         {**loaded.config(), "labels": ["a\tb\nc", "\u202e"]}, loaded.assets()
     )
+    forged.flat_params[:] = loaded.flat_params
     rc.save(forged, tmp_path / "forged")
     (tmp_path / "file").write_text("nice film\nbad\n")
     assert main(["classify", str(tmp_path / "forged"), str(tmp_path / "file")]) == 0

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rnncore._check import check_shape, ids_array, is_ids
+from rnncore._check import check_shape, ids_array, integer, is_ids
 from rnncore._keywords import strict_keywords
 
 __all__ = ["IGNORED", "Batch", "Batches"]
@@ -35,7 +35,8 @@ class Batch:
         Ids [T,B] or vectors [T,B,I].
     targets : array
         What the model's head takes: classes [T,B] or [B], where `IGNORED` does not count, or
-        numbers [...,V], where NaN does not count; or a tuple of such, for several heads.
+        numbers [...,V], where NaN does not count; or a tuple or dict of such, for several heads.
+        None: `compute` needs none, or compares with the inputs.
     lengths : integers [B], or None
         Steps of each sequence; None: T for all.
     weight : float
@@ -59,6 +60,10 @@ class Batch:
     weight: float = 1.0
     bptt: int | None = None
 
+    def __post_init__(self) -> None:
+        if self.bptt is not None:
+            integer("bptt", self.bptt, 1)
+
     def pieces(self) -> Iterator[Batch]:
         """Yield the pieces of `bptt` steps, one after the other; without it, the batch itself."""
         if self.bptt is None:
@@ -69,20 +74,36 @@ class Batch:
             piece = slice(start, start + self.bptt)
             inputs = self.inputs[piece]
             left = None if lengths is None else np.clip(lengths - start, 0, len(inputs))
-            yield Batch(inputs, self.targets[piece], left, self.weight)
+            targets = None if self.targets is None else self.targets[piece]
+            yield Batch(inputs, targets, left, self.weight)
 
     @property
     def num_targets(self) -> int:
-        """Number of targets that count; of several arrays, those of the first."""
-        first = self.targets[0] if isinstance(self.targets, tuple) else self.targets
-        targets = np.asarray(first)
-        counts = targets != IGNORED if is_ids(targets) else ~np.isnan(targets)
-        return int(np.count_nonzero(counts))
+        """Number of targets that count; of several arrays, those of the first.
+
+        Without targets it is that of the inputs, as for a model that answers what it reads.
+        """
+        return _number(self.inputs if self.targets is None else self.targets)
 
     def __repr__(self) -> str:
         given = ((name, getattr(self, name)) for name in ("inputs", "targets", "lengths"))
         shapes = [f"{name} {_shape(value)}" for name, value in given if value is not None]
         return f"Batch({', '.join(shapes)}, weight={self.weight:g})"
+
+
+def _number(targets: Any) -> int:
+    """Return the number of targets that count in an array, or in the first of several."""
+    if isinstance(targets, tuple | dict):
+        first = next(iter(targets.values() if isinstance(targets, dict) else targets), None)
+        return 0 if first is None else _number(first)
+    try:
+        array = np.asarray(targets)
+    except ValueError:  # a list of arrays of different shapes
+        return _number(tuple(targets))
+    if array.dtype.kind not in "iuf":
+        return array.size
+    counts = array != IGNORED if is_ids(array) else ~np.isnan(array)
+    return int(np.count_nonzero(counts))
 
 
 def _shape(value: Any) -> str:

@@ -34,6 +34,11 @@ class Head(Linear):
     def count(self, targets: ArrayLike) -> float:
         """Return the number of targets that count: the sum of losses is divided by it."""
 
+    @property
+    def weighs(self) -> bool:
+        """Whether targets count with different weights."""
+        return False
+
     @abstractmethod
     def ignored(self, targets: Array, steps: NDArray[np.bool_]) -> Array:
         """Return the targets with those outside of `steps` [...] replaced by ones without loss."""

@@ -125,6 +125,11 @@ class Softmax(Head):
         z -= np.log(np.exp(z).sum(axis=-1, keepdims=True))
         return z
 
+    @property
+    def weighs(self) -> bool:
+        """Whether there are weights of classes."""
+        return self._class_weights is not None
+
     def count(self, targets: ArrayLike) -> float:
         """Return the number of targets that count, or the sum of their weights."""
         classes = ids_array("targets", targets)

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnncore.data import Batch
-from rnncore.models.passes import LossPass, Pass, TrainingPass, Value
+from rnncore.models.passes import CountingPass, LossPass, Pass, TrainingPass
+from rnncore.models.tape import state_arrays
 from rnncore.training import Trainable, TrainingResult, fit
 
 __all__ = ["Model"]
@@ -80,36 +81,80 @@ class Model(Trainable):
         if getattr(batch, "bptt", None) is not None:
             return self._loss_and_grad_of_pieces(batch, state, scale, memory_limit)
         run = TrainingPass(memory_limit)
-        final = self.compute(run, batch, state)
+        final = self._computed(run, batch, state)
         loss = run.backward(scale)
-        return loss, _arrays(final)
+        return loss, state_arrays(final)
 
     def _loss_and_grad_of_pieces(
         self, batch: Batch, state: Any, scale: float, memory_limit: int | None
     ) -> tuple[float, Any]:
         """Truncated back-propagation through time: the state goes on, gradients do not."""
-        total, count = 0.0, max(1, batch.num_targets)
+        total, counts, whole = 0.0, [0.0], None
         for piece in batch.pieces():
-            share = piece.num_targets / count
-            loss, state = self.loss_and_grad(
-                piece, state, scale=scale * share, memory_limit=memory_limit
-            )
-            total += share * loss
+            run = TrainingPass(memory_limit)
+            final = self._computed(run, piece, state)
+            alike = run.counts_all and all(count == piece.num_targets for count in run.counts)
+            if whole is None:
+                whole = alike
+                same = [float(batch.num_targets)] * len(run.counts)
+                counts = same if whole else self._counts(batch, state)
+            if whole and not alike:
+                raise ValueError(_other_targets(piece.num_targets, run.counts))
+            shares = [part / (count or 1) for part, count in zip(run.counts, counts, strict=True)]
+            total += run.backward(scale, shares)
+            state = state_arrays(final)
         return total, state
+
+    def _counts(self, batch: Batch, state: Any) -> list[float]:
+        """Return what the mean of each head divides by, over all pieces of a batch."""
+        counts: list[list[float]] = []
+        for piece in batch.pieces():
+            run = CountingPass()
+            state = self._computed(run, piece, state)
+            counts.append(run.counts)
+        return [sum(parts) for parts in zip(*counts, strict=True)]
+
+    def _computed(self, run: Pass, batch: Any, state: Any) -> Any:
+        """Return what `compute` returns; raise where it can train nothing or not all."""
+        final = self.compute(run, batch, state)
+        own = set(map(id, self.modules()))
+        for layer in [*run.layers, *(head for head, _ in run.outputs)]:
+            if id(layer) not in own and getattr(layer, "num_params", 0) > 0:
+                raise ValueError(
+                    f"compute: expected layers of this {type(self).__name__}, got {layer!r}, which "
+                    "is not part of it and would be neither trained nor saved; assign it to an "
+                    "attribute, or a whole list of layers at once: a later append adds none"
+                )
+        if type(run) is not Pass and not run.outputs:
+            raise ValueError(
+                f"compute: expected {type(self).__name__}.compute to call run.loss, got no such "
+                "call; end it with run.loss(self.head, y, batch.targets)"
+            )
+        if isinstance(run, TrainingPass):
+            run.keep(final)
+        return final
 
     def loss(self, batch: Any, state: Any = None) -> tuple[float, Any]:
         """Return mean loss and final state without dropout and gradient; nothing is kept."""
         run = LossPass()
-        final = self.compute(run, batch, state)
+        final = self._computed(run, batch, state)
         return run.total, final
 
     def loss_and_measures(
         self, batch: Any, state: Any = None
     ) -> tuple[float, dict[str, float], Any]:
         """Return loss, `measures` and final state of one pass without dropout and gradient."""
+        terms, measures, final = self.terms_and_measures(batch, state)
+        return sum(mean for mean, _ in terms), measures, final
+
+    def terms_and_measures(
+        self, batch: Any, state: Any = None
+    ) -> tuple[list[tuple[float, float]], dict[str, float], Any]:
+        """Return the mean of each head with what it divides by, `measures` and final state."""
         run = LossPass()
-        final = self.compute(run, batch, state)
-        return run.total, self.measures(run, batch), final
+        final = self._computed(run, batch, state)
+        terms = list(zip(run.means, run.counts, strict=True))
+        return terms, self.measures(run, batch), final
 
     def measures(self, run: LossPass, batch: Any) -> dict[str, float]:
         """Return what a validation measures beside the loss, by name; nothing, if not overridden.
@@ -132,22 +177,19 @@ class Model(Trainable):
     def losses(self, batch: Any, state: Any = None) -> tuple[list[NDArray[np.float64]], Any]:
         """Return the loss of every target, an array for each head, and the final state."""
         run = LossPass()
-        final = self.compute(run, batch, state)
+        final = self._computed(run, batch, state)
         return run.losses, final
 
     def outputs(self, batch: Any, state: Any = None) -> tuple[list[tuple[Any, Any]], Any]:
         """Return each head with what it is given, and the final state; targets are not read."""
         run = Pass()
-        final = self.compute(run, batch, state)
+        final = self._computed(run, batch, state)
         return run.outputs, final
 
 
-def _arrays(state: Any) -> Any:
-    """Return a state with arrays for values of a pass."""
-    if isinstance(state, Value):
-        return state.array
-    if isinstance(state, tuple | list):
-        return type(state)(_arrays(part) for part in state)
-    if isinstance(state, dict):
-        return {name: _arrays(part) for name, part in state.items()}
-    return state
+def _other_targets(expected: int, counts: list[float]) -> str:
+    """Say that `compute` counts targets in a later piece in another way than in the first."""
+    return (
+        f"bptt: expected run.loss to count the {expected} targets of the piece, as in the first, "
+        f"got {counts}; mark targets that do not count by -100 or NaN, or give lengths to run.loss"
+    )

@@ -8,17 +8,19 @@ whole layer calls; it does no arithmetic but the addition of gradients where a v
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rnncore._check import Array, instance, lengths_array, real, within
+from rnncore._check import instance, lengths_array, real, within
 from rnncore._keywords import strict_keywords
 from rnncore.heads import Head
 from rnncore.layers import Dropout, Module, OutputGradient, Recurrent
+from rnncore.models.tape import Call, Value, arrays_of, keep
 
-__all__ = ["LossPass", "Pass", "TrainingPass", "Value"]
+__all__ = ["CountingPass", "LossPass", "Pass", "TrainingPass", "Value"]
 
 
 @strict_keywords()
@@ -29,6 +31,8 @@ class Pass:
     ----------
     outputs : list of (Head, array)
         Each head of the model with the array y that it was given, in the order of the calls.
+    layers : list
+        What was run, in the order of the calls.
 
     Examples
     --------
@@ -44,6 +48,7 @@ class Pass:
 
     def __init__(self) -> None:
         self.outputs: list[tuple[Head, Any]] = []
+        self.layers: list[Any] = []
 
     def __call__(self, layer: Module, *inputs: Any, **options: Any) -> Any:
         """Run a layer.
@@ -62,6 +67,7 @@ class Pass:
         value, or tuple of values
             What the layer returns.
         """
+        self.layers.append(layer)
         return layer(*inputs, **options)  # type: ignore[operator]
 
     def loss(
@@ -100,6 +106,10 @@ class LossPass(Pass):
     ----------
     losses : list of float64 array
         Loss of every target, one array for each head.
+    counts : list of float
+        What the mean of each head divides by.
+    means : list of float
+        Weighted mean of each head's losses.
     total : float
         Sum of the weighted means.
 
@@ -118,6 +128,8 @@ class LossPass(Pass):
     def __init__(self) -> None:
         super().__init__()
         self.losses: list[NDArray[np.float64]] = []
+        self.counts: list[float] = []
+        self.means: list[float] = []
         self.total = 0.0
 
     def loss(
@@ -134,105 +146,30 @@ class LossPass(Pass):
         wanted = _counting(head, targets, lengths)
         losses = head.losses(y, wanted)
         self.losses.append(losses)
-        self.total += weight * float(losses.sum()) / max(1, head.count(wanted))
+        self.counts.append(head.count(wanted))
+        self.means.append(weight * float(losses.sum()) / (self.counts[-1] or 1))
+        self.total += self.means[-1]
 
 
-class Value:
-    """An array of a training pass, and the gradient of the loss by it.
+class CountingPass(Pass):
+    """Inference that counts the targets; no loss is computed."""
 
-    Arithmetic on arrays is not recorded: combine values by layers, such as `Concatenate` and `Add`.
-    """
+    def __init__(self) -> None:
+        super().__init__()
+        self.counts: list[float] = []
 
-    __array_ufunc__ = None  # NumPy refuses it with a TypeError, instead of an array of objects
-
-    def __init__(self, call: _Call) -> None:
-        self.call = call
-        self.uses = 0
-        self.grad: Array | None = None
-        self._array: Array | None = None
-
-    @property
-    def array(self) -> Array:
-        """The array; a layer that waited for it is run now."""
-        self.call.run()
-        if self._array is None:
-            raise RuntimeError("value: its layer was run without this output")
-        return self._array
-
-    def set(self, array: Array | None) -> None:
-        """Take the array that the call has computed."""
-        self._array = array
-
-    def add_grad(self, gradient: Array | None) -> None:
-        """Add to the gradient of the loss by this array."""
-        if gradient is not None:
-            # A new array where there are two: the first may belong to somebody else.
-            self.grad = gradient if self.grad is None else self.grad + gradient
-
-
-class _Call:
-    """A recorded call of a layer, which runs at once or, if it waits, when it is needed."""
-
-    def __init__(
-        self, layer: Any, inputs: tuple[Any, ...], options: dict[str, Any], memory_limit: int | None
+    def loss(
+        self,
+        head: Head,
+        y: Any,
+        targets: ArrayLike | None,
+        *,
+        lengths: ArrayLike | None = None,
+        weight: float = 1.0,
     ) -> None:
-        self.layer = layer
-        self.inputs = inputs
-        self.done = False
-        self._options = options
-        self._memory_limit = memory_limit
-        self._cache: Any = None
-        self.outputs: list[Any] = [Value(self)]
-        if isinstance(layer, Recurrent):
-            state = tuple(Value(self) for _ in layer.state_names)
-            self.outputs.append(state if len(state) > 1 else state[0])
-        for value in self._input_values():
-            value.uses += 1
-
-    def waits(self) -> bool:
-        """Whether the call may be made part of a sweep: it is that of a recurrent layer.
-
-        Or it is that of dropout of outputs that wait.
-        """
-        if isinstance(self.layer, Dropout):
-            (y,) = self.inputs
-            return isinstance(y, Value) and not y.call.done and y is y.call.outputs[0]
-        return isinstance(self.layer, Recurrent)
-
-    def run(self, *, needs_output: bool = True) -> None:
-        """Run the layer forward, once."""
-        if self.done:
-            return
-        options = self._options
-        if isinstance(self.layer, Recurrent):
-            options = options | {"memory_limit": self._memory_limit, "needs_output": needs_output}
-        *results, self._cache = self.layer.forward(*map(_arrays, self.inputs), **options)
-        self.done = True
-        for given, result in zip(self.outputs, results, strict=True):
-            for value, array in zip(_leaves(given), _leaves(result), strict=True):
-                value.set(array)
-
-    def backward(self, source: OutputGradient | None = None) -> None:
-        """Run the layer backward, from the gradients of its outputs or from a source of the first.
-
-        A call that no gradient reaches does nothing.
-        """
-        gradients = [_gradient(given) for given in self.outputs]
-        if source is not None:
-            gradients[0] = source
-        if all(gradient is None for gradient in gradients):
-            return
-        results = self.layer.backward(gradients[0], self._cache, *gradients[1:])
-        self._cache = None  # frees what the layer has kept
-        results = results if isinstance(results, tuple) else (results,)
-        for given, result in zip(self.inputs, results, strict=False):  # no gradient for None
-            for value, gradient in zip(_leaves(given), _leaves(result), strict=False):
-                if isinstance(value, Value):
-                    value.add_grad(gradient)
-
-    def _input_values(self) -> list[Value]:
-        leaves = (leaf for given in self.inputs for leaf in _leaves(given))
-        return [leaf for leaf in leaves if isinstance(leaf, Value)]
+        """Count the targets; see `Pass.loss`."""
+        super().loss(head, y, targets, lengths=lengths, weight=weight)
+        self.counts.append(head.count(_counting(head, targets, lengths)))
 
 
 @strict_keywords()
@@ -246,6 +183,10 @@ class TrainingPass(Pass):
 
     Attributes
     ----------
+    counts : list of float
+        What the mean of each head divides by.
+    counts_all : bool
+        Whether every target counts alike: there are no lengths and no weights of classes.
     total : float
         Sum of the weighted means of the losses, once `backward` has computed it.
 
@@ -264,14 +205,17 @@ class TrainingPass(Pass):
 
     def __init__(self, memory_limit: int | None = None) -> None:
         super().__init__()
+        self.counts: list[float] = []
+        self.counts_all = True
         self.total = 0.0
         self._memory_limit = memory_limit
-        self._calls: list[_Call] = []
+        self._calls: list[Call] = []
         self._losses: list[tuple[Head, Any, Any, float]] = []
 
     def __call__(self, layer: Module, *inputs: Any, **options: Any) -> Any:
         """Run a layer and record the call; see `Pass.__call__`."""
-        call = _Call(layer, inputs, options, self._memory_limit)
+        call = Call(layer, inputs, options, self._memory_limit)
+        self.layers.append(layer)
         self._calls.append(call)
         if not call.waits():
             call.run()
@@ -291,27 +235,42 @@ class TrainingPass(Pass):
         wanted = _counting(head, targets, lengths)
         if isinstance(y, Value):
             y.uses += 1
+        self.counts.append(head.count(wanted))
+        self.counts_all = self.counts_all and lengths is None and not head.weighs
         self._losses.append((head, y, wanted, real("weight", weight)))
 
-    def backward(self, scale: float = 1.0) -> float:
+    def keep(self, state: Any) -> None:
+        """Note that the arrays of a state are needed after `backward`."""
+        keep(state)
+
+    def backward(self, scale: float = 1.0, shares: Sequence[float] | None = None) -> float:
         """Compute the losses and add the gradients of ``scale * total`` to those of the model.
+
+        Parameters
+        ----------
+        scale : float
+            Factor of the gradients.
+        shares : sequence of float, optional
+            Factor of each head's mean, such as the share of a piece in a sequence; None: all are 1.
 
         Returns
         -------
         total : float
             Sum of the weighted means of the losses.
         """
-        sweeps: dict[_Call, tuple[OutputGradient, float]] = {}
-        for head, y, targets, weight in self._losses:
-            factor = weight / max(1, head.count(targets))
+        sweeps: dict[Call, tuple[OutputGradient, float, float]] = {}
+        given = [1.0] * len(self.counts) if shares is None else shares
+        for loss, count, share in zip(self._losses, self.counts, given, strict=True):
+            head, y, targets, weight = loss
+            factor = weight / (count or 1)
             call, dropout = _sweep(y)
             if call is not None:
                 call.run(needs_output=False)
-                source = head.output_gradient(targets, scale * factor, dropout)
-                sweeps[call] = source, factor
+                source = head.output_gradient(targets, scale * share * factor, dropout)
+                sweeps[call] = source, factor, share
                 continue
-            losses, dy = head.losses_and_grad(_arrays(y), targets, scale * factor)
-            self.total += factor * float(losses.sum())
+            losses, dy = head.losses_and_grad(arrays_of(y), targets, scale * share * factor)
+            self.total += share * (factor * float(losses.sum()))
             if isinstance(y, Value):
                 y.add_grad(dy)
         for call in reversed(self._calls):
@@ -319,15 +278,15 @@ class TrainingPass(Pass):
             if sweep is None:
                 call.backward()
                 continue
-            source, factor = sweep
+            source, factor, share = sweep
             call.backward(source)
-            self.total += factor * source.loss
+            self.total += share * (factor * source.loss)
         self._calls.clear()
         self._losses.clear()
         return self.total
 
 
-def _sweep(y: Any) -> tuple[_Call | None, Dropout | None]:
+def _sweep(y: Any) -> tuple[Call | None, Dropout | None]:
     """Return the recurrent call that can make the gradient of y itself, and the dropout before y.
 
     It can where nothing but one loss needs its outputs.
@@ -335,10 +294,12 @@ def _sweep(y: Any) -> tuple[_Call | None, Dropout | None]:
     call, dropout = _waiting(y), None
     if call is not None and isinstance(call.layer, Dropout):
         dropout, call = call.layer, _waiting(call.inputs[0])
+    if call is None or not isinstance(call.layer, Recurrent):
+        return None, None
     return call, dropout
 
 
-def _waiting(y: Any) -> _Call | None:
+def _waiting(y: Any) -> Call | None:
     """Return the call whose first output is y, if it has not been run and is used once."""
     if not isinstance(y, Value) or y.call.done or y.uses > 1 or y is not y.call.outputs[0]:
         return None
@@ -347,33 +308,13 @@ def _waiting(y: Any) -> _Call | None:
 
 def _counting(head: Head, targets: ArrayLike | None, lengths: ArrayLike | None) -> Any:
     """Return the targets, without loss past the ends of their sequences."""
+    if targets is None:
+        raise TypeError(
+            "targets: expected an array, got None; give the batch targets, or let compute call "
+            "run.loss with what it compares with, such as batch.inputs"
+        )
     if lengths is None:
         return targets
     array = np.asarray(targets)
     shape = array.shape[:2]
     return head.ignored(array, within(lengths_array(lengths, shape), shape))
-
-
-def _leaves(tree: Any) -> tuple[Any, ...]:
-    """Return the parts of a state (h, c), or of one array."""
-    return tree if isinstance(tree, tuple) else (tree,)
-
-
-def _arrays(tree: Any) -> Any:
-    """Return the arrays of values; data stay as they are."""
-    if isinstance(tree, tuple):
-        return tuple(map(_arrays, tree))
-    return tree.array if isinstance(tree, Value) else tree
-
-
-def _gradient(tree: Any) -> Any:
-    """Return the gradient of an output, or of a tuple (h, c) of which one has a gradient."""
-    values = _leaves(tree)
-    if all(value.grad is None for value in values):
-        return None
-    gradients = tuple(
-        np.zeros_like(value.array) if value.grad is None else value.grad for value in values
-    )
-    for value in values:
-        value.grad = None  # frees it after the call
-    return gradients if isinstance(tree, tuple) else gradients[0]

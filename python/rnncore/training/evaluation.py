@@ -57,17 +57,25 @@ def evaluate(model: Trainable, batches: Batches) -> Evaluation:
     ------
     TypeError
         When an argument has the wrong type.
+    ValueError
+        When there is no batch.
     """
     instance("model", model, Trainable)
     require_batches("batches", batches)
-    total, count, state = 0.0, 0, None
+    count, state = 0, None
+    totals: dict[int, float] = {}
+    counts: dict[int, float] = {}
     sums: dict[str, float] = {}
     for batch in batches.epoch(0):
-        loss, measures, final = model.loss_and_measures(batch, state)
+        terms, measures, final = model.terms_and_measures(batch, state)
         state = final if batches.carries_state else None
-        total += loss * batch.num_targets
+        for k, (mean, number) in enumerate(terms):
+            totals[k] = totals.get(k, 0.0) + mean * number
+            counts[k] = counts.get(k, 0) + number
         count += batch.num_targets
         for name, value in measures.items():
             sums[name] = sums.get(name, 0.0) + value
+    if not totals:
+        raise ValueError("batches: expected at least one batch, got none from epoch(0)")
     means = {name: value / max(1, count) for name, value in sums.items()}
-    return Evaluation(total / max(1, count), means)
+    return Evaluation(sum(totals[k] / (counts[k] or 1) for k in totals), means)

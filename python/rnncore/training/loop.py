@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from itertools import islice
 
 from rnncore import _files, io
-from rnncore._check import flag, instance, integer
+from rnncore._check import describe, flag, instance, integer
 from rnncore._keywords import strict_keywords
 from rnncore.data import Batch, Batches
 from rnncore.optim.clipping import norm_of
@@ -120,6 +120,11 @@ def fit(
     if display is not None:
         require_progress(display)
         called.append(Reporter(display))
+    if not isinstance(callbacks, Iterable):
+        raise TypeError(
+            f"callbacks: expected a list of callbacks, got {describe(callbacks)}; "
+            "[callback] is one, () is none"
+        )
     for k, callback in enumerate(callbacks):
         require_callback(f"callbacks[{k}]", callback)
         called.append(callback)
@@ -243,6 +248,11 @@ class _Loop:
             if self._checkpoint is not None and self._checkpoint.is_due(run.updates):
                 self._save()
             start = time.perf_counter()
+        if not run.batch:
+            raise ValueError(
+                f"training: expected at least one batch, got none from epoch({run.epoch}); an "
+                "iterator that was read once is empty: epoch makes a new one in every call"
+            )
         losses = run.result.losses[run.updates - run.batch :]
         # An epoch that the time has cut short says little: then all updates of the run count.
         whole = len(losses) == len(run.training)

@@ -54,6 +54,17 @@ class Trainable(Module):
         loss, final = self.loss(batch, state)
         return loss, {}, final
 
+    def terms_and_measures(
+        self, batch: Any, state: Any = None
+    ) -> tuple[list[tuple[float, float]], dict[str, float], Any]:
+        """Return what `loss_and_measures` returns, with the terms of the loss.
+
+        Each term is a mean and what it divides by, by which `evaluate` weighs it: the number of
+        targets, or the sum of their weights.
+        """
+        loss, measures, final = self.loss_and_measures(batch, state)
+        return [(loss, batch.num_targets)], measures, final
+
     def metrics(self, loss: float) -> dict[str, float]:
         """Return what a mean loss is in the terms of this model, by name, such as a perplexity."""
         return {}
