@@ -16,7 +16,7 @@ __all__: list[str] = []
 #: Each runtime's setting, and what it is set to. Between calls that follow each other a thread
 #: stays awake on its processor, and is not put on that of the one that would wake it.
 _SETTINGS = {
-    "GOMP_SPINCOUNT": "10000",  # turns of libgomp's waiting loop, some hundred microseconds
+    "GOMP_SPINCOUNT": "10000",  # turns of libgomp's waiting loop: a few hundred microseconds
     "KMP_BLOCKTIME": "1",  # milliseconds: libomp's least but 0
 }
 

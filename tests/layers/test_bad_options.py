@@ -120,6 +120,19 @@ def test_sizes_that_fit_in_no_memory_are_named() -> None:
             call()
 
 
+@pytest.mark.parametrize("steps", [0, 1])
+@pytest.mark.parametrize("batch_size", [2**58, 2**60])
+def test_batches_that_fit_in_no_memory(batch_size: int, steps: int) -> None:
+    """Arrays of stride zero take no memory themselves; products of their sizes overflow."""
+    layer = rc.LSTM(1, 64, 2, rng=0)
+    x = np.broadcast_to(np.float32(0), (steps, batch_size, 1))
+    for call in (layer, layer.forward, layer.frozen()):
+        with pytest.raises(MemoryError):
+            call(x)
+    with pytest.raises(MemoryError):
+        layer.forward(x, memory_limit=1 << 20)
+
+
 def test_memory_is_checked_before_it_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     """Systems that overcommit would grant the request and end the process later."""
     monkeypatch.setattr("rnncore._memory.available", lambda: 100 << 20)

@@ -1,4 +1,4 @@
-"""What one update reads, and sets of it; the training loop knows no more of data.
+"""Batch: what one update reads. Batches: a set of them. The loop needs no other facts of data.
 
 T time, B batch. Arrays are time-major.
 """

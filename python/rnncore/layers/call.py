@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def is_one_sequence(x: object, layer: Recurrent[Any]) -> TypeGuard[Array]:
-    """Whether x is one sequence [T,I] that the kernel takes as it is.
+    """Whether the kernel takes x as it is: one sequence [T,I] of the layer's dtype.
 
     Of a small layer all its steps may take less time than the general case of a `Call`.
     """

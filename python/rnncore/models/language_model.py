@@ -316,7 +316,7 @@ class LanguageModel(Model, Sampled):
 
     @property
     def sentences(self) -> bool:
-        """Whether the model knows lines each on its own; `fit` sets it as its configuration says.
+        """Whether the model reads each line on its own. `fit` sets it from its configuration.
 
         Texts that such a model samples begin with the start token and stop at the end token.
         """

@@ -67,7 +67,7 @@ class Call:
             value.uses += 1
 
     def waits(self) -> bool:
-        """Whether the call may be made part of a sweep: it is that of a recurrent layer.
+        """Whether a sweep can include the call: its layer is recurrent.
 
         Or it is that of dropout of outputs that wait.
         """

@@ -56,7 +56,7 @@ class Checkpoint:
         return self.path.exists()
 
     def is_due(self, updates: int) -> bool:
-        """Return whether one is to be written after so many updates, within an epoch."""
+        """Return whether a checkpoint is due after this number of updates of an epoch."""
         return self.every is not None and updates % self.every == 0
 
     def save(self, run: Run) -> None:

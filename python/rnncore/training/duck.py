@@ -35,7 +35,7 @@ def require_callback(name: str, value: object) -> None:
 def _require_parts(
     name: str, value: object, expected: str, parts: Mapping[str, int | None]
 ) -> None:
-    """Raise TypeError unless `value` has attributes (None) and methods of so many arguments."""
+    """Raise TypeError unless `value` has these attributes (None) and methods (with n arguments)."""
     if isinstance(value, type):
         raise TypeError(f"{name}: expected {expected}, got the class {value.__name__} itself")
     missing = [part for part in parts if not hasattr(value, part)]

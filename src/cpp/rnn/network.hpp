@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "core/error.hpp"
 #include "kernels/table.hpp"
 #include "rnn/cells/cell.hpp"
 
@@ -60,7 +61,12 @@ public:
     Index state(Index which) const { return which == 0 ? direction_output() : units(); }
     Index cell_state() const { return states() > 1 ? state(1) : 0; }  // of c
     // Elements of all layers' and directions' arrays of a state: [L*D, B, state(which)].
-    Index state_size(Index which, Index batch) const { return layers() * directions() * batch * state(which); }
+    Index state_size(Index which, Index batch) const {
+        Index size = 0;
+        if (__builtin_mul_overflow(layers() * directions() * state(which), batch, &size))
+            throw OutOfMemory("sizes overflow the address space");
+        return size;
+    }
 
     ParameterOffsets offsets(Index layer, Index direction) const {
         return offsets_[static_cast<std::size_t>(layer * directions() + direction)];

@@ -99,8 +99,7 @@ void Stream<T>::take_working_memory() {
     // As if it stood behind the weights. Both begin at a page, and a load waits for an earlier store at the same
     // distance from a page's beginning.
     arena_.reserve<char>(packed_->arena.size() % kPage);
-    for (Index i = 0; i < network_.states(); ++i)
-        state_[i] = arena_.reserve<T>(count(batch_, network_.state_size(i, 1)));
+    for (Index i = 0; i < network_.states(); ++i) state_[i] = arena_.reserve<T>(count(1, state_size(i)));
     sums_ = arena_.reserve<T>(count(rows, network_.gate_columns()));
     outputs_ = arena_.reserve<T>(count(rows, network_.output()));
     extra_ = arena_.reserve<T>(count(batch_, network_.units()));
