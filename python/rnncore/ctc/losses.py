@@ -55,7 +55,7 @@ def loss(
     --------
     >>> import numpy as np, rnncore as rc
     >>> z = np.log([[0.6, 0.4], [0.6, 0.4]])  # two frames: a blank and one label
-    >>> p = np.exp(-rc.ctc.loss(z, [1]))
+    >>> p = float(np.exp(-rc.ctc.loss(z, [1])))
     >>> round(p, 3)  # 1 - 0.6 * 0.6: all paths but that of two blanks
     0.64
     """

@@ -2,9 +2,9 @@
 // 2006), in logarithms.
 //
 // A path through L labels passes L + 1 blanks and L labels: blank i stands before label i, blank L at the end. All are
-// vectors over i, in rows of two halves. The sums of paths from the first frame, alpha, and to the last frame, beta, are
-// made by one and the same step. Each row is kept relative to the greatest element of the row before, so that few digits
-// are lost in long sequences; what those come to is summed in double precision.
+// vectors over i, in rows of two halves. The sums of paths from the first frame, alpha, and to the last frame, beta,
+// are made by one and the same step. Each row is kept relative to the greatest element of the row before, so that few
+// digits are lost in long sequences; what those come to is summed in double precision.
 #pragma once
 
 #include "kernels/losses.hpp"
@@ -114,9 +114,9 @@ bool ctc_softmax(const Ctc<T>& s, const CtcLayout<T>& layout, T* z, T* frame) {
     return true;
 }
 
-// The gradient of a frame: (softmax - posterior) * scale, where the posterior of a state is its part in the sum over all
-// paths, alpha beta over the sum of these. `row` holds exponentials, `frame` alpha and what belongs to it, `beta` the sums
-// from the next frame on.
+// The gradient of a frame: (softmax - posterior) * scale, where the posterior of a state is its part in the sum over
+// all paths, alpha beta over the sum of these. `row` holds exponentials, `frame` alpha and what belongs to it, `beta`
+// the sums from the next frame on.
 template <class T>
 void ctc_frame_gradient(const Ctc<T>& s, const CtcLayout<T>& layout, const T* beta, T* frame, T* row) {
     const Index width = layout.width;
