@@ -296,6 +296,15 @@ def test_bad_blanks(blank: Any) -> None:
         ctc.loss(GOOD, [[1], [2]], blank=blank)
 
 
+def test_sums_that_fit_in_no_memory() -> None:
+    """A million frames of 400,000 labels: terabytes, which are not asked of the system."""
+    z, labels = np.zeros((1_000_000, 3), np.float32), np.arange(400_000) % 2 + 1
+    with pytest.raises(MemoryError, match="available"):
+        ctc.loss_and_grad(z, labels)
+    with pytest.raises(MemoryError, match="available"):
+        ctc.align(z - 2, labels)
+
+
 def test_a_scale_that_is_no_number() -> None:
     with pytest.raises(ValueError, match="scale"):
         ctc.loss_and_grad(GOOD, [[1], [2]], scale=np.nan)

@@ -94,6 +94,12 @@ template <class T>
     return greatest_lane<T>(greatest);
 }
 
+// exp(x - shift) in the place of x; returns their sum
+template <class T>
+[[gnu::noinline]] double ctc_exponentials(T* x, Index n, T shift) {
+    return exponentials<T, true>(x, n, shift);
+}
+
 // The emissions of a frame z. With `gradient`, z becomes its exponentials, whose share in the softmax is kept. Returns
 // whether they are probabilities.
 template <class T>
@@ -103,8 +109,11 @@ bool ctc_softmax(const Ctc<T>& s, const CtcLayout<T>& layout, T* z, T* frame) {
     emissions[0] = z[s.blank] - shift;
     for (Index i = 0; i < s.label_count; ++i) emissions[1 + i] = z[s.labels[i]] - shift;
     for (Index i = s.label_count; i < layout.width; ++i) emissions[1 + i] = kNever<T>;
-    const double sum =
-        s.gradient ? exponentials<T, true>(z, s.symbols, shift) : exponentials<T, false>(z, s.symbols, shift);
+    if (!s.gradient) {
+        for_lanes<T>(s.symbols, [&](Index k, auto lanes) { lanes.store(s.row + k, lanes.load(z + k)); });
+        z = s.row;
+    }
+    const double sum = ctc_exponentials(z, s.symbols, shift);
     if (!(sum > 0 && sum < __builtin_inf())) return false;
     const T log_sum = static_cast<T>(__builtin_log(sum));
     for_lanes<T>(1 + layout.width, [&](Index i, auto lanes) {
@@ -132,9 +141,9 @@ void ctc_frame_gradient(const Ctc<T>& s, const CtcLayout<T>& layout, const T* be
         }
     }
     const T top = greatest_lane<T>(best);
-    const double blanks = exponentials<T, true>(frame, width, top);
+    const double blanks = ctc_exponentials(frame, width, top);
     T* const labels = frame + layout.labels();
-    const double all = blanks + exponentials<T, true>(labels, width, top);
+    const double all = blanks + ctc_exponentials(labels, width, top);
     row[s.blank] -= static_cast<T>(blanks / all) * s.scale;
     const T factor = static_cast<T>(1 / all) * s.scale;
     for (Index i = 0; i < s.label_count; ++i) row[s.labels[i]] -= labels[i] * factor;
