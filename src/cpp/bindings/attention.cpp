@@ -23,22 +23,41 @@ struct PyAttentionMemory {
     Index steps;  // of the array that the rows are from
     Index heads;
     double scale;
-
-    // Calls work(memory) with views of the arrays.
-    template <class T, class Work>
-    auto with(Work&& work) const {
-        const auto value_rows = view<T>(values, "values", {{"N", rows.rows()}, {"M"}});
-        const auto key_rows = view_or_none<T>(keys, "keys", {{"N", rows.rows()}, {"A"}});
-        const Index value_width = value_rows.shape[1], width = key_rows ? key_rows.shape[1] : value_width;
-        const auto v_row = view_or_none<T>(v, "v", {{"A", width}});
-        if (width % heads != 0 || value_width % heads != 0)
-            throw py::value_error("num_heads: expected a divisor of the widths, got " + std::to_string(heads));
-        const Contiguous<T> k(key_rows), x(value_rows), w(v_row);
-        const AttentionMemory<T> memory{rows,     heads,    width,   value_width, k.data() ? k.data() : x.data(),
-                                        x.data(), w.data(), T(scale)};
-        return work(memory);
-    }
 };
+
+// Its arrays, checked; contiguous copies live as long as this.
+template <class T>
+class CheckedMemory {
+public:
+    explicit CheckedMemory(const PyAttentionMemory& given);
+    const AttentionMemory<T>& operator*() const { return memory_; }
+    const AttentionMemory<T>* operator->() const { return &memory_; }
+
+private:
+    View<T> values_, keys_, v_;
+    Contiguous<T> value_rows_, key_rows_, v_row_;
+    AttentionMemory<T> memory_;
+};
+
+template <class T>
+CheckedMemory<T>::CheckedMemory(const PyAttentionMemory& given)
+    : values_(view<T>(given.values, "values", {{"N", given.rows.rows()}, {"M"}})),
+      keys_(view_or_none<T>(given.keys, "keys", {{"N", given.rows.rows()}, {"A"}})),
+      v_(view_or_none<T>(given.v, "v", {{"A", (keys_ ? keys_ : values_).shape[1]}})),
+      value_rows_(values_),
+      key_rows_(keys_),
+      v_row_(v_),
+      memory_{given.rows,
+              given.heads,
+              (keys_ ? keys_ : values_).shape[1],
+              values_.shape[1],
+              keys_ ? key_rows_.data() : value_rows_.data(),
+              value_rows_.data(),
+              v_row_.data(),
+              T(given.scale)} {
+    if (memory_.width % given.heads != 0 || memory_.value_width % given.heads != 0)
+        throw py::value_error("num_heads: expected a divisor of the widths, got " + std::to_string(given.heads));
+}
 
 template <class T>
 View<T> query_view(py::handle query, const AttentionMemory<T>& memory, Index rows) {
@@ -57,75 +76,72 @@ py::tuple attention_forward(const PyAttentionMemory& self, py::object query, py:
                             bool keep) {
     const Joined queries = queries_of(self, lengths, steps);
     return by_dtype(query, "query", [&]<class T>() -> py::tuple {
-        return self.with<T>([&](const AttentionMemory<T>& memory) -> py::tuple {
-            const auto rows = query_view<T>(query, memory, queries.rows());
-            auto context = new_array<T>({steps, queries.batch(), memory.value_width});
-            T* const to = context.mutable_data();
-            py::object kept = py::none();
-            T* weights = nullptr;
-            if (keep) {
-                auto array = new_array<T>({static_cast<Index>(weights_size(memory, queries))});
-                weights = array.mutable_data();
-                kept = std::move(array);
-            }
-            without_gil([&] {
-                const Contiguous<T> values(rows);
-                attend(memory, queries, values.data(), steps, to, weights);
-            });
-            return py::make_tuple(context, kept);
+        const CheckedMemory<T> memory(self);
+        const auto rows = query_view<T>(query, *memory, queries.rows());
+        auto context = new_array<T>({steps, queries.batch(), memory->value_width});
+        T* const to = context.mutable_data();
+        py::object kept = py::none();
+        T* weights = nullptr;
+        if (keep) {
+            auto array = new_array<T>({static_cast<Index>(weights_size(*memory, queries))});
+            weights = array.mutable_data();
+            kept = std::move(array);
+        }
+        without_gil([&] {
+            const Contiguous<T> values(rows);
+            attend(*memory, queries, values.data(), steps, to, weights);
         });
+        return py::make_tuple(context, kept);
     });
 }
 
 py::tuple attention_backward(const PyAttentionMemory& self, py::object dcontext, py::object query, py::object lengths,
                              py::object weights, py::object dv) {
     return by_dtype(dcontext, "dcontext", [&]<class T>() -> py::tuple {
-        return self.with<T>([&](const AttentionMemory<T>& memory) -> py::tuple {
-            const auto gradient =
-                view<T>(dcontext, "dcontext", {{"T"}, {"B", self.rows.batch()}, {"M", memory.value_width}});
-            const Joined queries = queries_of(self, lengths, gradient.shape[0]);
-            const auto rows = query_view<T>(query, memory, queries.rows());
-            const auto kept = view<T>(weights, "weights", {{"W", static_cast<Index>(weights_size(memory, queries))}});
-            if (memory.v && dv.is_none()) throw py::value_error("dv: expected an array, got None");
-            T* const to_v = writeable_or_none<T>(dv, "dv", {{"A", memory.width}});
-            auto dquery = new_array<T>({queries.rows(), memory.width});
-            auto dvalues = new_array<T>({self.rows.rows(), memory.value_width});
-            py::object dkeys = py::none();
-            AttentionGradients<T> out{{gradient.data(), gradient.strides[0], gradient.strides[1], gradient.strides[2]},
-                                      dquery.mutable_data(),
-                                      dvalues.mutable_data(),
-                                      dvalues.mutable_data(),
-                                      to_v};
-            if (!self.keys.is_none()) {
-                auto array = new_array<T>({self.rows.rows(), memory.width});
-                out.dkeys = array.mutable_data();
-                dkeys = std::move(array);
-            }
-            without_gil([&] {
-                const Contiguous<T> values(rows), probabilities(kept);
-                attend_backward(memory, queries, values.data(), probabilities.data(), out);
-            });
-            return py::make_tuple(dquery, dkeys, dvalues);
+        const CheckedMemory<T> memory(self);
+        const auto gradient =
+            view<T>(dcontext, "dcontext", {{"T"}, {"B", self.rows.batch()}, {"M", memory->value_width}});
+        const Joined queries = queries_of(self, lengths, gradient.shape[0]);
+        const auto rows = query_view<T>(query, *memory, queries.rows());
+        const auto kept = view<T>(weights, "weights", {{"W", static_cast<Index>(weights_size(*memory, queries))}});
+        if (memory->v && dv.is_none()) throw py::value_error("dv: expected an array, got None");
+        T* const to_v = writeable_or_none<T>(dv, "dv", {{"A", memory->width}});
+        auto dquery = new_array<T>({queries.rows(), memory->width});
+        auto dvalues = new_array<T>({self.rows.rows(), memory->value_width});
+        py::object dkeys = py::none();
+        AttentionGradients<T> out{{gradient.data(), gradient.strides[0], gradient.strides[1], gradient.strides[2]},
+                                  dquery.mutable_data(),
+                                  dvalues.mutable_data(),
+                                  dvalues.mutable_data(),
+                                  to_v};
+        if (!self.keys.is_none()) {
+            auto array = new_array<T>({self.rows.rows(), memory->width});
+            out.dkeys = array.mutable_data();
+            dkeys = std::move(array);
+        }
+        without_gil([&] {
+            const Contiguous<T> values(rows), probabilities(kept);
+            attend_backward(*memory, queries, values.data(), probabilities.data(), out);
         });
+        return py::make_tuple(dquery, dkeys, dvalues);
     });
 }
 
 py::tuple attention_read(const PyAttentionMemory& self, py::object query, py::object rows_given) {
     return by_dtype(query, "query", [&]<class T>() -> py::tuple {
-        return self.with<T>([&](const AttentionMemory<T>& memory) -> py::tuple {
-            const Ids of = ids(rows_given, "rows", {{"N"}});
-            of.require_below("rows", {"B", self.rows.batch()});
-            const Index count = of.shape[0];
-            const auto rows = query_view<T>(query, memory, count);
-            auto context = new_array<T>({count, memory.value_width});
-            auto weights = new_array<T>({count, self.steps});
-            T *const to = context.mutable_data(), *const to_weights = weights.mutable_data();
-            without_gil([&] {
-                const Contiguous<T> values(rows);
-                attend_rows<T>(memory, {of.values.data(), count, self.steps}, values.data(), to, to_weights);
-            });
-            return py::make_tuple(context, weights);
+        const CheckedMemory<T> memory(self);
+        const Ids of = ids(rows_given, "rows", {{"N"}});
+        of.require_below("rows", {"B", self.rows.batch()});
+        const Index count = of.shape[0];
+        const auto rows = query_view<T>(query, *memory, count);
+        auto context = new_array<T>({count, memory->value_width});
+        auto weights = new_array<T>({count, self.steps});
+        T *const to = context.mutable_data(), *const to_weights = weights.mutable_data();
+        without_gil([&] {
+            const Contiguous<T> values(rows);
+            attend_rows<T>(*memory, {of.values.data(), count, self.steps}, values.data(), to, to_weights);
         });
+        return py::make_tuple(context, weights);
     });
 }
 
