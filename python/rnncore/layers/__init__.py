@@ -5,6 +5,7 @@ from rnncore.layers.dropout import Dropout
 from rnncore.layers.embedding import Embedding
 from rnncore.layers.frozen import Frozen
 from rnncore.layers.gru import GRU
+from rnncore.layers.held import Held
 from rnncore.layers.joining import Add, Concatenate
 from rnncore.layers.last_output import LastOutput
 from rnncore.layers.linear import Linear
@@ -29,6 +30,7 @@ __all__ = [
     "Dropout",
     "Embedding",
     "Frozen",
+    "Held",
     "LastOutput",
     "Linear",
     "Module",

@@ -347,9 +347,13 @@ class LanguageModel(Model, Sampled):
             self._storage(weight_format),
         )
 
-    def decoder(self) -> LanguageModelDecoder:
-        """Return the model as `rnncore.decode` searches it, with its present parameters."""
-        return LanguageModelDecoder(self)
+    @strict_keywords()
+    def decoder(self, weight_format: str | None = None) -> LanguageModelDecoder:
+        """Return the model as `rnncore.decode` searches it, with its present parameters.
+
+        `weight_format` is how it stores the matrices; None is the model's own choice.
+        """
+        return LanguageModelDecoder(self, weight_format)
 
     # --- training on text ------------------------------------------------------------------------
     @strict_keywords()
