@@ -114,4 +114,5 @@ def _shares(weights: ArrayLike | None, count: int) -> NDArray[np.float64]:
         raise ValueError(
             f"weights: expected finite numbers of at least 0, not all 0, got {numbers.tolist()}"
         )
-    return numbers / numbers.sum()
+    shares: NDArray[np.float64] = numbers / numbers.sum()
+    return shares
