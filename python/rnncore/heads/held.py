@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rnncore import _core
-from rnncore._check import Array, floats
+from rnncore._check import Array, floats, ids_array
 from rnncore._narrow import storage
 
 if TYPE_CHECKING:
@@ -95,7 +95,9 @@ class HeldSoftmax:
         TypeError, ValueError
             If an array has another dtype or shape, or a number is outside its range.
         """
-        return self._core.of(self._checked(y), begins, classes)
+        return self._core.of(
+            self._checked(y), ids_array("begins", begins), ids_array("classes", classes)
+        )
 
     def scores(self, y: ArrayLike, attention: Array | None = None) -> HeldScores:
         """Return the scores of N rows for a search, see `rnncore.decode.Scores`."""

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rnncore import _core
-from rnncore._check import Array, floats, ids_or_floats
+from rnncore._check import Array, floats, ids_array, ids_or_floats
 from rnncore._narrow import storage
 from rnncore.layers.embedding import Embedding
 from rnncore.layers.state import State, pack_state, state_parts
@@ -104,5 +104,7 @@ class Held(Generic[State]):
         parts: Any = None
         if state is not None:
             parts = tuple(state_parts("state", state, self._state_names).values())
+        if rows is not None and type(rows) is not np.ndarray:
+            rows = ids_array("rows", rows)
         y, after = self._core.step(x, parts, rows)
         return y, pack_state(after)

@@ -1,5 +1,5 @@
-// An output layer with softmax for decoding: log-probabilities of z = y W^T + b in blocks of classes, so that z [N,V] is
-// not held where few of them are wanted. Weights are packed once. The bits of a row do not depend on the other rows.
+// An output layer with softmax for decoding: log-probabilities of z = y W^T + b in blocks of classes, so that z [N,V]
+// is not held where few of them are wanted. Weights are packed once. The bits of a row do not depend on the other rows.
 #pragma once
 
 #include <cstdint>
