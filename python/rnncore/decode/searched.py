@@ -68,7 +68,7 @@ class Searched(Sampled):
         --------
         >>> import rnncore as rc
         >>> model = rc.LanguageModel(vocab_size=6, hidden_size=8, rng=0)
-        >>> ((best, _),) = model.beam_search([[0, 3]], 5, beam_size=3)
+        >>> ((best,),) = model.beam_search([[0, 3]], 5, beam_size=3)
         >>> ids, score = best
         >>> len(ids)
         5
