@@ -109,3 +109,38 @@ def best_of_all(
             score += beta * sum(math.log(min(part, 1)) for part in reached)
         found.append((not (end is not None and tokens[-1] == end), -score, tokens))
     return [(-score, tokens) for _, score, tokens in sorted(found)]
+
+
+def slow_beam(
+    decoder: Table,
+    sentence: int,
+    *,
+    start: int,
+    end: int,
+    width: int,
+    longest: int,
+    barred: tuple[int, ...] = (),
+    ngram: int = 0,
+) -> list[tuple[float, tuple[int, ...]]]:
+    """What a beam finds: ln p by the length, and tokens; one hypothesis after the other."""
+    going: list[tuple[float, tuple[int, ...]]] = [(0.0, ())]
+    done: list[tuple[bool, float, tuple[int, ...]]] = []
+    free = width
+    for _ in range(longest):
+        found = []
+        for row, (total, tokens) in enumerate(going):
+            read = [0, start, *tokens]
+            p = decoder.table[sentence, read[-2], read[-1]]
+            for token in range(decoder.vocab_size):
+                whole = (*tokens, token)
+                if token not in barred and not (ngram and has_repeat(whole, ngram)):
+                    found.append((-(total + p[token]), row, -p[token], token, whole))
+        going = []
+        for total, *_, tokens in sorted(found)[:free]:
+            if tokens[-1] == end or len(tokens) == longest:
+                done.append((tokens[-1] != end, total / len(tokens), tokens))
+                free -= 1
+            else:
+                going.append((-total, tokens))
+    done.sort(key=lambda one: one[:2])  # equal ones stay in the order of finishing
+    return [(-score, tokens) for _, score, tokens in done]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import rnncore as rc
-from decoders import Table, best_of_all
+from decoders import Table, best_of_all, slow_beam
 from rnncore.decode.candidates import repeats
 from rnncore.decode.hypothesis import Hypothesis
 
@@ -82,6 +82,32 @@ def test_a_beam_of_all_sequences_is_exact(
             steps = decoder.log_probabilities(sentence, [0, *tokens])
             assert hypothesis.log_probabilities.tolist() == steps
             assert hypothesis.log_probability == pytest.approx(sum(steps), rel=1e-12)
+
+
+@pytest.mark.parametrize("width", [1, 2, 3, 5, 8])
+@pytest.mark.parametrize(
+    "options", [{}, {"barred": (2, 0)}, {"ngram": 1}, {"ngram": 2, "barred": (3,)}], ids=str
+)
+def test_a_narrow_beam_is_that_of_a_loop(width: int, options: dict[str, Any]) -> None:
+    count, vocab_size, longest = 12, 6, 7
+    decoder = Table(vocab_size, sentences=count, seed=width)
+    found = rc.decode.beam_search(
+        decoder,
+        count,
+        start=0,
+        end=END,
+        beam_size=width,
+        n_best=width,
+        max_length=longest,
+        no_repeat_ngram_size=options.get("ngram", 0),
+        barred=options.get("barred", ()),
+    )
+    for n in range(count):
+        expected = slow_beam(decoder, n, start=0, end=END, width=width, longest=longest, **options)
+        assert len(found[n]) == len(expected) <= width
+        for hypothesis, (score, tokens) in zip(found[n], expected, strict=True):
+            assert tokens_of(hypothesis) == tokens
+            assert hypothesis.score == pytest.approx(score, rel=1e-12)  # the order of a sum
 
 
 def test_the_best_hypothesis_may_only_be_better_with_a_wider_beam_on_average() -> None:
@@ -176,12 +202,14 @@ def test_attention_is_that_of_the_steps() -> None:
         for hypothesis in own:
             assert hypothesis.attention is not None
             assert len(hypothesis.attention) == len(hypothesis.log_probabilities)
-    (first, _) = rc.decode.greedy(decoder, 2, start=0, end=END, max_length=5)
-    read = [0, *first.tokens.tolist()]
     assert decoder.weights is not None
-    assert first.attention is not None
-    expected = decoder.weights[0, read[: len(first.log_probabilities)]]
-    assert np.array_equal(first.attention, expected)
+    ((*_, longest),) = rc.decode.beam_search(
+        decoder.alone(0), 1, start=0, end=None, beam_size=4, n_best=4, max_length=5
+    )
+    read = [0, *longest.tokens.tolist()][:5]
+    assert len(set(read)) > 1
+    assert longest.attention is not None
+    assert np.array_equal(longest.attention, decoder.weights[0, read])
     assert rc.decode.greedy(Table(5), 1, start=0, end=END)[0].attention is None
 
 

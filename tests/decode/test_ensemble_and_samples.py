@@ -84,6 +84,10 @@ def test_a_sample_does_not_depend_on_the_others() -> None:
     (alone,) = rc.decode.sample(decoder.alone(0), 1, **options)
     together = rc.decode.sample(decoder, 4, **options)
     assert together[0][0].tokens.tolist() == alone[0].tokens.tolist()
+    given = {**options, "max_length": [1, 9, 2, 9]}  # others leave the batch earlier
+    shorter = rc.decode.sample(decoder, 4, **given)
+    assert shorter[3][0].tokens.tolist() == together[3][0].tokens.tolist()
+    assert len(together[3][0].log_probabilities) > 2
     again = rc.decode.sample(decoder, 4, **options)
     assert [own[0].tokens.tolist() for own in again] == [o[0].tokens.tolist() for o in together]
 

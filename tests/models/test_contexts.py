@@ -140,6 +140,41 @@ def test_a_model_learns_to_read_contexts() -> None:
     assert [own[0].index for own in rescored] == [0, 1]
 
 
+def test_held_out_lines_keep_their_contexts() -> None:
+    tokenizer, text, contexts = tagged_lines()
+    model = rc.LanguageModel(4, hidden_size=4, context_size=3, tokenizer=tokenizer, rng=0)
+    config = rc.training.TrainingConfig(sentences=True, validation_fraction=0.25, batch_size=7)
+    seen = 0
+    for batches in model.batches(text, config, contexts=contexts):
+        assert batches is not None
+        for batch in batches.epoch(0):
+            firsts = [tokenizer.encode(w)[0] for w in ("aa", "bc", "cb")]
+            assert batch.targets[0].tolist() == [firsts[i] for i in batch.contexts.argmax(1)]
+            seen += batch.inputs.shape[1]
+    assert seen == len(contexts)
+    with pytest.raises(ValueError, match="contexts: expected shape"):
+        model.batches(text, config, contexts=contexts[1:])
+
+
+def test_initial_weights_of_contexts_are_those_of_a_vector() -> None:
+    """One-hot vectors have larger ones, because one element of many counts."""
+    model = rc.LanguageModel(50, hidden_size=64, num_layers=1, context_size=30, rng=0)
+    weight = model.rnn.params["weight_ih_l0"]
+    assert np.std(weight[:, :50]) == pytest.approx(2, rel=0.1)
+    assert abs(weight[:, 50:]).max() <= 1 / 8
+
+
+def test_rows_of_rows() -> None:
+    model = make(KINDS[1])
+    contexts = np.random.default_rng(0).standard_normal((4, 3))
+    decoder = model.decoder(contexts=contexts)
+    _, state = decoder.advance(np.arange(4), decoder.start(4))
+    first, second = np.array([3, 1, 1, 0, 2]), np.array([4, 0, 0, 2])
+    twice = decoder.advance(np.arange(4), decoder.select(decoder.select(state, first), second))
+    once = decoder.advance(np.arange(4), decoder.select(state, first[second]))
+    assert np.array_equal(twice[0].log_probabilities(), once[0].log_probabilities())
+
+
 def test_one_context_of_a_whole_text() -> None:
     model = make(KINDS[0])
     config = rc.training.TrainingConfig(epochs=1, batch_size=2)
