@@ -143,7 +143,7 @@ def test_a_model_learns_to_read_contexts() -> None:
 def test_held_out_lines_keep_their_contexts() -> None:
     tokenizer, text, contexts = tagged_lines()
     model = rc.LanguageModel(4, hidden_size=4, context_size=3, tokenizer=tokenizer, rng=0)
-    config = rc.training.TrainingConfig(sentences=True, validation_fraction=0.25, batch_size=7)
+    config = rc.training.TrainingConfig(sentences=True, validation_fraction=0.33, batch_size=7)
     seen = 0
     for batches in model.batches(text, config, contexts=contexts):
         assert batches is not None
