@@ -23,6 +23,22 @@ def test_an_ensemble_averages_probabilities() -> None:
             assert a.score == pytest.approx(b.score, rel=1e-12)  # logs are added in another order
 
 
+def test_a_sentence_of_an_ensemble_does_not_depend_on_the_others() -> None:
+    models = [
+        rc.LanguageModel(70, cell, hidden_size=9, num_layers=2, rng=seed)
+        for seed, cell in enumerate(("gru", "lstm"))
+    ]
+    both = rc.decode.Ensemble([model.decoder() for model in models])
+    options = {"end": END, "beam_size": 4, "n_best": 4, "max_length": 7}
+    starts = np.arange(13) + 2
+    together = rc.decode.beam_search(both, 13, start=starts, **options)
+    for start, own in zip(starts, together, strict=True):
+        (alone,) = rc.decode.beam_search(both, 1, start=start, **options)
+        assert [(h.tokens.tolist(), h.score) for h in alone] == [
+            (h.tokens.tolist(), h.score) for h in own
+        ]
+
+
 def test_an_ensemble_of_one_and_of_twins_is_the_model() -> None:
     model = Table(5, sentences=2, source=3)
     options = {"start": 0, "end": END, "max_length": 6}

@@ -53,6 +53,11 @@ def context_rows(
 
 def context_vector(name: str, value: Any, size: int | None, dtype: np.dtype[Any]) -> Array | None:
     """Return one context [C] of a model, checked as `context_rows`."""
+    if value is None and size is not None:
+        raise ValueError(
+            f"{name}: expected an array of shape [{size}] for a model with context_size = {size}, "
+            "got None"
+        )
     if value is not None:
         array = as_array(name, value)
         if size is not None:
