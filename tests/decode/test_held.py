@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import rnncore as rc
+from instruction_sets import selected
 from rnncore import _core
 from rnncore.layers.recurrent import Recurrent
 
@@ -189,6 +190,27 @@ def test_narrow_output_weights(weight_format: str) -> None:
     ours = head.hold(weight_format).log_probabilities(y)
     # 64 weights of at most 1/8, off by 2^-8 of that; activations too in int8_dynamic
     assert np.allclose(ours, expected_log_probabilities(head, y), atol=0.02)
+
+
+@pytest.mark.parametrize("weight_format", FORMATS)
+@pytest.mark.parametrize("name", LAYERS)
+def test_the_slow_kernels_agree(name: str, weight_format: str | None, isa: str) -> None:
+    layer, head = make(name), rc.heads.Softmax(37, 1100, rng=0)
+    x = np.random.default_rng(0).standard_normal((5, 9)).astype(np.float32)
+
+    def results() -> list[Any]:
+        held, output = layer.hold(weight_format), head.hold(weight_format)
+        y, state = held.step(x)
+        y, state = held.step(x, state, [4, 3, 3, 0, 1])
+        return [y, *parts(state), output.log_probabilities(y), output.top(y, 5)[0]]
+
+    ours = results()
+    with selected("reference"):
+        expected = results()
+    for a, b in zip(ours, expected, strict=True):
+        # the same rounded weights; an activation on the other side of a rounding limit is off by
+        # 2^-7 of the greatest of its row
+        assert np.allclose(a, b, atol=0.01 if weight_format == "int8_dynamic" else 1e-5)
 
 
 def test_of_equal_logits_the_first_come_first() -> None:
