@@ -140,8 +140,7 @@ private:
     void multiply(const Matrix<const T>& y, Index first, const Matrix<T>& z, const Worker& worker) const {
         const T* const bias = output_.bias_.in(output_.arena_);
         if (!output_.stored_) {
-            const Matrix<T> whole{z.data - first, z.rows, output_.classes_, z.stride};
-            output_.packed_.multiply(output_.arena_, y, bias, whole, {first, first + z.columns}, worker);
+            output_.packed_.multiply_part(output_.arena_, y, bias, z, {first, first + z.columns}, worker);
             return;
         }
         const auto* const packed = static_cast<const char*>(output_.narrow_.in(output_.arena_));
