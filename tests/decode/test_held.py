@@ -183,6 +183,28 @@ def test_a_row_of_the_output_does_not_depend_on_the_others(
             )
 
 
+@pytest.mark.parametrize("rows", [1, 5, 31, 100])
+def test_threads_divide_rows_or_classes(rows: int) -> None:
+    """Large enough for several threads: they divide the classes where there are few rows."""
+    held = rc.heads.Softmax(256, 9_000, rng=0).hold()
+    layer = rc.LSTM(256, 256, 2, rng=0).hold()
+    y = np.random.default_rng(0).standard_normal((rows, 256)).astype(np.float32)
+    results = []
+    for threads in (1, 2, 3):
+        rc.set_num_threads(threads)
+        out, state = layer.step(y)
+        out, state = layer.step(y, state)
+        chosen = held.of(y, np.arange(rows + 1), np.arange(rows) * 89)
+        results.append([out, *state, held.log_probabilities(y), *held.top(y, 11), chosen])
+    for other in results[1:]:
+        assert all(map(np.array_equal, other, results[0]))
+    log_probabilities, top, classes = results[0][3:6]
+    order = np.argsort(-log_probabilities, axis=1, kind="stable")[:, :11]
+    # float32 log-probabilities tie where the logits do not
+    assert np.mean(order == classes) > 0.9
+    assert np.allclose(np.take_along_axis(log_probabilities, order, 1), top, atol=1e-6)
+
+
 @pytest.mark.parametrize("weight_format", FORMATS[1:])
 def test_narrow_output_weights(weight_format: str) -> None:
     head = rc.heads.Softmax(64, 1000, rng=0)
