@@ -1,5 +1,6 @@
 """Steps and log-probabilities with weights packed once: values, and bits of a row by itself."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -203,6 +204,24 @@ def test_threads_divide_rows_or_classes(rows: int) -> None:
     # float32 log-probabilities tie where the logits do not
     assert np.mean(order == classes) > 0.9
     assert np.allclose(np.take_along_axis(log_probabilities, order, 1), top, atol=1e-6)
+
+
+def test_several_threads_of_python_may_call_at_once() -> None:
+    rc.set_num_threads(1)
+    layer, output = rc.GRU(64, 64, rng=0).hold(), rc.heads.Softmax(64, 700, rng=0).hold()
+    x = [np.random.default_rng(n).standard_normal((n + 1, 64)).astype(np.float32) for n in range(8)]
+
+    def work(n: int) -> list[Any]:
+        y, state = layer.step(x[n])
+        for _ in range(30):
+            y, state = layer.step(x[n], state)
+        return [y, state, *output.top(y, 5)]
+
+    expected = [work(n) for n in range(8)]
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(5):
+            for ours, alone in zip(pool.map(work, range(8)), expected, strict=True):
+                assert all(map(np.array_equal, ours, alone))
 
 
 @pytest.mark.parametrize("weight_format", FORMATS[1:])
