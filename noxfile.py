@@ -17,6 +17,7 @@ SANITIZED_TESTS = (
     "test_kernels*.py",
     "test_bfloat16_kernels.py",
     "test_stored_weights.py",
+    "test_held.py",
     "test_frozen.py",
     "test_output_gradient.py",
     "test_heads.py",

@@ -19,6 +19,7 @@ from rnncore._check import (
     size,
 )
 from rnncore.heads.head import IGNORED
+from rnncore.heads.held import HeldSoftmax
 from rnncore.heads.rows import RowHead
 from rnncore.layers import Embedding
 from rnncore.losses import log_softmax
@@ -123,6 +124,10 @@ class Softmax(RowHead):
     def log_probabilities(self, y: ArrayLike) -> NDArray[Any]:
         """Return ln p [...,V] of every class, for y [...,H]."""
         return log_softmax(self(y))
+
+    def hold(self, weight_format: str | None = None) -> HeldSoftmax:
+        """Return a `HeldSoftmax`: this head with its weights packed once, for decoding."""
+        return HeldSoftmax(self, weight_format)
 
     @property
     def weighs(self) -> bool:

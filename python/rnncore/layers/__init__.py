@@ -7,6 +7,7 @@ from rnncore.layers.embedding import Embedding
 from rnncore.layers.frozen import Frozen
 from rnncore.layers.gru import GRU
 from rnncore.layers.held_memory import HeldMemory
+from rnncore.layers.held import Held
 from rnncore.layers.joining import Add, Concatenate
 from rnncore.layers.last_output import LastOutput
 from rnncore.layers.linear import Linear
@@ -33,6 +34,7 @@ __all__ = [
     "Embedding",
     "Frozen",
     "HeldMemory",
+    "Held",
     "LastOutput",
     "Linear",
     "Module",
