@@ -6,8 +6,8 @@ from rnncore.layers.dropout import Dropout
 from rnncore.layers.embedding import Embedding
 from rnncore.layers.frozen import Frozen
 from rnncore.layers.gru import GRU
-from rnncore.layers.held_memory import HeldMemory
 from rnncore.layers.held import Held
+from rnncore.layers.held_memory import HeldMemory
 from rnncore.layers.joining import Add, Concatenate
 from rnncore.layers.last_output import LastOutput
 from rnncore.layers.linear import Linear
@@ -33,8 +33,8 @@ __all__ = [
     "Dropout",
     "Embedding",
     "Frozen",
-    "HeldMemory",
     "Held",
+    "HeldMemory",
     "LastOutput",
     "Linear",
     "Module",
