@@ -13,6 +13,7 @@ from rnncore import _interrupt as _interrupt  # first: what follows takes a mome
 from rnncore import _openmp as _openmp  # before the rest: it sets how the kernel's threads wait
 from rnncore import _registered as _registered
 from rnncore import (
+    ctc,
     data,
     datasets,
     diagnostics,
@@ -47,6 +48,7 @@ __all__ = [
     "SequenceClassifier",
     "__version__",
     "available_isas",
+    "ctc",
     "data",
     "datasets",
     "diagnostics",
