@@ -7,7 +7,7 @@ KINDS = (
     *(layers.RNN, layers.GRU, layers.LSTM),
     *(layers.Embedding, layers.Linear, layers.Dropout),
     *(layers.Add, layers.Concatenate, layers.LastOutput, layers.Pooling, layers.Reverse),
-    *(heads.Softmax, heads.Regression, heads.Binary),
+    *(heads.Softmax, heads.Regression, heads.Binary, heads.CTC),
     *(models.LanguageModel, models.SequenceClassifier),
     *(text.CharTokenizer, text.ByteTokenizer, text.WordTokenizer),
     *(text.HuggingFaceTokenizer, text.SentencePieceTokenizer),

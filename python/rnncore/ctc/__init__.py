@@ -6,6 +6,17 @@ are left out. The probability of labels is the sum over all paths that lead to t
 Fernandez, Gomez and Schmidhuber 2006, "Connectionist Temporal Classification", ICML).
 """
 
+from rnncore.ctc.labels import frames_needed
+from rnncore.ctc.losses import loss, loss_and_grad
+from rnncore.ctc.paths import align, best_path
 from rnncore.ctc.segments import Segment, Transcript
 
-__all__ = ["Segment", "Transcript"]
+__all__ = [
+    "Segment",
+    "Transcript",
+    "align",
+    "best_path",
+    "frames_needed",
+    "loss",
+    "loss_and_grad",
+]
