@@ -1,6 +1,6 @@
 // Ngram, PrefixModel and PrefixSearch: decoding of what a network with the CTC loss has computed.
-#include <atomic>
 #include <algorithm>
+#include <atomic>
 #include <exception>
 #include <functional>
 #include <memory>
@@ -173,8 +173,8 @@ public:
         call_.read([&] {
             for (std::size_t i = 0; i < searches_.size(); ++i)
                 for (const auto& request : searches_[i].requests())
-                    rows.insert(rows.end(), {static_cast<std::int64_t>(i), request.parent, request.unit,
-                                             request.context});
+                    rows.insert(rows.end(),
+                                {static_cast<std::int64_t>(i), request.parent, request.unit, request.context});
         });
         auto result = new_array<std::int64_t>({static_cast<Index>(rows.size() / 4), 4});
         std::copy(rows.begin(), rows.end(), result.mutable_data());
@@ -274,9 +274,9 @@ void register_ctc_search(py::module_& module) {
              py::arg("text"), py::arg("name"), py::arg("log10_unknown"))
         .def_property_readonly("order", &Ngram::order)
         .def_property_readonly("size", &Ngram::size)
-        .def_property_readonly("has_end", [](const Ngram& ngram) { return ngram.end() != Ngram::kNoWord; })
         .def("words", ngram_words)
-        .def("id", [](const Ngram& ngram, const std::string& word) { return ngram.known(word); }, py::arg("word"))
+        .def(
+            "id", [](const Ngram& ngram, const std::string& word) { return ngram.known(word); }, py::arg("word"))
         .def("score", ngram_score, py::arg("words"), py::arg("start"), py::arg("end"));
     py::class_<PrefixModel, std::shared_ptr<PrefixModel>>(module, "PrefixModel")
         .def(py::init([](const py::dict& options, py::object lexicon_symbols, py::object lexicon_ends,

@@ -65,9 +65,9 @@ private:
     // parents.
     std::vector<Word> word_{kNoWord};
     std::vector<float> log10_{0}, backoff_{0};
-    std::vector<State> suffix_{kRoot};     // the longest n-gram that ends in the same words
-    std::vector<State> first_child_{1};    // and the end of the last node's children
-    std::vector<std::size_t> levels_{0};   // first node of each level; level 0 is the root
+    std::vector<State> suffix_{kRoot};    // the longest n-gram that ends in the same words
+    std::vector<State> first_child_{1};   // and the end of the last node's children
+    std::vector<std::size_t> levels_{0};  // first node of each level; level 0 is the root
 
     State start_ = kRoot;
     Word end_ = kNoWord, unknown_ = kNoWord;

@@ -86,8 +86,7 @@ void PrefixModel::add_word(std::int32_t word, const ModelRow& row, Place& place)
 void PrefixModel::add_symbol(std::int32_t symbol, std::int32_t last, const ModelRow& row, Place& place) const {
     place.bonus += options.symbol_bonus;
     if (options.ngram_unit == Unit::symbol) step_ngram(symbol, place);
-    if (options.model_unit == Unit::symbol)
-        place.bonus += options.model_weight * row[static_cast<std::size_t>(symbol)];
+    if (options.model_unit == Unit::symbol) place.bonus += options.model_weight * row[static_cast<std::size_t>(symbol)];
     if (options.hot_unit != Unit::symbol) return;
     // several separators are one, and so are those at the beginning
     const bool is_repeated = symbol == options.separator && (last < 0 || last == options.separator);

@@ -17,16 +17,16 @@ namespace rnncore {
 enum class Unit { none, symbol, word };
 
 struct PrefixOptions {
-    std::int32_t symbols = 0;     // C
+    std::int32_t symbols = 0;  // C
     std::int32_t blank = 0;
     std::int32_t separator = -1;  // symbol between words; -1: none
     bool only_words = false;      // of the lexicon; otherwise other words are the word `words`, the unknown one
     std::int32_t words = 0;       // W, numbers of words are [0, W)
 
     std::int32_t beam_size = 1;
-    std::int32_t most_symbols = std::numeric_limits<std::int32_t>::max();            // of a frame that extend prefixes
-    double least_symbol = -std::numeric_limits<double>::infinity();                  // ln p of one that does
-    double beam_threshold = std::numeric_limits<double>::infinity();                 // below the best score
+    std::int32_t most_symbols = std::numeric_limits<std::int32_t>::max();  // of a frame that extend prefixes
+    double least_symbol = -std::numeric_limits<double>::infinity();        // ln p of one that does
+    double beam_threshold = std::numeric_limits<double>::infinity();       // below the best score
 
     double word_bonus = 0, symbol_bonus = 0, unknown_bonus = 0;
     double ngram_weight = 0;  // of ln p

@@ -163,7 +163,8 @@ PrefixSearch::Entry PrefixSearch::entered(const Candidate& candidate) {
             entry.prefix = prefixes_.add(prefix);
             prefixes_[from.prefix].first_child = entry.prefix;
         }
-        prefixes_[entry.prefix].context = context_after(prefixes_[from.prefix].context, extension.symbol, extension.word);
+        prefixes_[entry.prefix].context =
+            context_after(prefixes_[from.prefix].context, extension.symbol, extension.word);
         entry.symbol = entry.total = candidate.log;
         entry.score = candidate.score;
         entry.symbol_path = begun(candidate.from, extension.symbol);
@@ -193,8 +194,7 @@ PrefixSearch::Entry PrefixSearch::entered(const Candidate& candidate) {
 
 void PrefixSearch::replace_beam() {
     for (const Entry& entry : beam_) prefixes_[entry.prefix].rank = kNone;
-    for (std::size_t rank = 0; rank < next_.size(); ++rank)
-        prefixes_[next_[rank].prefix].rank = static_cast<Id>(rank);
+    for (std::size_t rank = 0; rank < next_.size(); ++rank) prefixes_[next_[rank].prefix].rank = static_cast<Id>(rank);
     const auto nothing = [](Id) {};
     for (const Entry& entry : beam_) {
         Prefix& prefix = prefixes_[entry.prefix];
@@ -345,7 +345,8 @@ Hypothesis PrefixSearch::hypothesis(const Entry& entry, Id last_word, double sco
         result.probabilities.push_back(sum / static_cast<double>(end - start));
     };
     if (!result.symbols.empty()) add(path.start, path.end, path.sum);
-    for (Id id = path.before; id != kNone; id = spans_[id].parent) add(spans_[id].start, spans_[id].end, spans_[id].sum);
+    for (Id id = path.before; id != kNone; id = spans_[id].parent)
+        add(spans_[id].start, spans_[id].end, spans_[id].sum);
     for (auto* const list : {&result.symbols, &result.starts, &result.ends}) std::reverse(list->begin(), list->end());
     std::reverse(result.probabilities.begin(), result.probabilities.end());
 

@@ -81,8 +81,8 @@ private:
         double sum;  // of probabilities
     };
     struct Path {
-        double log = kImpossible;   // ln p
-        Id before = kNone;          // spans of the symbols before the last one
+        double log = kImpossible;         // ln p
+        Id before = kNone;                // spans of the symbols before the last one
         std::int64_t start = 0, end = 0;  // of the last symbol
         double sum = 0;
     };
@@ -93,17 +93,18 @@ private:
     // One prefix of the beam.
     struct Entry {
         Id prefix = kNone;
-        double blank = kImpossible, symbol = kImpossible;  // ln p of all paths that end in the blank, in the last symbol
-        double total = kImpossible;                        // of both
-        double score = kImpossible;                        // and the bonus
+        double blank = kImpossible,
+               symbol = kImpossible;  // ln p of all paths that end in the blank, in the last symbol
+        double total = kImpossible;   // of both
+        double score = kImpossible;   // and the bonus
         Path blank_path, symbol_path;
     };
     // A prefix that may be in the next beam.
     struct Candidate {
         double score;
-        Id from;          // rank in the present beam
-        bool stays;       // the prefix itself, not an extension
-        double log = 0;   // ln p of the extension
+        Id from;         // rank in the present beam
+        bool stays;      // the prefix itself, not an extension
+        double log = 0;  // ln p of the extension
         PrefixModel::Extension extension{};
     };
     struct Ending {
@@ -151,14 +152,14 @@ private:
     std::vector<Ending> endings_;
 
     // Of one frame.
-    std::vector<double> frame_;                       // [C], ln p
-    std::vector<Id> symbols_;                         // that extend prefixes, the likeliest first
-    std::vector<Entry> stays_;                        // the beam after the frame, without paths
+    std::vector<double> frame_;  // [C], ln p
+    std::vector<Id> symbols_;    // that extend prefixes, the likeliest first
+    std::vector<Entry> stays_;   // the beam after the frame, without paths
     std::vector<Candidate> candidates_;
-    std::vector<double> best_scores_;                 // heap of the best scores of candidates, as many as a beam has
-    std::vector<Id> closed_;                          // [beam, 2]: a path's spans with that of its last symbol
+    std::vector<double> best_scores_;  // heap of the best scores of candidates, as many as a beam has
+    std::vector<Id> closed_;           // [beam, 2]: a path's spans with that of its last symbol
     std::vector<PrefixModel::Extension> extensions_;
-    std::vector<std::int64_t> marked_;                // [C]: stamp_ where a child of the prefix is in the beam
+    std::vector<std::int64_t> marked_;  // [C]: stamp_ where a child of the prefix is in the beam
     std::int64_t stamp_ = 0;
 };
 
