@@ -1,4 +1,4 @@
-"""CTC by brute force: all paths, the labels that they lead to, and all ways to read these as words."""
+"""CTC by brute force: all paths, the labels that they lead to, and their readings as words."""
 
 import itertools
 import math

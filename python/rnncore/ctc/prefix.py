@@ -77,7 +77,8 @@ class PrefixDecoder:
     language_model_weight : float
         Factor :math:`\beta`, at least 0.
     language_model_unit : {"words", "symbols"} or None
-        As `ngram_unit`.
+        What the model is about; None: words where there is a lexicon or separator and the tokenizer
+        knows unknown words, else symbols.
     word_bonus, symbol_bonus : float
         Added for each word and each symbol, :math:`\gamma` and :math:`\delta`. Language models
         favor short outputs, which positive bonuses counteract.

@@ -59,7 +59,8 @@ public:
     // The n best; before finish() as the beam has them, possibly within a word.
     std::vector<Hypothesis> best(std::size_t n) const;
 
-    std::size_t nodes() const { return prefixes_.size() + spans_.size(); }
+    std::size_t prefixes() const { return prefixes_.size(); }  // that are held
+    std::size_t spans() const { return spans_.size(); }
 
 private:
     using Id = std::int32_t;
