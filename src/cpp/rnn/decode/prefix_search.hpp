@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <limits>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "kernels/table.hpp"
@@ -121,7 +122,7 @@ private:
     void extend(Id rank);
     void offer(const Candidate& candidate);
     double least_score() const;  // below which a candidate cannot be in the next beam
-    std::size_t select();
+    void select();
     Entry entered(const Candidate& candidate);
     void replace_beam();
 
@@ -157,8 +158,10 @@ private:
     std::vector<Id> symbols_;    // that extend prefixes, the likeliest first
     std::vector<Entry> stays_;   // the beam after the frame, without paths
     std::vector<Candidate> candidates_;
-    std::vector<double> best_scores_;  // heap of the best scores of candidates, as many as a beam has
-    std::vector<Id> closed_;           // [beam, 2]: a path's spans with that of its last symbol
+    std::vector<double> best_scores_;                    // heap of the best scores of candidates, as many as a beam has
+    std::vector<Id> closed_;                             // [beam, 2]: a path's spans with that of its last symbol
+    std::vector<std::pair<double, std::size_t>> order_;  // minus the score of a candidate, and its place
+    std::vector<PrefixModel::Ended> ended_;
     std::vector<PrefixModel::Extension> extensions_;
     std::vector<std::int64_t> marked_;  // [C]: stamp_ where a child of the prefix is in the beam
     std::int64_t stamp_ = 0;
