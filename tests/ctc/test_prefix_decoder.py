@@ -11,7 +11,7 @@ import pytest
 
 import rnncore as rc
 from arpa_models import random_model
-from ctc_enumeration import Labels, Words, all_labels, random_frames, ranked, word_sequences
+from ctc_readings import Labels, Words, all_labels, random_frames, ranked, word_sequences
 from rnncore.ctc import PrefixDecoder, Transcript
 
 #: No beam of these small problems is full.

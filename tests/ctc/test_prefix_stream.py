@@ -11,7 +11,7 @@ import pytest
 
 import rnncore as rc
 from arpa_models import random_model
-from ctc_enumeration import random_frames
+from ctc_readings import random_frames
 from many_threads import threads
 from rnncore.ctc import PrefixDecoder, Transcript
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import rnncore as rc
-from ctc_enumeration import Labels, Words, random_frames, ranked, word_sequences
+from ctc_readings import Labels, Words, random_frames, ranked, word_sequences
 from rnncore.ctc import PrefixDecoder, PrefixStream
 from rnncore.text import CharTokenizer, WordTokenizer
 
