@@ -74,8 +74,8 @@ void PrefixSearch::choose_symbols() {
 }
 
 // p_blank(l, t) = y_blank p(l, t-1)
-// p_symbol(l, t) = y_s (p_symbol(l, t-1) + p(l without its last symbol s, t-1)), where of the latter only the paths that
-//                  end in the blank count if it ends in s too
+// p_symbol(l, t) = y_s (p_symbol(l, t-1) + p(l without its last symbol s, t-1)),
+//                  where of the latter only the paths that end in the blank count if it ends in s too
 PrefixSearch::Entry PrefixSearch::stayed(const Entry& entry) const {
     const Prefix& prefix = prefixes_[entry.prefix];
     Entry result;
