@@ -1,7 +1,15 @@
 #include "rnn/attention_rnn/layer.hpp"
 
+#include "core/memory.hpp"
+
 namespace rnncore {
 namespace {
+
+Index sum(Index a, Index b) {
+    Index result = 0;
+    if (__builtin_add_overflow(a, b, &result)) throw OutOfMemory("sizes overflow the address space");
+    return result;
+}
 
 Network network(const AttentionRnnOptions& options, Index input) {
     NetworkOptions network;
@@ -13,18 +21,18 @@ Network network(const AttentionRnnOptions& options, Index input) {
     return Network(network);
 }
 
-Index first_input(const AttentionRnnOptions& options) {
-    Index sum = options.input;
-    if (options.feeding == Feeding::input && __builtin_add_overflow(options.input, options.hidden, &sum))
-        throw OutOfMemory("sizes overflow the address space");
-    return sum;
-}
-
 }  // namespace
 
 AttentionRnn::AttentionRnn(const AttentionRnnOptions& options)
-    : options_(options), first_(network(options, first_input(options))), attention_(options.attention) {
-    if (!feeds_input()) second_.emplace(network(options, options.memory));
+    : options_(options),
+      joint_(sum(options.context, options.hidden)),
+      first_(network(options, feeds_input() ? sum(options.input, options.hidden) : options.input)) {
+    if (!feeds_input()) second_.emplace(network(options, options.context));
+    checked_product(static_cast<std::size_t>(sum(joint_, 1)) * sizeof(double), static_cast<std::size_t>(hidden()));
+}
+
+Index AttentionRnn::last_count() const {
+    return second_ ? second_->parameter_count() : hidden() * (joint() + (options_.bias ? 1 : 0));
 }
 
 }  // namespace rnncore
