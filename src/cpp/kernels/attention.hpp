@@ -41,9 +41,9 @@ template <class T>
     }
 }
 
-inline constexpr Index kScoredSteps = 4;                           // steps of a sequence that are compared at once
-inline constexpr Index kScoredQueries = kRegisters == 32 ? 4 : 2;  // with so many queries
-inline constexpr Index kSummedRows = 4;                            // rows of a sum of weighted rows
+inline constexpr int kScoredSteps = 4;                           // steps of a sequence that are compared at once
+inline constexpr int kScoredQueries = kRegisters == 32 ? 4 : 2;  // with so many queries
+inline constexpr int kSummedRows = 4;                            // rows of a sum of weighted rows
 
 // The m-th row from `first` on, or the last one: a tile that reaches beyond does some rows twice.
 template <class T>
@@ -51,27 +51,7 @@ template <class T>
     return rows + (row < count ? row : count - 1) * stride;
 }
 
-// How a score is made of a query and a key.
-template <class T>
-struct ScaledProduct {
-    T scale;
-    template <class L>
-    [[gnu::always_inline]] Vec<T> add(Vec<T> sum, Vec<T> query, Vec<T> key, Index, L) const {
-        return sum + query * key;
-    }
-};
-
-template <class T>
-struct AdditiveScore {
-    const T* v;
-    static constexpr T scale = 1;
-    template <class L>
-    [[gnu::always_inline]] Vec<T> add(Vec<T> sum, Vec<T> query, Vec<T> key, Index i, L lanes) const {
-        return sum + lanes.load(v + i) * tanh<T>(query + key);
-    }
-};
-
-// rows a [m, k] and b [n, k], to be compared
+// c [m, n] = scale times the products of rows a [m, k] and b [n, k]
 template <class T>
 struct Comparison {
     const T* a;
@@ -79,13 +59,14 @@ struct Comparison {
     const T* b;
     Index ldb, n;
     Index k;
-    T* c;  // [m, n], with room for a multiple of kScoredSteps
+    T* c;  // with room for a multiple of kScoredSteps in a row
     Index ldc;
+    T scale;
 };
 
 // Q rows of a with all of b. Each element is summed by itself: its bits do not depend on Q.
-template <int Q, class T, class Score>
-[[gnu::noinline]] void compare_rows(const Comparison<T>& task, Index row, const Score& score) {
+template <int Q, class T>
+[[gnu::noinline]] void compare_rows(const Comparison<T>& task, Index row) {
     const Comparison<T> t = task;
     const T* a[Q];
     for (int q = 0; q < Q; ++q) a[q] = row_of(t.a, t.lda, row + q, t.m);
@@ -101,30 +82,41 @@ template <int Q, class T, class Score>
             for (int q = 0; q < Q; ++q) {
                 const Vec<T> query = lanes.load(a[q] + i);
 #pragma GCC unroll 4
-                for (int s = 0; s < kScoredSteps; ++s) sums[q][s] = score.add(sums[q][s], query, keys[s], i, lanes);
+                for (int s = 0; s < kScoredSteps; ++s) sums[q][s] += query * keys[s];
             }
         });
 #pragma GCC unroll 4
         for (int q = 0; q < Q; ++q) {
-            const auto four = sums_of_four<T>(sums[q]) * score.scale;
+            const auto four = sums_of_four<T>(sums[q]) * t.scale;
             __builtin_memcpy(row_of(t.c, t.ldc, row + q, t.m) + step, &four, sizeof four);
         }
     }
 }
 
-template <class T, class Score>
-[[gnu::always_inline]] inline void compare(const Comparison<T>& t, const Score& score, Index together) {
+template <class T>
+void compare(const Comparison<T>& t) {
     for (Index row = 0; row < t.m;) {
-        if (together == 1 || t.m - row == 1)
-            compare_rows<1>(t, row++, score);
+        if (t.m - row == 1)
+            compare_rows<1>(t, row++);
         else
-            compare_rows<kScoredQueries>(t, row, score), row += kScoredQueries;
+            compare_rows<kScoredQueries>(t, row), row += kScoredQueries;
     }
+}
+
+// sum of v tanh(query + key)
+template <class T>
+[[gnu::noinline]] T additive_score(const T* query, const T* key, const T* v, Index width) {
+    Vec<T> sum{};
+    for_lanes<T>(width, [&](Index i, auto lanes) RNNCORE_INLINED {
+        sum += lanes.load(v + i) * tanh<T>(lanes.load(query + i) + lanes.load(key + i));
+    });
+    return fold<1, T>(sum, kSum);
 }
 
 // The elements behind the steps of a row.
 template <class T>
 [[gnu::always_inline]] inline void pad_weights(T* row, Index steps, T value) {
+#pragma GCC unroll 1
     for (Index i = steps; i < padded_weights(steps); ++i) row[i] = value;
 }
 
@@ -222,13 +214,15 @@ void add_weighted_rows(const WeightedRows<T>& t) {
 template <class T>
 void attention(const Attention<T>& p) {
     if (p.steps > 0) {
-        const Comparison<T> scores{p.query, p.ld_query, p.queries, p.keys,   p.ld_keys,
-                                   p.steps, p.width,    p.weights, p.ld_weights};
-        if (p.v)
-            compare(scores, AdditiveScore<T>{p.v}, 1);
-        else
-            compare(scores, ScaledProduct<T>{p.scale}, kScoredQueries);
-        for (Index t = 0; t < p.queries; ++t) softmax_row(p.weights + t * p.ld_weights, p.steps);
+        if (!p.v)
+            compare<T>({p.query, p.ld_query, p.queries, p.keys, p.ld_keys, p.steps, p.width, p.weights, p.ld_weights,
+                        p.scale});
+        for (Index t = 0; t < p.queries; ++t) {
+            T* const row = p.weights + t * p.ld_weights;
+            for (Index s = 0; p.v && s < p.steps; ++s)
+                row[s] = additive_score(p.query + t * p.ld_query, p.keys + s * p.ld_keys, p.v, p.width);
+            softmax_row(row, p.steps);
+        }
     }
     add_weighted_rows<T>({p.weights, p.ld_weights, 1, p.values, p.ld_values, p.context, p.ld_context, p.queries,
                           p.value_width, p.steps, false});
@@ -240,9 +234,8 @@ template <class T>
 void attention_scores_backward(const AttentionBackward<T>& p) {
     const Attention<T>& of = p.of;
     if (of.steps == 0) return;
-    compare(Comparison<T>{p.dcontext, p.ld_dcontext, of.queries, of.values, of.ld_values, of.steps, of.value_width,
-                          p.dscores, of.ld_weights},
-            ScaledProduct<T>{1}, kScoredQueries);
+    compare<T>({p.dcontext, p.ld_dcontext, of.queries, of.values, of.ld_values, of.steps, of.value_width, p.dscores,
+                of.ld_weights, 1});
     const T scale = of.v ? T(1) : of.scale;
     for (Index t = 0; t < of.queries; ++t) {
         const T* const weights = of.weights + t * of.ld_weights;
@@ -251,9 +244,7 @@ void attention_scores_backward(const AttentionBackward<T>& p) {
         Vec<T> sum{};
         for_padded<T>(of.steps, [&](Index i) { sum += load(weights + i) * load(row + i); });
         const T mean = fold<1, T>(sum, kSum);
-        for_padded<T>(of.steps, [&](Index i) {
-            store(row + i, load(weights + i) * (load(row + i) - mean) * scale);
-        });
+        for_padded<T>(of.steps, [&](Index i) { store(row + i, load(weights + i) * (load(row + i) - mean) * scale); });
     }
 }
 
