@@ -20,7 +20,7 @@ from rnncore._check import (
     size,
 )
 from rnncore._keywords import strict_keywords
-from rnncore.layers.attention import Attention, Projected, memory_ends, through
+from rnncore.layers.attention import Attention, Projected, ends_of, through
 from rnncore.layers.cache import Cache, open_cache
 from rnncore.layers.held_decoder import FrozenAttentionRNN, HeldDecoder
 from rnncore.layers.linear import Linear
@@ -41,6 +41,13 @@ class Saved(NamedTuple):
     memory_shape: tuple[int, ...]
     y_shape: tuple[int, ...]
     state_shapes: list[tuple[int, ...]]  # as the caller gave the parts
+
+
+class GivenState(NamedTuple):
+    """A state as the kernel takes it, and the shapes that its parts had."""
+
+    parts: list[Array | None] | None
+    shapes: list[tuple[int, ...]]
 
 
 class Inputs(NamedTuple):
@@ -160,7 +167,11 @@ class AttentionRNN(Module):
         shared: dict[str, Any] = {"dtype": self.dtype, "compute": self.compute, "rng": self.rng}
 
         def of_cell(width: int) -> Any:
-            options = {"owner": AttentionRNN, "cell_options": cell_options, "bias": self.bias}
+            options: dict[str, Any] = {
+                "owner": AttentionRNN,
+                "cell_options": cell_options,
+                "bias": self.bias,
+            }
             return recurrent(cell, width, self.hidden_size, 1, **options, **shared)
 
         feeds = self.feeding == "input"
@@ -201,6 +212,11 @@ class AttentionRNN(Module):
     def output_size(self) -> int:
         """Width of the outputs: H, or H + M with `output_context`."""
         return self.hidden_size + (self.memory_size if self.output_context else 0)
+
+    @property
+    def core(self) -> _core.AttentionRNN:
+        """The kernel's part, which holds the configuration but no parameters."""
+        return self._core
 
     @property
     def version(self) -> int:
@@ -254,7 +270,7 @@ class AttentionRNN(Module):
             If the result does not fit in memory.
         """
         inputs, _ = self._checked(x, memory, state, lengths, memory_lengths, keep=False)
-        y, final = self._core.infer(self._params(), *inputs)
+        y, final = self._core.infer(self.kernel_params(), *inputs)
         return y, pack_state(final)
 
     def forward(
@@ -316,11 +332,11 @@ class AttentionRNN(Module):
         saved = open_cache(cache, self)
         if dy is not None:
             dy = apart(floats("dy", dy, self.dtype, saved.y_shape), self._flat_grads)
-        dfinal, _ = self._states("dstate", dstate, saved.y_shape[1])
+        dfinal = self.checked_state("dstate", dstate, saved.y_shape[1]).parts
         if dfinal is not None:
             dfinal = [None if d is None else apart(d, self._flat_grads) for d in dfinal]
         dx, dkeys, dvalues, dinitial = self._core.backward(
-            self._params(), self._grads_of_parts(), dy, saved.core, dfinal
+            self.kernel_params(), self._grads_of_parts(), dy, saved.core, dfinal
         )
         more = None
         if dkeys is not None:
@@ -399,8 +415,12 @@ class AttentionRNN(Module):
         self, x: Any, memory: Any, state: Any, lengths: Any, memory_lengths: Any
     ) -> tuple[Array, tuple[Array, ...], Saved]:
         inputs, kept = self._checked(x, memory, state, lengths, memory_lengths, keep=True)
-        y, final, core = self._core.forward(self._params(), *inputs)
-        return y, final, Saved(core, *kept, y.shape, self._states("state", state, y.shape[1])[1])
+        y, final, core = self._core.forward(self.kernel_params(), *inputs)
+        return (
+            y,
+            final,
+            Saved(core, *kept, y.shape, self.checked_state("state", state, y.shape[1]).shapes),
+        )
 
     def _checked(
         self, x: Any, memory: Any, state: Any, lengths: Any, memory_lengths: Any, *, keep: bool
@@ -408,21 +428,19 @@ class AttentionRNN(Module):
         source = floats("memory", memory, self.dtype, ("S", "B", self.memory_size))
         batch_size = source.shape[1]
         inputs = floats("x", x, self.dtype, ("T", batch_size, self.input_size))
-        ends = memory_ends("memory_lengths", memory_lengths, source.shape)
+        ends = ends_of("memory_lengths", memory_lengths, source.shape)
         targets = None if lengths is None else lengths_array(lengths, inputs.shape[:2])
-        initial, _ = self._states("state", state, batch_size)
         values = _core.join_rows(source, ends)
         keys, core = self.attention.prepare(values, ends, len(source), keep=keep)
-        return Inputs(inputs, core, initial, targets), (keys, ends, source.shape)
+        initial = self.checked_state("state", state, batch_size)
+        return Inputs(inputs, core, initial.parts, targets), (keys, ends, source.shape)
 
-    def _states(
-        self, name: str, state: Any, batch_size: int
-    ) -> tuple[list[Array | None] | None, list[tuple[int, ...]]]:
-        """Return the parts of a state as the kernel takes them, and the shapes that they had."""
+    def checked_state(self, name: str, state: Any, batch_size: int) -> GivenState:
+        """Check a state of so many sequences."""
         shape = batch_size, self.hidden_size
-        shapes = [shape for _ in self.state_names]
+        shapes: list[tuple[int, ...]] = [shape for _ in self.state_names]
         if state is None:
-            return None, shapes
+            return GivenState(None, shapes)
         arrays: list[Array | None] = []
         for i, (part, value) in enumerate(state_parts(name, state, self.state_names).items()):
             array = None if value is None else floats(part, value, self.dtype)
@@ -432,9 +450,9 @@ class AttentionRNN(Module):
                     array = array[0]
                 check_shape(part, array, shape)
             arrays.append(array)
-        return arrays, shapes
+        return GivenState(arrays, shapes)
 
-    def _params(self) -> list[Array | None]:
+    def kernel_params(self) -> list[Array | None]:
         """Return the parameters as the kernel takes them."""
         return self._arrays("flat_params", "params")
 

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from rnncore import _core
 from rnncore._check import Array, Ids, check_below, check_shape, floats, ids_array
 from rnncore.layers.assembly import copy_for_inference
-from rnncore.layers.attention import memory_ends
+from rnncore.layers.attention import ends_of
 from rnncore.layers.state import pack_state
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ class HeldDecoder:
         layer = frozen.layer
         array = floats("memory", memory, layer.dtype, ("S", "B", layer.memory_size))
         self._frozen = frozen
-        self._lengths: Ids = memory_ends("memory_lengths", memory_lengths, array.shape)
+        self._lengths: Ids = ends_of("memory_lengths", memory_lengths, array.shape)
         self._values = _core.join_rows(array, self._lengths)
         _, self._memory = layer.attention.prepare(
             self._values, self._lengths, len(array), keep=False

@@ -48,7 +48,7 @@ AttentionMemory<T> memory_of(const PyAttentionMemory& given) {
     const Index value_width = values.shape[1], width = keys ? keys.shape[1] : value_width;
     const auto v = view_or_none<T>(given.v, "v", {{"A", width}});
     const T* const rows = contiguous(values, "values");
-    return {given.rows, given.heads, width, value_width, keys ? contiguous(keys, "keys") : rows,
+    return {given.rows, given.heads,        width,         value_width, keys ? contiguous(keys, "keys") : rows,
             rows,       contiguous(v, "v"), T(given.scale)};
 }
 
@@ -172,8 +172,7 @@ py::tuple run(const PyAttentionRnn& self, const DecoderCall& call) {
     const auto x = view<T>(call.x, "x", {{"T"}, {"B", memory.rows.batch()}, {"I", layer.input()}});
     const Index steps = x.shape[0], batch = x.shape[1];
     const GivenStates<T> states(layer, batch, call.state, "state");
-    const auto tape =
-        std::make_shared<AttentionRnnTape<T>>(layer, target_sequence(steps, batch, call.lengths), memory);
+    const auto tape = std::make_shared<AttentionRnnTape<T>>(layer, target_sequence(steps, batch, call.lengths), memory);
     tape->keeps = call.keeps;
     NewDecoderStates<T> final_state(layer, batch);
     const bool shares = call.keeps && !tape->sequence.ragged();
@@ -196,8 +195,7 @@ py::tuple run(const PyAttentionRnn& self, const DecoderCall& call) {
     if (!call.keeps) return py::make_tuple(*y, finals);
     const std::size_t nbytes = tape->arena.size() + copy.size();
     py::object read = copy.data() ? py::object(py::none()) : py::object(x.owner);
-    return py::make_tuple(*y, finals,
-                          PyAttentionRnnCache{tape, call.memory, std::move(read), std::move(copy), nbytes});
+    return py::make_tuple(*y, finals, PyAttentionRnnCache{tape, call.memory, std::move(read), std::move(copy), nbytes});
 }
 
 py::tuple forward_call(const PyAttentionRnn& self, const DecoderCall& call) {
@@ -229,36 +227,36 @@ py::tuple backward_call(const PyAttentionRnn& self, py::list params_given, const
         const Params<T> params(layer, params_given, tape.memory.width);
         if (grads.size() != 5) throw py::value_error("grads: expected 5 arrays");
         const Index steps = sequence.steps(), batch = sequence.batch(), width = layer.input();
-        const auto dy =
-            view_or_none<T>(dy_given, "dy", {{"T", steps}, {"B", batch}, {"H", layer.output()}});
+        const auto dy = view_or_none<T>(dy_given, "dy", {{"T", steps}, {"B", batch}, {"H", layer.output()}});
         const GivenStates<T> final_gradients(layer, batch, dstate, "dstate");
         NewDecoderStates<T> initial(layer, batch);
         auto dx = new_array<T>({steps, batch, width});
         auto dvalues = new_array<T>({tape.memory.rows.rows(), tape.memory.value_width});
         std::optional<py::array_t<T>> dkeys;
         if (tape.memory.keys != tape.memory.values) dkeys = new_array<T>({tape.memory.rows.rows(), tape.memory.width});
-        AttentionRnnBackwardOutput<T> out{gradients<T>(layer, grads, tape.memory.width), dx.mutable_data(),
-                                          nullptr, dvalues.mutable_data(), initial.pointers};
+        AttentionRnnBackwardOutput<T> out{gradients<T>(layer, grads, tape.memory.width), dx.mutable_data(), nullptr,
+                                          dvalues.mutable_data(), initial.pointers};
         out.dkeys = dkeys ? dkeys->mutable_data() : out.dvalues;
         const Index key_size = dkeys ? dkeys->size() : 0, value_size = dvalues.size();
         T* const to = out.dx;
-        naming([&] { return std::string("a backward pass"); }, [&] {
-            without_gil([&] {
-                Block copy, spread;
-                AttentionRnnBackwardInput<T> in{nullptr, final_gradients.pointers()};
-                if (dy) in.dy = target_rows(sequence, dy, layer.output(), copy);
-                if (sequence.ragged()) {
-                    spread = Block(checked_product(checked_product(static_cast<std::size_t>(sequence.rows()),
-                                                                   static_cast<std::size_t>(width)),
-                                                   sizeof(T)));
-                    out.dx = static_cast<T*>(spread.data());
-                }
-                std::fill_n(out.dvalues, value_size, T(0));
-                if (key_size > 0) std::fill_n(out.dkeys, key_size, T(0));
-                run_backward(tape, params.arrays(), in, out);
-                if (sequence.ragged()) unpack_rows<T>(sequence, out.dx, width, to);
-            });
-        });
+        naming([&] { return std::string("a backward pass"); },
+               [&] {
+                   without_gil([&] {
+                       Block copy, spread;
+                       AttentionRnnBackwardInput<T> in{nullptr, final_gradients.pointers()};
+                       if (dy) in.dy = target_rows(sequence, dy, layer.output(), copy);
+                       if (sequence.ragged()) {
+                           spread = Block(checked_product(checked_product(static_cast<std::size_t>(sequence.rows()),
+                                                                          static_cast<std::size_t>(width)),
+                                                          sizeof(T)));
+                           out.dx = static_cast<T*>(spread.data());
+                       }
+                       std::fill_n(out.dvalues, value_size, T(0));
+                       if (key_size > 0) std::fill_n(out.dkeys, key_size, T(0));
+                       run_backward(tape, params.arrays(), in, out);
+                       if (sequence.ragged()) unpack_rows<T>(sequence, out.dx, width, to);
+                   });
+               });
         return py::make_tuple(dx, dkeys ? py::object(*dkeys) : py::object(py::none()), dvalues,
                               py::tuple(initial.arrays));
     });
@@ -393,16 +391,12 @@ void register_attention_rnn(py::module_& module) {
         .def(
             "infer",
             [](const PyAttentionRnn& self, py::list params, py::object x, py::object memory, py::object state,
-               py::object lengths) {
-                return forward_call(self, {params, x, memory, state, lengths, false});
-            },
+               py::object lengths) { return forward_call(self, {params, x, memory, state, lengths, false}); },
             py::arg("params"), py::arg("x"), py::arg("memory"), py::arg("state"), py::arg("lengths"))
         .def(
             "forward",
             [](const PyAttentionRnn& self, py::list params, py::object x, py::object memory, py::object state,
-               py::object lengths) {
-                return forward_call(self, {params, x, memory, state, lengths, true});
-            },
+               py::object lengths) { return forward_call(self, {params, x, memory, state, lengths, true}); },
             py::arg("params"), py::arg("x"), py::arg("memory"), py::arg("state"), py::arg("lengths"))
         .def("backward", backward_call, py::arg("params"), py::arg("grads"), py::arg("dy"), py::arg("cache"),
              py::arg("dstate"));

@@ -192,9 +192,9 @@ private:
         const bool feeds = layer_.feeds_input();
         const Index h = net.units(), in_rows = s.first - c.first;
         const Matrix<T>& output = feeds || i == 0 ? tape_.hidden : tape_.y;
-        const Matrix<const T> before =
-            i == 0 ? tape_.before(feeds ? tape_.hidden : tape_.y, 0, s)
-                   : Matrix<const T>{tape_.hidden.row(s.first), s.rows, h, tape_.hidden.stride};
+        const Matrix<const T> before = i == 0
+                                           ? tape_.before(feeds ? tape_.hidden : tape_.y, 0, s)
+                                           : Matrix<const T>{tape_.hidden.row(s.first), s.rows, h, tape_.hidden.stride};
         CellBackward<T> step{};
         step.rows = s.rows;
         step.hidden = h;
@@ -294,11 +294,12 @@ private:
         const Index width = layer_.input();
         const Range rows = w.share(c.rows, kernels_.whole.tile_rows);
         if (rows.first < rows.last)
-            packed_.input.multiply(
-                arena_,
-                {d.cells[0].gates + rows.first * ld_gates(0), rows.last - rows.first, packed_.input.rows(), ld_gates(0)},
-                nullptr, {out_.dx + (c.first + rows.first) * width, rows.last - rows.first, width, width}, {0, width},
-                w);
+            packed_.input.multiply(arena_,
+                                   {d.cells[0].gates + rows.first * ld_gates(0), rows.last - rows.first,
+                                    packed_.input.rows(), ld_gates(0)},
+                                   nullptr,
+                                   {out_.dx + (c.first + rows.first) * width, rows.last - rows.first, width, width},
+                                   {0, width}, w);
         gradients_.add(arena_, c, d, out_.grads, w);
     }
 
@@ -316,13 +317,13 @@ private:
     PackedAttentionRnnBackward<T> packed_;
     AttentionRnnGradients<T> gradients_;
     const bool projects_query_;
-    Arena::Slot<T> carry_[kMostDecoderStates];               // [B,H] gradient of a state from later steps
+    Arena::Slot<T> carry_[kMostDecoderStates];                // [B,H] gradient of a state from later steps
     Arena::Slot<T> dgates_[kMostCells], dextra_[kMostCells];  // of the rows of a chunk, as the others:
     Arena::Slot<T> djoint_;                                   // [rows, C+H] of c and of h or q
     Arena::Slot<T> combined_, dquery_, dscores_;
-    std::vector<Index> dscores_first_;   // by sequence, for one step
-    Arena::Slot<T> dv_;                  // [B, A] by sequence, so that their sum has one order
-    std::vector<Arena::Slot<T>> gathered_;  // by thread: queries and gradients of contexts of one sequence
+    std::vector<Index> dscores_first_;         // by sequence, for one step
+    Arena::Slot<T> dv_;                        // [B, A] by sequence, so that their sum has one order
+    std::vector<Arena::Slot<T>> gathered_;     // by thread: queries and gradients of contexts of one sequence
     std::vector<std::vector<RowTask>> tasks_;  // by chunk
     BackwardWeights<T> cells_[kMostCells] = {};
 };
@@ -335,7 +336,7 @@ void run_backward(const AttentionRnnTape<T>& tape, const AttentionRnnArrays<cons
     Backward<T>(tape, params, input, output).run();
 }
 
-#define RNNCORE_INSTANTIATE(T)                                                                \
+#define RNNCORE_INSTANTIATE(T)                                                                 \
     template void run_backward(const AttentionRnnTape<T>&, const AttentionRnnArrays<const T>&, \
                                const AttentionRnnBackwardInput<T>&, const AttentionRnnBackwardOutput<T>&);
 RNNCORE_INSTANTIATE(float)

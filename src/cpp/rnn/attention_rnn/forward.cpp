@@ -15,8 +15,8 @@ namespace {
 template <class T>
 class Forward {
 public:
-    Forward(AttentionRnnTape<T>& tape, const AttentionRnnArrays<const T>& params,
-            const std::vector<T*>& final_state, const HeldAttentionRnn<T>* held)
+    Forward(AttentionRnnTape<T>& tape, const AttentionRnnArrays<const T>& params, const std::vector<T*>& final_state,
+            const HeldAttentionRnn<T>* held)
         : tape_(tape),
           layer_(tape.layer),
           seq_(tape.sequence),
@@ -41,8 +41,7 @@ public:
         arena_.take();
         packed_ = held ? &held->packed() : &*own_;
         packed_arena_ = held ? &held->arena() : &arena_;
-        for (int i = 0; i < layer_.cells(); ++i)
-            cells_[i] = packed_->cell(static_cast<std::size_t>(i), *packed_arena_);
+        for (int i = 0; i < layer_.cells(); ++i) cells_[i] = packed_->cell(static_cast<std::size_t>(i), *packed_arena_);
     }
 
     void run() {
@@ -89,8 +88,8 @@ private:
         if (net.kept_gates() == 0) return rows_of(output(i), s);
         const Index pitch = row_pitch<T>(net.gate_columns());
         T* const gates = tape_.cells[i].gates;
-        return {gates ? gates + s.first * pitch : scratch.gates[i].in(arena_) + at * pitch, s.rows,
-                net.gate_columns(), pitch};
+        return {gates ? gates + s.first * pitch : scratch.gates[i].in(arena_) + at * pitch, s.rows, net.gate_columns(),
+                pitch};
     }
     // what a cell puts out
     const Matrix<T>& output(int i) const { return layer_.feeds_input() || i == 0 ? tape_.hidden : tape_.y; }
@@ -122,8 +121,8 @@ private:
             const Matrix<const T> a = tape_.before(tape_.y, layer_.attentional(), s);
             if (a.data) packed_->fed.add(*packed_arena_, a, first, share.from_end, w.scratch);
         }
-        run_cell(0, s, first, tape_.before(feeds ? tape_.hidden : tape_.y, 0, s), tape_.cell_before(layer_.cells() - 1, s),
-                 scratch, share);
+        run_cell(0, s, first, tape_.before(feeds ? tape_.hidden : tape_.y, 0, s),
+                 tape_.cell_before(layer_.cells() - 1, s), scratch, share);
         attend(s, w);
         const Matrix<const T> c{tape_.context.row(s.first), s.rows, layer_.context(), tape_.context.stride};
         if (feeds) return combine(s, w);
@@ -147,8 +146,7 @@ private:
         step.hidden = net.units();
         step.gates = sums.data;
         step.ld_gates = sums.stride;
-        if (net.extra() > 0)
-            step.extra = kept.extra ? kept.extra + s.first * net.extra() : scratch.extra[i].in(arena_);
+        if (net.extra() > 0) step.extra = kept.extra ? kept.extra + s.first * net.extra() : scratch.extra[i].in(arena_);
         step.h_prev = h_prev.data;
         step.ld_h_prev = h_prev.stride;
         step.h = h.data;
@@ -232,8 +230,7 @@ PassKernels<T> attention_rnn_kernels(const AttentionRnn& layer, const Sequence& 
 }
 
 template <class T>
-HeldAttentionRnn<T>::HeldAttentionRnn(const AttentionRnn& layer, const AttentionRnnArrays<const T>& params,
-                                      Index width)
+HeldAttentionRnn<T>::HeldAttentionRnn(const AttentionRnn& layer, const AttentionRnnArrays<const T>& params, Index width)
     : layer_(layer),
       params_(params),
       kernels_{rnncore::kernels<T>(layer.options().compute), rnncore::kernels<T>(layer.options().compute), nullptr},
@@ -248,11 +245,11 @@ void run_forward(AttentionRnnTape<T>& tape, const AttentionRnnArrays<const T>& p
     Forward<T>(tape, params, final_state, held).run();
 }
 
-#define RNNCORE_INSTANTIATE(T)                                                                      \
-    template PassKernels<T> attention_rnn_kernels(const AttentionRnn&, const Sequence&);            \
-    template class HeldAttentionRnn<T>;                                                             \
-    template void run_forward(AttentionRnnTape<T>&, const AttentionRnnArrays<const T>&,             \
-                              const std::vector<T*>&, const HeldAttentionRnn<T>*);
+#define RNNCORE_INSTANTIATE(T)                                                                                  \
+    template PassKernels<T> attention_rnn_kernels(const AttentionRnn&, const Sequence&);                        \
+    template class HeldAttentionRnn<T>;                                                                         \
+    template void run_forward(AttentionRnnTape<T>&, const AttentionRnnArrays<const T>&, const std::vector<T*>&, \
+                              const HeldAttentionRnn<T>*);
 RNNCORE_INSTANTIATE(float)
 RNNCORE_INSTANTIATE(double)
 #undef RNNCORE_INSTANTIATE

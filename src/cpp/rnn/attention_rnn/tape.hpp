@@ -48,11 +48,11 @@ struct AttentionRnnTape {
 
     const T* x = nullptr;  // [N, I] packed rows
     CellTape<T> cells[kMostCells];
-    Matrix<T> hidden;        // [N, H] h or q, which attends
-    Matrix<T> context;       // [N, C] c; with input feeding h follows
-    Matrix<T> y;             // [N, H or H+C] a or s
-    T* queries = nullptr;    // [N, A] W_q q; null: there is no W_q
-    T* weights = nullptr;    // of the attention, see weights_of
+    Matrix<T> hidden;                           // [N, H] h or q, which attends
+    Matrix<T> context;                          // [N, C] c; with input feeding h follows
+    Matrix<T> y;                                // [N, H or H+C] a or s
+    T* queries = nullptr;                       // [N, A] W_q q; null: there is no W_q
+    T* weights = nullptr;                       // of the attention, see weights_of
     std::vector<Index> weights_first;           // by sorted row
     const T* initial[kMostDecoderStates] = {};  // [B,H] sorted; null: zero
 
