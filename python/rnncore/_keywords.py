@@ -29,6 +29,7 @@ _ELSEWHERE = {
     "learning_rate": "lr eta step_size",
     "length": "max_length max_new_tokens num_tokens n",
     "nonlinearity": "activation act",
+    "num_heads": "heads n_heads nhead n_head",
     "num_layers": "layers n_layers nlayers depth",
     "output_size": "output_dim out_features out_size n_outputs units",
     "p": "rate dropout prob",
