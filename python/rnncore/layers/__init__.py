@@ -1,12 +1,14 @@
 """Layers: parameters, forward and backward."""
 
 from rnncore.layers.attention import Attention
+from rnncore.layers.attention_rnn import AttentionRNN
 from rnncore.layers.cache import Cache
 from rnncore.layers.dropout import Dropout
 from rnncore.layers.embedding import Embedding
 from rnncore.layers.frozen import Frozen
 from rnncore.layers.gru import GRU
 from rnncore.layers.held import Held
+from rnncore.layers.held_decoder import FrozenAttentionRNN, HeldDecoder
 from rnncore.layers.held_memory import HeldMemory
 from rnncore.layers.joining import Add, Concatenate
 from rnncore.layers.last_output import LastOutput
@@ -28,12 +30,15 @@ __all__ = [
     "RNN",
     "Add",
     "Attention",
+    "AttentionRNN",
     "Cache",
     "Concatenate",
     "Dropout",
     "Embedding",
     "Frozen",
+    "FrozenAttentionRNN",
     "Held",
+    "HeldDecoder",
     "HeldMemory",
     "LastOutput",
     "Linear",
