@@ -15,6 +15,7 @@ from rnncore import _registered as _registered
 from rnncore import (
     data,
     datasets,
+    decode,
     diagnostics,
     heads,
     init,
@@ -50,6 +51,7 @@ __all__ = [
     "available_isas",
     "data",
     "datasets",
+    "decode",
     "diagnostics",
     "get_num_threads",
     "heads",
