@@ -1,6 +1,5 @@
 """Seq2Seq: what it computes, its gradient, what it learns, translates and refuses, and files."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ import rnncore as rc
 from finite_difference import finite_difference
 from rnncore.data import Batch
 from rnncore.models.decoders import DECODERS
-from rnncore.text import CharTokenizer, WordTokenizer
+from rnncore.text import CharTokenizer
 from rnncore.training import OptimizerConfig, TrainingConfig
 
 Array = NDArray[Any]

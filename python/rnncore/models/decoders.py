@@ -1,7 +1,7 @@
 """Decoders of `Seq2Seq`: what the writing half computes over all steps, and in one step.
 
-E embedding, H hidden, M memory, W output of the decoder; S source steps, T target steps, N rows that
-are decoded, each of which reads the memory of one sequence.
+E embedding, H hidden, M memory, W output of the decoder; S source steps, T target steps, N rows
+that are decoded, each of which reads the memory of one sequence.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rnncore._check import Array, Ids
 from rnncore import layers
+from rnncore._check import Array, Ids
 from rnncore.layers import (
     Concatenate,
     LastOutput,
@@ -92,19 +92,24 @@ class StateDecoder(Decoder):
             **options,
             **shared,
         )
-        width = sizes.hidden + self._context_size(sizes)
-        self.readout = Readout(width, sizes.output, **shared) if self._reads(sizes) else None
+        width = self._readout_size(sizes)
+        self.readout = Readout(width, sizes.output, **shared) if width else None
 
     def _context_size(self, sizes: Any) -> int:
+        """Return how much of a context the recurrent layers read."""
         return 0
 
-    def _reads(self, sizes: Any) -> bool:
-        return bool(sizes.hidden != sizes.output)
+    def _readout_size(self, sizes: Any) -> int:
+        """Return how much the readout reads; 0: there is none."""
+        return 0 if sizes.hidden == sizes.output else int(sizes.hidden)
+
+    def _output(self, run: Pass, *parts: Any) -> Any:
+        return parts[0] if self.readout is None else self.readout.compute(run, *parts)
 
     def compute(self, run: Pass, x: Any, encoded: Encoded, lengths: Ids) -> Any:
         """Recurrent layers over the targets."""
         y, _ = run(self.rnn, x, encoded.state, lengths=lengths)
-        return y if self.readout is None else self.readout.compute(run, y)
+        return self._output(run, y)
 
     def packed(self) -> Any:
         """Return the recurrent layers, frozen."""
@@ -117,9 +122,7 @@ class StateDecoder(Decoder):
     def step(self, held: Any, x: Array, state: Any, rows: Ids) -> Step:
         """One step of the recurrent layers."""
         y, state = held(x[np.newaxis], state)
-        return Step(
-            y[0] if self.readout is None else self.readout.compute(Pass(), y[0]), state, None
-        )
+        return Step(self._output(Pass(), y[0]), state, None)
 
 
 class ContextDecoder(StateDecoder):
@@ -137,16 +140,15 @@ class ContextDecoder(StateDecoder):
     def _context_size(self, sizes: Any) -> int:
         return int(sizes.memory)
 
-    def _reads(self, sizes: Any) -> bool:
-        return True
+    def _readout_size(self, sizes: Any) -> int:
+        return int(sizes.hidden + sizes.memory)
 
     def compute(self, run: Pass, x: Any, encoded: Encoded, lengths: Ids) -> Any:
         """Recurrent layers over targets with the context, which the output reads too."""
         last = run(self.last, encoded.memory, lengths=encoded.lengths)
         context = run(self.repeat, last, num_steps=len(arrays_of(x)))
         y, _ = run(self.rnn, run(self.join, x, context), encoded.state, lengths=lengths)
-        assert self.readout is not None
-        return self.readout.compute(run, y, context)
+        return self._output(run, y, context)
 
     def hold(self, packed: Any, encoded: Encoded) -> Any:
         """Return the frozen layers, and the context of each sequence."""
@@ -157,8 +159,7 @@ class ContextDecoder(StateDecoder):
         rnn, contexts = held
         context = contexts[rows]
         y, state = rnn(self.join(x, context)[np.newaxis], state)
-        assert self.readout is not None
-        return Step(self.readout.compute(Pass(), y[0], context), state, None)
+        return Step(self._output(Pass(), y[0], context), state, None)
 
 
 class AttentionDecoder(StateDecoder):
@@ -170,15 +171,16 @@ class AttentionDecoder(StateDecoder):
 
     def __init__(self, sizes: Any, options: dict[str, Any], shared: dict[str, Any]) -> None:
         super().__init__(sizes, options, shared)
-        del self.readout
         self.attention = layers.Attention(sizes.hidden, sizes.memory, **sizes.attention, **shared)
-        self.readout = Readout(sizes.hidden + sizes.memory, sizes.output, **shared)
+
+    def _readout_size(self, sizes: Any) -> int:
+        return int(sizes.hidden + sizes.memory)
 
     def compute(self, run: Pass, x: Any, encoded: Encoded, lengths: Ids) -> Any:
         """Recurrent layers, attention over all steps, and their joint output."""
         y, _ = run(self.rnn, x, encoded.state, lengths=lengths)
         context = run(self.attention, y, encoded.memory, lengths=encoded.lengths)
-        return self.readout.compute(run, y, context)
+        return self._output(run, y, context)
 
     def hold(self, packed: Any, encoded: Encoded) -> Any:
         """Return the frozen layers, and the memory with its keys."""
@@ -189,7 +191,7 @@ class AttentionDecoder(StateDecoder):
         rnn, memory = held
         y, state = rnn(x[np.newaxis], state)
         context, weights = memory.read(y[0], rows)
-        return Step(self.readout.compute(Pass(), y[0], context), state, weights)
+        return Step(self._output(Pass(), y[0], context), state, weights)
 
 
 class FeedingDecoder(Decoder):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from types import SimpleNamespace
 from typing import Any
 
@@ -28,14 +28,13 @@ from rnncore.layers import (
     LSTM,
     Dropout,
     Embedding,
-    Module,
     Reverse,
     recurrent,
     require_cell_options,
 )
 from rnncore.models.bridge import Bridge
 from rnncore.models.decoders import DECODERS, Decoder, Encoded
-from rnncore.models.inputs import id_sequences, input_sizes
+from rnncore.models.inputs import id_sequences
 from rnncore.models.model import Model
 from rnncore.models.passes import Pass, TrainingPass
 from rnncore.models.translation import SourceDecoder, Translation, Translator
@@ -61,8 +60,8 @@ class Seq2Seq(Model):
     - "attention": outputs of the decoder attend to those of the encoder, all steps at once (Luong,
       Pham and Manning 2015, arXiv 1508.04025).
     - "input_feeding": the same, and each step reads what the step before has attended to.
-    - "conditional": the cell attends in the middle of its step (Bahdanau, Cho and Bengio 2015, arXiv
-      1409.0473, as in nematus).
+    - "conditional": the cell attends in the middle of its step (Bahdanau, Cho and Bengio 2015,
+      arXiv 1409.0473, as in nematus).
     - "fixed": the last output of the encoder, in every step (Cho et al. 2014, arXiv 1406.1078).
     - "state": nothing (Sutskever, Vinyals and Le 2014, arXiv 1409.3215).
 
@@ -171,8 +170,8 @@ class Seq2Seq(Model):
         require_cell_options(cell, cell_options, Seq2Seq)
         self.source_tokenizer: Tokenizer | None = _tokenizer(source_tokenizer)
         self.target_tokenizer: Tokenizer | None = _tokenizer(target_tokenizer)
-        self.source_vocab_size, _ = input_sizes(source_vocab_size, None, self.source_tokenizer)
-        self.target_vocab_size, _ = input_sizes(target_vocab_size, None, self.target_tokenizer)
+        self.source_vocab_size = _vocab_size("source", source_vocab_size, self.source_tokenizer)
+        self.target_vocab_size = _vocab_size("target", target_vocab_size, self.target_tokenizer)
         self.start = self._boundary("start", start)
         self.end = self._boundary("end", end)
         self.scheduled_sampling = scheduled_sampling
@@ -203,7 +202,11 @@ class Seq2Seq(Model):
                 "share_embeddings: expected one vocabulary, got "
                 f"{self.source_vocab_size} and {self.target_vocab_size} tokens"
             )
-        options = {"owner": Seq2Seq, "cell_options": cell_options, "dropout": dropout}
+        options: dict[str, Any] = {
+            "owner": Seq2Seq,
+            "cell_options": cell_options,
+            "dropout": dropout,
+        }
         self.encoder: Any = recurrent(
             cell, width, hidden, num_layers, bidirectional=bidirectional, **options, **products
         )
@@ -270,7 +273,7 @@ class Seq2Seq(Model):
     def compute(self, run: Pass, batch: Batch, state: Any = None) -> None:
         """Encoder, bridge, decoder and output layer."""
         sources, inputs = batch.inputs
-        source_lengths, lengths = batch.lengths  # type: ignore[misc]
+        source_lengths, lengths = batch.lengths
         inputs = _padded("inputs[1]", inputs, lengths, self.target_vocab_size)
         if isinstance(run, TrainingPass) and self.scheduled_sampling > 0:
             inputs = self._sampled(batch, inputs)
@@ -375,7 +378,7 @@ class Seq2Seq(Model):
             pairs, held_out = split_shuffled(pairs, config.validation_fraction, config.seed)
         else:
             held_out = self._pairs(*validation)
-        limits = {"batch_size": config.batch_size, "max_tokens": max_tokens}
+        limits: dict[str, Any] = {"batch_size": config.batch_size, "max_tokens": max_tokens}
         training = PairBatches(*pairs, seed=config.seed, **limits)
         checked = PairBatches(*held_out, **limits) if held_out[0] else None
         return fit(self, training, checked, config, **options)
@@ -479,6 +482,28 @@ class Seq2Seq(Model):
 
 def _tokenizer(given: Any) -> Tokenizer | None:
     return None if given is None else as_tokenizer(given)
+
+
+def _vocab_size(side: str, given: int | None, tokenizer: Tokenizer | None) -> int:
+    """Return the number of tokens of a side, which is that of its tokenizer.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If there is none, or two that differ.
+    """
+    if given is None and tokenizer is None:
+        raise ValueError(
+            f"{side}_vocab_size: expected a number, or a {side}_tokenizer, got neither"
+        )
+    if tokenizer is None or given is None:
+        return size(f"{side}_vocab_size", given if tokenizer is None else tokenizer.vocab_size)
+    if given != tokenizer.vocab_size:
+        raise ValueError(
+            f"{side}_tokenizer: expected a vocabulary of {side}_vocab_size = {given} tokens, got "
+            f"{tokenizer.vocab_size}"
+        )
+    return size(f"{side}_vocab_size", given)
 
 
 def _padded(name: str, ids: Any, lengths: Any, vocab_size: int) -> Ids:
