@@ -137,7 +137,7 @@ def test_dropout_and_smoothing_act_in_training_only() -> None:
     smooth = translator(label_smoothing=0.2)
     plain = translator()
     assert smooth.loss(batch) == plain.loss(batch)
-    assert smooth.loss_and_grad(batch)[0] > plain.loss_and_grad(batch)[0]
+    assert smooth.loss_and_grad(batch)[0] != plain.loss_and_grad(batch)[0]
 
 
 def test_scheduled_sampling_reads_own_tokens() -> None:
@@ -201,6 +201,6 @@ def test_alignments_of_a_copy_are_diagonal(context: str) -> None:
 
 
 def test_a_smoothed_model_learns_too() -> None:
-    model = learned("attention", str.upper and (lambda w: w), label_smoothing=0.1)
+    model = learned("attention", lambda word: word, label_smoothing=0.1)
     words = words_to_learn()
     assert np.mean([a == w for a, w in zip(model.translate(words, 1), words, strict=True)]) > 0.9

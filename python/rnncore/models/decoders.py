@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rnncore import layers
-from rnncore._check import Array, Ids
+from rnncore._check import Array, Ids, size
 from rnncore.layers import (
+    Attention,
     Concatenate,
     LastOutput,
     Linear,
@@ -25,7 +26,15 @@ from rnncore.layers import (
 from rnncore.models.passes import Pass
 from rnncore.models.tape import arrays_of
 
-__all__ = ["DECODERS", "Decoder", "Encoded", "Step"]
+__all__ = [
+    "ATTENDING",
+    "DECODERS",
+    "Decoder",
+    "Encoded",
+    "Step",
+    "decoder_depth",
+    "require_attention_options",
+]
 
 
 class Encoded(NamedTuple):
@@ -171,7 +180,7 @@ class AttentionDecoder(StateDecoder):
 
     def __init__(self, sizes: Any, options: dict[str, Any], shared: dict[str, Any]) -> None:
         super().__init__(sizes, options, shared)
-        self.attention = layers.Attention(sizes.hidden, sizes.memory, **sizes.attention, **shared)
+        self.attention = Attention(sizes.hidden, sizes.memory, **sizes.attention, **shared)
 
     def _readout_size(self, sizes: Any) -> int:
         return int(sizes.hidden + sizes.memory)
@@ -253,3 +262,30 @@ DECODERS: dict[str, Any] = {
     "fixed": ContextDecoder,
     "state": StateDecoder,
 }
+
+#: Those whose steps wait for the attention of the step before: they have one layer.
+_FEEDING = ("input_feeding", "conditional")
+ATTENDING = ("attention", *_FEEDING)
+_OPTIONS: dict[str, Any] = {"score": "general", "attention_size": None, "num_heads": 1}
+
+
+def require_attention_options(context: str, options: dict[str, Any]) -> None:
+    """Raise ValueError where an option of attention is given to a decoder without it."""
+    for name, value in options.items():
+        if context not in ATTENDING and value != _OPTIONS[name]:
+            raise ValueError(f"{name}: no option of context={context!r}, got {value!r}")
+
+
+def decoder_depth(context: str, num_layers: int, given: int | None) -> int:
+    """Return the number of a decoder's layers: what is given, or that of the encoder.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is none, or more than the decoder can have.
+    """
+    if given is not None and size("decoder_layers", given) > 1 and context in _FEEDING:
+        raise ValueError(f"decoder_layers: expected 1 for context={context!r}, got {given}")
+    if given is None:
+        return 1 if context in _FEEDING else size("num_layers", num_layers)
+    return given

@@ -12,14 +12,11 @@ from numpy.typing import DTypeLike, NDArray
 from rnncore import _restoring, init
 from rnncore._check import (
     Ids,
-    check_below,
     choice,
     flag,
     integer,
-    lengths_array,
     real,
     size,
-    within,
 )
 from rnncore._keywords import strict_keywords
 from rnncore.data import Batch, PairBatches, split_shuffled
@@ -33,24 +30,27 @@ from rnncore.layers import (
     require_cell_options,
 )
 from rnncore.models.bridge import Bridge
-from rnncore.models.decoders import DECODERS, Decoder, Encoded
-from rnncore.models.inputs import id_sequences
+from rnncore.models.decoders import (
+    DECODERS,
+    Decoder,
+    Encoded,
+    decoder_depth,
+    require_attention_options,
+)
+from rnncore.models.inputs import id_sequences, padded_ids, vocab_size_of
 from rnncore.models.model import Model
 from rnncore.models.passes import Pass, TrainingPass
-from rnncore.models.translation import SourceDecoder, Translation, Translator
+from rnncore.models.translation import Translating
 from rnncore.progress import perplexity
-from rnncore.text import Tokenizer, as_tokenizer
+from rnncore.text import as_tokenizer
 from rnncore.training import TrainingConfig, TrainingResult, fit
 
 __all__ = ["Seq2Seq"]
 
 _SCORED_AT_ONCE = 64
 
-# Of attention alone, with their defaults.
-_ATTENTION: dict[str, Any] = {"score": "general", "attention_size": None, "num_heads": 1}
 
-
-class Seq2Seq(Model):
+class Seq2Seq(Model, Translating):
     r"""Probability of a target sequence, given a source sequence.
 
     An encoder reads the source; a bridge makes the initial state of a decoder of its final state;
@@ -168,10 +168,13 @@ class Seq2Seq(Model):
     ) -> None:
         super().__init__(dtype, rng)
         require_cell_options(cell, cell_options, Seq2Seq)
-        self.source_tokenizer: Tokenizer | None = _tokenizer(source_tokenizer)
-        self.target_tokenizer: Tokenizer | None = _tokenizer(target_tokenizer)
-        self.source_vocab_size = _vocab_size("source", source_vocab_size, self.source_tokenizer)
-        self.target_vocab_size = _vocab_size("target", target_vocab_size, self.target_tokenizer)
+        tokenizers = [
+            None if given is None else as_tokenizer(given)
+            for given in (source_tokenizer, target_tokenizer)
+        ]
+        self.source_tokenizer, self.target_tokenizer = tokenizers
+        self.source_vocab_size = vocab_size_of("source", source_vocab_size, self.source_tokenizer)
+        self.target_vocab_size = vocab_size_of("target", target_vocab_size, self.target_tokenizer)
         self.start = self._boundary("start", start)
         self.end = self._boundary("end", end)
         self.scheduled_sampling = scheduled_sampling
@@ -179,18 +182,9 @@ class Seq2Seq(Model):
         shared: dict[str, Any] = {"dtype": self.dtype, "rng": self.rng}
         products = {"compute": compute, **shared}
         width, hidden = size("embedding_size", embedding_size), size("hidden_size", hidden_size)
-        attends = choice("context", context, DECODERS) in (
-            "attention",
-            "input_feeding",
-            "conditional",
-        )
         attention = {"score": score, "attention_size": attention_size, "num_heads": num_heads}
-        _require_used(attention, context, attends)
-        layers = decoder_layers
-        if layers is None:
-            layers = 1 if context in ("input_feeding", "conditional") else num_layers
-        elif context in ("input_feeding", "conditional") and layers != 1:
-            raise ValueError(f"decoder_layers: expected 1 for context={context!r}, got {layers!r}")
+        require_attention_options(choice("context", context, DECODERS), attention)
+        layers = decoder_depth(context, num_layers, decoder_layers)
 
         embedding = {"std": width**-0.5, **shared}
         self.embedding = Embedding(self.target_vocab_size, width, **embedding)
@@ -213,7 +207,7 @@ class Seq2Seq(Model):
         memory = hidden * self.encoder.num_directions
         self.bridges: tuple[Bridge, ...] = ()
         if choice("bridge", bridge, ("tanh", "zero")) == "tanh":
-            counts = num_layers, size("decoder_layers", layers)
+            counts = num_layers, layers
             self.bridges = [  # type: ignore[assignment]
                 Bridge(counts, (memory, hidden), self.encoder.num_directions, **products)
                 for _ in self.encoder.state_names
@@ -249,8 +243,7 @@ class Seq2Seq(Model):
             given = getattr(self.target_tokenizer, name, None)
         if given is None:
             raise ValueError(
-                f"{name}: expected an id, or a target_tokenizer with tokens that begin and end "
-                f"sentences, got {self.target_tokenizer!r}"
+                f"{name}: expected an id, or that of a tokenizer, got {self.target_tokenizer!r}"
             )
         return integer(name, given, 0, self.target_vocab_size - 1)
 
@@ -274,7 +267,7 @@ class Seq2Seq(Model):
         """Encoder, bridge, decoder and output layer."""
         sources, inputs = batch.inputs
         source_lengths, lengths = batch.lengths
-        inputs = _padded("inputs[1]", inputs, lengths, self.target_vocab_size)
+        inputs = padded_ids("inputs[1]", inputs, lengths, self.target_vocab_size)
         if isinstance(run, TrainingPass) and self.scheduled_sampling > 0:
             inputs = self._sampled(batch, inputs)
         encoded = self.encode(run, sources, source_lengths)
@@ -284,7 +277,7 @@ class Seq2Seq(Model):
 
     def encode(self, run: Pass, sources: Ids, lengths: Ids, encoder: Any = None) -> Encoded:
         """Return what the decoder knows of sources [S,B]; `encoder` is a frozen one."""
-        ids = _padded("inputs[0]", sources, lengths, self.source_vocab_size)
+        ids = padded_ids("inputs[0]", sources, lengths, self.source_vocab_size)
         if self.reverse_source:
             ids = Reverse()(ids, lengths)
         table = self.embedding if self.source_embedding is None else self.source_embedding
@@ -353,12 +346,7 @@ class Seq2Seq(Model):
         -------
         TrainingResult
             Its training losses are those with label smoothing and dropout, its validations without.
-
-        Raises
-        ------
-        TypeError, ValueError
-            If a sequence does not fit, by its index, or there is not one target for each source.
-            Otherwise as `rnncore.training.fit`.
+            Errors name the sequence that does not fit, by its index.
 
         Examples
         --------
@@ -384,73 +372,10 @@ class Seq2Seq(Model):
         return fit(self, training, checked, config, **options)
 
     # --- use -------------------------------------------------------------------------------------
-    def translate(
-        self, sources: Iterable[Any], beam_size: int = 5, n_best: int = 1, **options: Any
-    ) -> list[Any]:
-        """Return the most probable targets that a beam search finds.
-
-        Parameters
-        ----------
-        sources : list of str, or of ids [T_k]
-            As in `fit`. An empty source has an empty target.
-        beam_size : int
-            Hypotheses that are kept of each source, see `rnncore.decode.beam_search`; 1 is greedy.
-        n_best : int
-            Targets of each source, at most.
-        **options
-            Of `translations`.
-
-        Returns
-        -------
-        list of str, or of int64 arrays
-            Texts, where the target has a tokenizer; a list of them for each source where `n_best`
-            is above 1.
-
-        Raises
-        ------
-        TypeError, ValueError
-            If a source does not fit, by its index, or an option is not as above.
-        """
-        found = self.translations(sources, beam_size, n_best, **options)
-        answers = [
-            [each.text if each.text is not None else each.tokens for each in best] for best in found
-        ]
-        return [best[0] for best in answers] if n_best == 1 else answers
-
-    def translations(
-        self, sources: Iterable[Any], beam_size: int = 5, n_best: int = 1, **options: Any
-    ) -> list[list[Translation]]:
-        """Return the targets of each source with scores and alignments, the best first.
-
-        Parameters
-        ----------
-        sources, beam_size, n_best
-            As in `translate`.
-        **options
-            Of `Translator.translations`: ``max_length``, ``length_penalty``, ...
-        """
-        return self.translator().translations(sources, beam_size, n_best, **options)
-
-    def translator(self) -> Translator:
-        """Return this model as it is now, with packed parameters, for many calls."""
-        return Translator(self)
-
-    def decoder(self, sources: Iterable[Any]) -> SourceDecoder:
-        """Return the `rnncore.decode.StepDecoder` over some sources, for searches and ensembles."""
-        return self.translator().decoder(self.source_ids(sources))
-
     def score(self, sources: Iterable[Any], targets: Iterable[Any]) -> NDArray[np.float64]:
         """Return the log-probability ln p(target | source) of each pair [N], the end included.
 
-        Parameters
-        ----------
-        sources, targets : list of str, or of ids [T_k]
-            As in `fit`.
-
-        Raises
-        ------
-        TypeError, ValueError
-            If a sequence does not fit, by its index, or there is not one target for each source.
+        Sources and targets are those of `fit`, and so are the errors.
         """
         pairs = self._pairs(sources, targets)
         scores = np.zeros(len(pairs[0]))
@@ -461,14 +386,11 @@ class Seq2Seq(Model):
                 scores[members] = -losses.sum(axis=0)
         return scores
 
-    # --- sequences -------------------------------------------------------------------------------
-    def source_ids(self, sources: Iterable[Any]) -> list[NDArray[np.int64]]:
+    def source_ids(self, sources: Iterable[Any]) -> list[Ids]:
         """Return sources, texts or ids, as ids; errors name the one that does not fit."""
-        return id_sequences(sources, self.source_vocab_size, self.source_tokenizer, "sources")
+        return list(id_sequences(sources, self.source_vocab_size, self.source_tokenizer, "sources"))
 
-    def _pairs(
-        self, sources: Iterable[Any], targets: Iterable[Any]
-    ) -> tuple[list[NDArray[np.int64]], list[NDArray[np.int64]]]:
+    def _pairs(self, sources: Iterable[Any], targets: Iterable[Any]) -> tuple[list[Ids], list[Ids]]:
         """Return sources, and targets between `start` and `end`."""
         read = self.source_ids(sources)
         written = id_sequences(targets, self.target_vocab_size, self.target_tokenizer, "targets")
@@ -476,47 +398,5 @@ class Seq2Seq(Model):
             raise ValueError(
                 f"targets: expected one for each of {len(read)} sources, got {len(written)}"
             )
-        bounded = [np.concatenate([[self.start], ids, [self.end]]) for ids in written]
+        bounded: list[Ids] = [np.concatenate([[self.start], ids, [self.end]]) for ids in written]
         return read, bounded
-
-
-def _tokenizer(given: Any) -> Tokenizer | None:
-    return None if given is None else as_tokenizer(given)
-
-
-def _vocab_size(side: str, given: int | None, tokenizer: Tokenizer | None) -> int:
-    """Return the number of tokens of a side, which is that of its tokenizer.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If there is none, or two that differ.
-    """
-    if given is None and tokenizer is None:
-        raise ValueError(
-            f"{side}_vocab_size: expected a number, or a {side}_tokenizer, got neither"
-        )
-    if tokenizer is None or given is None:
-        return size(f"{side}_vocab_size", given if tokenizer is None else tokenizer.vocab_size)
-    if given != tokenizer.vocab_size:
-        raise ValueError(
-            f"{side}_tokenizer: expected a vocabulary of {side}_vocab_size = {given} tokens, got "
-            f"{tokenizer.vocab_size}"
-        )
-    return size(f"{side}_vocab_size", given)
-
-
-def _padded(name: str, ids: Any, lengths: Any, vocab_size: int) -> Ids:
-    """Return ids [T,B] with 0 past the ends, checked."""
-    array = np.asarray(ids)
-    counts = within(lengths_array(lengths, array.shape), array.shape)
-    array = np.where(counts, array, 0)
-    check_below(name, array, vocab_size)
-    return array
-
-
-def _require_used(given: dict[str, Any], context: str, attends: bool) -> None:
-    """Raise where an option of attention is given to a model without."""
-    for name, value in given.items():
-        if not attends and value != _ATTENTION[name]:
-            raise ValueError(f"{name}: no option of context={context!r}, got {value!r}")
