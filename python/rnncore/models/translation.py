@@ -86,7 +86,7 @@ class SourceDecoder:
         encoder, writer = packed
         ids, lengths = pad(sources)
         encoded = model.encode(Pass(), ids, lengths, encoder)
-        self._initial = encoded.state
+        self._initial = model.writer.start(encoded)
         self._held = model.writer.hold(writer, encoded)
 
     def start(self, count: int) -> tuple[Any, Ids]:
@@ -106,11 +106,14 @@ class SourceDecoder:
     def select(self, state: tuple[Any, Ids], rows: Ids) -> tuple[Any, Ids]:
         """Return the state of some rows."""
         hidden, read = state
-        if hidden is None:  # zero
-            return None, read[rows]
-        if isinstance(hidden, tuple):
-            return tuple(part[..., rows, :] for part in hidden), read[rows]
-        return hidden[..., rows, :], read[rows]
+        return _rows_of(hidden, rows), read[rows]
+
+
+def _rows_of(state: Any, rows: Ids) -> Any:
+    """Return some rows of a state, whose parts are [N,H] or [L,N,H]; None is zero."""
+    if isinstance(state, tuple):
+        return tuple(_rows_of(part, rows) for part in state)
+    return None if state is None else state[..., rows, :]
 
 
 class Translator:
