@@ -67,6 +67,7 @@ class Translation:
     target_tokens: Sequence[str] = ()
 
 
+@strict_keywords()
 class SourceDecoder:
     """A `rnncore.decode.StepDecoder` over encoded sources; made by `Seq2Seq.decoder`.
 
@@ -78,6 +79,15 @@ class SourceDecoder:
         Encoder and decoder in the form that inference needs.
     sources : list of ids [S_k]
         What is read, one sentence for each.
+
+    Examples
+    --------
+    >>> import rnncore as rc
+    >>> model = rc.Seq2Seq(6, 6, hidden_size=8, start=0, end=1, rng=0)
+    >>> decoder = model.decoder([[2, 3], [4]])
+    >>> found = rc.decode.greedy(decoder, 2, start=0, end=1, max_length=3)
+    >>> len(found)
+    2
     """
 
     def __init__(self, model: Seq2Seq, packed: tuple[Any, Any], sources: Sequence[Ids]) -> None:
@@ -116,6 +126,7 @@ def _rows_of(state: Any, rows: Ids) -> Any:
     return None if state is None else state[..., rows, :]
 
 
+@strict_keywords()
 class Translator:
     """A `Seq2Seq` as it is now, with packed parameters, for many calls; made by its `translator`.
 
@@ -123,6 +134,14 @@ class Translator:
     ----------
     model : Seq2Seq
         Later changes of it have no effect.
+
+    Examples
+    --------
+    >>> import rnncore as rc
+    >>> translator = rc.Seq2Seq(6, 6, hidden_size=8, start=0, end=1, rng=0).translator()
+    >>> ((best,),) = translator.translations([[2, 3]], max_length=4)
+    >>> best.alignment.shape == (len(best.tokens), 2)
+    True
     """
 
     def __init__(self, model: Seq2Seq) -> None:
