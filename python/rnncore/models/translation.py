@@ -152,7 +152,6 @@ class Translator:
         """Return the `rnncore.decode.StepDecoder` over sources, given as ids."""
         return SourceDecoder(self._model, self._packed, sources)
 
-    @strict_keywords()
     def translations(
         self,
         sources: Iterable[Any],
