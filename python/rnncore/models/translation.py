@@ -13,7 +13,7 @@ from rnncore import decode
 from rnncore._check import Array, Ids, flag, size
 from rnncore._keywords import strict_keywords
 from rnncore.data import Buckets, pad
-from rnncore.decode import Hypothesis, LogProbabilities
+from rnncore.decode import Hypothesis, Scores
 from rnncore.layers.assembly import copy_for_inference
 from rnncore.models.decoders import ATTENDING
 from rnncore.models.passes import Pass
@@ -76,7 +76,7 @@ class SourceDecoder:
     model : Seq2Seq
         It must not change any more.
     packed : tuple
-        Encoder and decoder in the form that inference needs.
+        Encoder, decoder and output layer in the form that inference needs.
     sources : list of ids [S_k]
         What is read, one sentence for each.
 
@@ -90,10 +90,12 @@ class SourceDecoder:
     2
     """
 
-    def __init__(self, model: Seq2Seq, packed: tuple[Any, Any], sources: Sequence[Ids]) -> None:
+    def __init__(
+        self, model: Seq2Seq, packed: tuple[Any, Any, Any], sources: Sequence[Ids]
+    ) -> None:
         self.vocab_size: int = model.target_vocab_size
         self._model = model
-        encoder, writer = packed
+        encoder, writer, self._output = packed
         ids, lengths = pad(sources)
         encoded = model.encode(Pass(), ids, lengths, encoder)
         self._initial = model.writer.start(encoded)
@@ -103,15 +105,12 @@ class SourceDecoder:
         """Return the state before the first token: that of the decoder, and whom each row reads."""
         return self._initial, np.arange(count)
 
-    def advance(
-        self, tokens: Ids, state: tuple[Any, Ids]
-    ) -> tuple[LogProbabilities, tuple[Any, Ids]]:
+    def advance(self, tokens: Ids, state: tuple[Any, Ids]) -> tuple[Scores, tuple[Any, Ids]]:
         """Read a token in every row; return the scores of the next one, and the state."""
         hidden, rows = state
         model = self._model
         step = model.writer.step(self._held, model.embedding(tokens), hidden, rows)
-        scores = LogProbabilities(model.output.log_probabilities(step.y), step.attention)
-        return scores, (step.state, rows)
+        return self._output.scores(step.y, step.attention), (step.state, rows)
 
     def select(self, state: tuple[Any, Ids], rows: Ids) -> tuple[Any, Ids]:
         """Return the state of some rows."""
@@ -134,6 +133,9 @@ class Translator:
     ----------
     model : Seq2Seq
         Later changes of it have no effect.
+    weight_format : {"float32", "bfloat16", "int8", "int8_dynamic"} or None
+        How the matrices of the decoder's recurrent layers and of the output layer are stored, see
+        `rnncore.layers.Stream`; None: as they are. `AttentionRNN` keeps its own.
 
     Examples
     --------
@@ -144,9 +146,13 @@ class Translator:
     True
     """
 
-    def __init__(self, model: Seq2Seq) -> None:
+    def __init__(self, model: Seq2Seq, weight_format: str | None = None) -> None:
         self._model = copy_for_inference(model)
-        self._packed = self._model.encoder.frozen(), self._model.writer.packed()
+        self._packed = (
+            self._model.encoder.frozen(),
+            self._model.writer.packed(weight_format),
+            self._model.output.hold(weight_format),
+        )
 
     def decoder(self, sources: Sequence[Ids]) -> SourceDecoder:
         """Return the `rnncore.decode.StepDecoder` over sources, given as ids."""
@@ -239,7 +245,7 @@ class Translating(ABC):
         n_best : int
             Targets of each source, at most.
         **options
-            Of `translations`.
+            Of `Translator.translations`, and ``weight_format`` of `translator`.
 
         Returns
         -------
@@ -259,7 +265,13 @@ class Translating(ABC):
         return [best[0] for best in answers] if n_best == 1 else answers
 
     def translations(
-        self, sources: Iterable[Any], beam_size: int = 5, n_best: int = 1, **options: Any
+        self,
+        sources: Iterable[Any],
+        beam_size: int = 5,
+        n_best: int = 1,
+        *,
+        weight_format: str | None = None,
+        **options: Any,
     ) -> list[list[Translation]]:
         """Return the targets of each source with scores and alignments, the best first.
 
@@ -267,15 +279,18 @@ class Translating(ABC):
         ----------
         sources, beam_size, n_best
             As in `translate`.
+        weight_format
+            Of `translator`.
         **options
             Of `Translator.translations`: ``max_length``, ``length_penalty``, ...
         """
-        return self.translator().translations(sources, beam_size, n_best, **options)
+        translator = self.translator(weight_format)
+        return translator.translations(sources, beam_size, n_best, **options)
 
-    def translator(self) -> Translator:
-        """Return this model as it is now, with packed parameters, for many calls."""
+    def translator(self, weight_format: str | None = None) -> Translator:
+        """Return a `Translator`: this model as it is now, with packed parameters."""
         model: Any = self
-        return Translator(model)
+        return Translator(model, weight_format)
 
     def decoder(self, sources: Iterable[Any]) -> SourceDecoder:
         """Return the `rnncore.decode.StepDecoder` over some sources, for searches and ensembles."""
