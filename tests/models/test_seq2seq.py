@@ -254,7 +254,9 @@ def test_a_translator_does_not_see_later_changes() -> None:
 
 def test_options_of_the_search() -> None:
     """The penalty of lengths chooses longer ones; n-grams do not come twice."""
-    model = random(translator(), scale=0.3)
+    model = random(translator())
+    model.output.params["bias"][END] += 1.5
+    model.mark_changed()
     lengths = [
         sum(len(ids) for ids in model.translate(SOURCES, 4, length_penalty=penalty, max_length=9))
         for penalty in (0.0, 3.0)
