@@ -15,6 +15,7 @@ from rnncore import _registered as _registered
 from rnncore import (
     data,
     datasets,
+    decode,
     diagnostics,
     heads,
     init,
@@ -30,7 +31,7 @@ from rnncore._core import available_isas, isa
 from rnncore._threads import get_num_threads, set_num_threads
 from rnncore.io import load, register, save
 from rnncore.layers import GRU, LSTM, RNN, Dropout, Embedding, Linear
-from rnncore.models import LanguageModel, Model, Pass, SequenceClassifier
+from rnncore.models import LanguageModel, Model, Pass, Seq2Seq, SequenceClassifier
 
 __version__ = "0.1.0"
 
@@ -44,11 +45,13 @@ __all__ = [
     "Linear",
     "Model",
     "Pass",
+    "Seq2Seq",
     "SequenceClassifier",
     "__version__",
     "available_isas",
     "data",
     "datasets",
+    "decode",
     "diagnostics",
     "get_num_threads",
     "heads",

@@ -7,8 +7,9 @@ KINDS = (
     *(layers.RNN, layers.GRU, layers.LSTM),
     *(layers.Embedding, layers.Linear, layers.Dropout),
     *(layers.Add, layers.Concatenate, layers.LastOutput, layers.Pooling, layers.Reverse),
+    *(layers.Repeat, layers.Tanh),
     *(heads.Softmax, heads.Regression, heads.Binary),
-    *(models.LanguageModel, models.SequenceClassifier),
+    *(models.LanguageModel, models.SequenceClassifier, models.Seq2Seq),
     *(text.CharTokenizer, text.ByteTokenizer, text.WordTokenizer),
     *(text.HuggingFaceTokenizer, text.SentencePieceTokenizer),
 )

@@ -19,7 +19,7 @@ ORDER = (
     ("heads", "optim", "text"),
     ("data",),
     ("io", "progress", "_draws"),
-    ("training", "decoding"),
+    ("training", "decode"),
     ("models",),
     ("datasets", "diagnostics"),
     ("_registered",),

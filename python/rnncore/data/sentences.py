@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from rnncore._check import describe, integer, size
 from rnncore._keywords import strict_keywords
-from rnncore.data.batch import IGNORED, Batch, Ids, as_tokens, held_tokens
+from rnncore.data.batch import Batch, Ids, as_tokens, held_tokens
 from rnncore.data.buckets import Buckets
 from rnncore.data.checksum import checksum
+from rnncore.data.shifted import shifted
 
 __all__ = ["SentenceBatches", "Sentences", "sentences"]
 
@@ -99,14 +100,7 @@ class SentenceBatches:
         return map(self._batch, self._buckets.epoch(number))
 
     def _batch(self, members: NDArray[np.int64]) -> Batch:
-        lengths = self._lengths[members]
-        shape = (int(lengths.max()), len(members))
-        inputs = np.zeros(shape, np.int64)
-        targets = np.full(shape, IGNORED, np.int64)
-        for b, (k, length) in enumerate(zip(members, lengths, strict=True)):
-            sentence = self._sentences[int(k)]
-            inputs[:length, b] = sentence[:-1]
-            targets[:length, b] = sentence[1:]
+        inputs, targets, lengths = shifted([self._sentences[int(k)] for k in members])
         weight = self._buckets.weight(lengths.sum(), self._lengths.sum())
         return Batch(inputs, targets, lengths, weight, self._bptt)
 

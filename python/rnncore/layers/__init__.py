@@ -14,9 +14,11 @@ from rnncore.layers.named import CELLS, recurrent, require_cell_options
 from rnncore.layers.output_gradient import OutputGradient
 from rnncore.layers.pooling import Pooling
 from rnncore.layers.recurrent import Recurrent
+from rnncore.layers.repeat import Repeat
 from rnncore.layers.reverse import Reverse
 from rnncore.layers.rnn import RNN
 from rnncore.layers.stream import Stream
+from rnncore.layers.tanh import Tanh
 
 __all__ = [
     "CELLS",
@@ -35,8 +37,10 @@ __all__ = [
     "OutputGradient",
     "Pooling",
     "Recurrent",
+    "Repeat",
     "Reverse",
     "Stream",
+    "Tanh",
     "recurrent",
     "require_cell_options",
 ]

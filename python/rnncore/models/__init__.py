@@ -5,7 +5,9 @@ from rnncore.models.language_model import LanguageModel
 from rnncore.models.model import Model
 from rnncore.models.passes import LossPass, Pass, TrainingPass
 from rnncore.models.presets import PRESETS
+from rnncore.models.seq2seq import Seq2Seq
 from rnncore.models.sequence_classifier import SequenceClassifier
+from rnncore.models.translation import SourceDecoder, Translation, Translator
 
 __all__ = [
     "PRESETS",
@@ -14,6 +16,10 @@ __all__ = [
     "LossPass",
     "Model",
     "Pass",
+    "Seq2Seq",
     "SequenceClassifier",
+    "SourceDecoder",
     "TrainingPass",
+    "Translation",
+    "Translator",
 ]

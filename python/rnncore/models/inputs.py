@@ -44,9 +44,12 @@ def input_sizes(
 
 
 def id_sequences(
-    sequences: Iterable[Any], vocab_size: int, tokenizer: Tokenizer | None
+    sequences: Iterable[Any],
+    vocab_size: int,
+    tokenizer: Tokenizer | None,
+    called: str = "sequences",
 ) -> list[NDArray[np.int64]]:
-    """Return texts, or sequences of ids [T_k], as ids.
+    """Return texts, or sequences of ids [T_k], as ids; errors say what they are `called`.
 
     Raises
     ------
@@ -54,8 +57,8 @@ def id_sequences(
         If one is neither a text nor integers [T] in [0, V), or is a text and there is no tokenizer.
     """
     ids = []
-    for k, sequence in enumerate(_listed(sequences)):
-        name = f"sequences[{k}]"
+    for k, sequence in enumerate(_listed(sequences, called)):
+        name = f"{called}[{k}]"
         if isinstance(sequence, str):
             if tokenizer is None:
                 raise ValueError(f"{name}: expected ids, got text; the model has no tokenizer")
@@ -154,7 +157,7 @@ def class_ids(
     return array.astype(np.int64)
 
 
-def _listed(sequences: Iterable[Any]) -> list[Any]:
+def _listed(sequences: Iterable[Any], called: str = "sequences") -> list[Any]:
     if isinstance(sequences, str) or not isinstance(sequences, Iterable):
-        raise TypeError(f"sequences: expected a list of them, got {describe(sequences)}")
+        raise TypeError(f"{called}: expected a list of them, got {describe(sequences)}")
     return list(sequences)

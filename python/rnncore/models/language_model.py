@@ -21,13 +21,14 @@ from rnncore._keywords import strict_keywords
 from rnncore._narrow import storage
 from rnncore.data import Batch, Batches
 from rnncore.data.batch import IdsLike
-from rnncore.decoding import Sampled
+from rnncore.decode import Sampled
 from rnncore.heads import Softmax
 from rnncore.layers import Dropout, Embedding, recurrent
 from rnncore.models.initialization import Initialization
 from rnncore.models.model import Model
 from rnncore.models.passes import Pass
 from rnncore.models.presets import PRESETS
+from rnncore.models.stepping import LanguageModelDecoder
 from rnncore.models.texts import checked_batch, sentence_tokens, text_ids
 from rnncore.progress import bits, perplexity
 from rnncore.text import as_tokenizer
@@ -345,6 +346,10 @@ class LanguageModel(Model, Sampled):
             self.output.params.get("bias"),
             self._storage(weight_format),
         )
+
+    def decoder(self) -> LanguageModelDecoder:
+        """Return the model as `rnncore.decode` searches it, with its present parameters."""
+        return LanguageModelDecoder(self)
 
     # --- training on text ------------------------------------------------------------------------
     @strict_keywords()

@@ -1,10 +1,9 @@
-"""Drawing tokens from a language model."""
+"""A language model that is sampled from: one sequence at a time, in the kernel."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
@@ -17,53 +16,21 @@ from rnncore._check import (
     flag,
     generator,
     ids_or_floats,
-    integer,
-    real,
     size,
 )
 from rnncore._draws import Draws
 from rnncore._keywords import strict_keywords
 from rnncore.data.batch import IdsLike, as_tokens
+from rnncore.decode.sampling import Sampling
 from rnncore.text import Tokenizer
 
 if TYPE_CHECKING:
     from rnncore import _core
 
-__all__ = ["Sampled", "Sampling"]
+__all__ = ["Sampled"]
 
 #: Tokens drawn at once where a text may stop: those behind the stop are drawn in vain.
 _BLOCK = 32
-
-
-@strict_keywords()
-@dataclass(frozen=True)
-class Sampling:
-    """How the next token is drawn from p = softmax(logits / temperature).
-
-    Parameters
-    ----------
-    temperature : float
-        Above 0; smaller is more conservative. 0 is greedy: always the most probable token.
-    top_k : int
-        Draw among the k most probable tokens only (Fan et al. 2018); 0: among all.
-    top_p : float
-        Draw among the fewest most probable tokens whose probabilities sum to at least p, in
-        (0, 1] (nucleus sampling, Holtzman et al. 2020); 1: among all.
-
-    Raises
-    ------
-    TypeError, ValueError
-        When a number is not one, or outside its range.
-    """
-
-    temperature: float = 1.0
-    top_k: int = 0
-    top_p: float = 1.0
-
-    def __post_init__(self) -> None:
-        real("temperature", self.temperature, 0)
-        integer("top_k", self.top_k, 0)
-        real("top_p", self.top_p, 0, 1, open_low=True)
 
 
 class Sampled(ABC):

@@ -1,0 +1,253 @@
+"""Decoders of `Seq2Seq`: what the writing half computes over all steps, and in one step.
+
+E embedding, H hidden, M memory, W output of the decoder; S source steps, T target steps, N rows that
+are decoded, each of which reads the memory of one sequence.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from rnncore._check import Array, Ids
+from rnncore import layers
+from rnncore.layers import (
+    Concatenate,
+    LastOutput,
+    Linear,
+    Module,
+    Repeat,
+    Tanh,
+    recurrent,
+)
+from rnncore.models.passes import Pass
+from rnncore.models.tape import arrays_of
+
+__all__ = ["DECODERS", "Decoder", "Encoded", "Step"]
+
+
+class Encoded(NamedTuple):
+    """What a decoder knows of the sources: values of a pass, or arrays."""
+
+    memory: Any  # [S,B,M]
+    lengths: Ids  # [B], of the memory
+    state: Any  # initial state of the decoder; None is zero
+
+
+class Step(NamedTuple):
+    """One step of a decoder."""
+
+    y: Array  # [N,W]
+    state: Any
+    attention: Array | None  # [N,S], None without attention
+
+
+class Readout(Module):
+    """``tanh(W [a, b, ...] + b)``: what the output layer is given."""
+
+    def __init__(self, input_size: int, output_size: int, **options: Any) -> None:
+        super().__init__(options["dtype"], options["rng"])
+        self.join = Concatenate()
+        self.linear = Linear(input_size, output_size, **options)
+        self.tanh = Tanh()
+
+    def compute(self, run: Pass, *parts: Any) -> Any:
+        """Concatenation, linear layer and tanh."""
+        joined = run(self.join, *parts) if len(parts) > 1 else parts[0]
+        return run(self.tanh, run(self.linear, joined))
+
+
+class Decoder(Module):
+    """Base of the decoders; a subclass says what all steps compute, and what one does."""
+
+    @abstractmethod
+    def compute(self, run: Pass, x: Any, encoded: Encoded, lengths: Ids) -> Any:
+        """Return y [T,B,W] for embedded targets x [T,B,E] of some lengths [B]."""
+
+    @abstractmethod
+    def packed(self) -> Any:
+        """Return the parameters in the form that steps need, for many batches."""
+
+    @abstractmethod
+    def hold(self, packed: Any, encoded: Encoded) -> Any:
+        """Return what all steps over some sources need."""
+
+    @abstractmethod
+    def step(self, held: Any, x: Array, state: Any, rows: Ids) -> Step:
+        """Take one step of N rows, with inputs x [N,E]; row n reads sequence ``rows[n]``."""
+
+
+class StateDecoder(Decoder):
+    """The source is the initial state alone (Sutskever, Vinyals and Le 2014, arXiv 1409.3215)."""
+
+    def __init__(self, sizes: Any, options: dict[str, Any], shared: dict[str, Any]) -> None:
+        super().__init__(shared["dtype"], shared["rng"])
+        self.rnn = recurrent(
+            sizes.cell,
+            sizes.embedding + self._context_size(sizes),
+            sizes.hidden,
+            sizes.layers,
+            **options,
+            **shared,
+        )
+        width = sizes.hidden + self._context_size(sizes)
+        self.readout = Readout(width, sizes.output, **shared) if self._reads(sizes) else None
+
+    def _context_size(self, sizes: Any) -> int:
+        return 0
+
+    def _reads(self, sizes: Any) -> bool:
+        return bool(sizes.hidden != sizes.output)
+
+    def compute(self, run: Pass, x: Any, encoded: Encoded, lengths: Ids) -> Any:
+        """Recurrent layers over the targets."""
+        y, _ = run(self.rnn, x, encoded.state, lengths=lengths)
+        return y if self.readout is None else self.readout.compute(run, y)
+
+    def packed(self) -> Any:
+        """Return the recurrent layers, frozen."""
+        return self.rnn.frozen()
+
+    def hold(self, packed: Any, encoded: Encoded) -> Any:
+        """Return the frozen layers."""
+        return packed
+
+    def step(self, held: Any, x: Array, state: Any, rows: Ids) -> Step:
+        """One step of the recurrent layers."""
+        y, state = held(x[np.newaxis], state)
+        return Step(
+            y[0] if self.readout is None else self.readout.compute(Pass(), y[0]), state, None
+        )
+
+
+class ContextDecoder(StateDecoder):
+    """The last output of the encoder is read in every step and by the output (Cho et al. 2014).
+
+    arXiv 1406.1078, without the maxout of its output layer.
+    """
+
+    def __init__(self, sizes: Any, options: dict[str, Any], shared: dict[str, Any]) -> None:
+        super().__init__(sizes, options, shared)
+        self.last = LastOutput(bidirectional=sizes.bidirectional)
+        self.repeat = Repeat()
+        self.join = Concatenate()
+
+    def _context_size(self, sizes: Any) -> int:
+        return int(sizes.memory)
+
+    def _reads(self, sizes: Any) -> bool:
+        return True
+
+    def compute(self, run: Pass, x: Any, encoded: Encoded, lengths: Ids) -> Any:
+        """Recurrent layers over targets with the context, which the output reads too."""
+        last = run(self.last, encoded.memory, lengths=encoded.lengths)
+        context = run(self.repeat, last, num_steps=len(arrays_of(x)))
+        y, _ = run(self.rnn, run(self.join, x, context), encoded.state, lengths=lengths)
+        assert self.readout is not None
+        return self.readout.compute(run, y, context)
+
+    def hold(self, packed: Any, encoded: Encoded) -> Any:
+        """Return the frozen layers, and the context of each sequence."""
+        return packed, self.last(encoded.memory, encoded.lengths)
+
+    def step(self, held: Any, x: Array, state: Any, rows: Ids) -> Step:
+        """One step of the recurrent layers and the output."""
+        rnn, contexts = held
+        context = contexts[rows]
+        y, state = rnn(self.join(x, context)[np.newaxis], state)
+        assert self.readout is not None
+        return Step(self.readout.compute(Pass(), y[0], context), state, None)
+
+
+class AttentionDecoder(StateDecoder):
+    """Recurrent layers, and attention from all of their outputs at once.
+
+    ``tanh(W [y, context])`` is what the output layer reads (Luong, Pham and Manning 2015, arXiv
+    1508.04025, section 3.1): no step waits for the context of the step before.
+    """
+
+    def __init__(self, sizes: Any, options: dict[str, Any], shared: dict[str, Any]) -> None:
+        super().__init__(sizes, options, shared)
+        del self.readout
+        self.attention = layers.Attention(sizes.hidden, sizes.memory, **sizes.attention, **shared)
+        self.readout = Readout(sizes.hidden + sizes.memory, sizes.output, **shared)
+
+    def compute(self, run: Pass, x: Any, encoded: Encoded, lengths: Ids) -> Any:
+        """Recurrent layers, attention over all steps, and their joint output."""
+        y, _ = run(self.rnn, x, encoded.state, lengths=lengths)
+        context = run(self.attention, y, encoded.memory, lengths=encoded.lengths)
+        return self.readout.compute(run, y, context)
+
+    def hold(self, packed: Any, encoded: Encoded) -> Any:
+        """Return the frozen layers, and the memory with its keys."""
+        return packed, self.attention.hold(encoded.memory, encoded.lengths)
+
+    def step(self, held: Any, x: Array, state: Any, rows: Ids) -> Step:
+        """One step of the recurrent layers, which then attends to the memory."""
+        rnn, memory = held
+        y, state = rnn(x[np.newaxis], state)
+        context, weights = memory.read(y[0], rows)
+        return Step(self.readout.compute(Pass(), y[0], context), state, weights)
+
+
+class FeedingDecoder(Decoder):
+    """`AttentionRNN`: each step reads the context of the step before."""
+
+    _feeding = "input"
+
+    def __init__(self, sizes: Any, options: dict[str, Any], shared: dict[str, Any]) -> None:
+        super().__init__(shared["dtype"], shared["rng"])
+        self.rnn = layers.AttentionRNN(
+            sizes.embedding,
+            sizes.hidden,
+            sizes.memory,
+            cell=sizes.cell,
+            feeding=self._feeding,
+            **sizes.attention,
+            **shared,
+        )
+        reads = sizes.hidden != sizes.output
+        self.readout = Readout(sizes.hidden, sizes.output, **shared) if reads else None
+
+    def compute(self, run: Pass, x: Any, encoded: Encoded, lengths: Ids) -> Any:
+        """The layer, over the targets and the memory."""
+        y, _ = run(
+            self.rnn,
+            x,
+            encoded.memory,
+            encoded.state,
+            lengths=lengths,
+            memory_lengths=encoded.lengths,
+        )
+        return y if self.readout is None else self.readout.compute(run, y)
+
+    def packed(self) -> Any:
+        """Return the layer, frozen."""
+        return self.rnn.frozen()
+
+    def hold(self, packed: Any, encoded: Encoded) -> Any:
+        """Return the memory with its keys."""
+        return packed.hold(encoded.memory, encoded.lengths)
+
+    def step(self, held: Any, x: Array, state: Any, rows: Ids) -> Step:
+        """One step of the layer."""
+        y, state, weights = held.step(x, state, rows)
+        return Step(y if self.readout is None else self.readout.compute(Pass(), y), state, weights)
+
+
+class ConditionalDecoder(FeedingDecoder):
+    """`AttentionRNN` of Bahdanau and nematus: attention stands between two steps of the cell."""
+
+    _feeding = "conditional"
+
+
+#: Class of each kind.
+DECODERS: dict[str, Any] = {
+    "attention": AttentionDecoder,
+    "input_feeding": FeedingDecoder,
+    "conditional": ConditionalDecoder,
+    "fixed": ContextDecoder,
+    "state": StateDecoder,
+}

@@ -1,0 +1,237 @@
+"""Translating with a `Seq2Seq`: searches over its decoder, and what they find as texts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rnncore import decode
+from rnncore._check import Array, Ids, flag, size
+from rnncore._keywords import strict_keywords
+from rnncore.data import Buckets, pad
+from rnncore.decode import Hypothesis, LogProbabilities
+from rnncore.layers.assembly import copy_for_inference
+from rnncore.models.passes import Pass
+from rnncore.text import Tokenizer
+
+if TYPE_CHECKING:
+    from rnncore.models.seq2seq import Seq2Seq
+
+__all__ = ["SourceDecoder", "Translation", "Translator"]
+
+_TRANSLATED_AT_ONCE = 32
+
+
+@strict_keywords()
+@dataclass(frozen=True, eq=False)
+class Translation:
+    """One answer to a source.
+
+    Parameters
+    ----------
+    text : str or None
+        The target, unknown words replaced; None where it has no tokenizer.
+    tokens : int64 array [T]
+        Its ids, without those that begin and end it.
+    score : float
+        What answers are ordered by: the normalized log-probability.
+    log_probability : float
+        ln p(target | source), the end included.
+    alignment : array [T,S] or None
+        Weight of each source token for each target token; the rows of a whole attention sum to 1.
+        None where the model has no attention.
+    source_tokens, target_tokens : list of str
+        What the tokens are called; empty where there is no tokenizer.
+
+    Examples
+    --------
+    >>> import rnncore as rc
+    >>> letters = rc.text.CharTokenizer.fit("abc", special_tokens=["<s>", "</s>"])
+    >>> model = rc.Seq2Seq(source_tokenizer=letters, target_tokenizer=letters, hidden_size=8, rng=0)
+    >>> ((best,),) = model.translations(["abc"], max_length=4)
+    >>> best.alignment.shape == (len(best.tokens), 3)
+    True
+    """
+
+    text: str | None
+    tokens: Ids
+    score: float
+    log_probability: float
+    alignment: Array | None
+    source_tokens: Sequence[str] = ()
+    target_tokens: Sequence[str] = ()
+
+
+class SourceDecoder:
+    """A `rnncore.decode.StepDecoder` over encoded sources; made by `Seq2Seq.decoder`.
+
+    Parameters
+    ----------
+    model : Seq2Seq
+        It must not change any more.
+    packed : tuple
+        Encoder and decoder in the form that inference needs.
+    sources : list of ids [S_k]
+        What is read, one sentence for each.
+    """
+
+    def __init__(self, model: Seq2Seq, packed: tuple[Any, Any], sources: Sequence[Ids]) -> None:
+        self.vocab_size: int = model.target_vocab_size
+        self._model = model
+        encoder, writer = packed
+        ids, lengths = pad(sources)
+        encoded = model.encode(Pass(), ids, lengths, encoder)
+        self._initial = encoded.state
+        self._held = model.writer.hold(writer, encoded)
+
+    def start(self, count: int) -> tuple[Any, Ids]:
+        """Return the state before the first token: that of the decoder, and whom each row reads."""
+        return self._initial, np.arange(count)
+
+    def advance(
+        self, tokens: Ids, state: tuple[Any, Ids]
+    ) -> tuple[LogProbabilities, tuple[Any, Ids]]:
+        """Read a token in every row; return the scores of the next one, and the state."""
+        hidden, rows = state
+        model = self._model
+        step = model.writer.step(self._held, model.embedding(tokens), hidden, rows)
+        scores = LogProbabilities(model.output.log_probabilities(step.y), step.attention)
+        return scores, (step.state, rows)
+
+    def select(self, state: tuple[Any, Ids], rows: Ids) -> tuple[Any, Ids]:
+        """Return the state of some rows."""
+        hidden, read = state
+        if hidden is None:  # zero
+            return None, read[rows]
+        if isinstance(hidden, tuple):
+            return tuple(part[..., rows, :] for part in hidden), read[rows]
+        return hidden[..., rows, :], read[rows]
+
+
+class Translator:
+    """A `Seq2Seq` as it is now, with packed parameters, for many calls; made by its `translator`.
+
+    Parameters
+    ----------
+    model : Seq2Seq
+        Later changes of it have no effect.
+    """
+
+    def __init__(self, model: Seq2Seq) -> None:
+        self._model = copy_for_inference(model)
+        self._packed = self._model.encoder.frozen(), self._model.writer.packed()
+
+    def decoder(self, sources: Sequence[Ids]) -> SourceDecoder:
+        """Return the `rnncore.decode.StepDecoder` over sources, given as ids."""
+        return SourceDecoder(self._model, self._packed, sources)
+
+    @strict_keywords()
+    def translations(
+        self,
+        sources: Iterable[Any],
+        beam_size: int = 5,
+        n_best: int = 1,
+        *,
+        max_length: int | None = None,
+        replace_unknown: bool = True,
+        batch_size: int = _TRANSLATED_AT_ONCE,
+        **search: Any,
+    ) -> list[list[Translation]]:
+        """Return the targets of each source, the best first.
+
+        Sources are sorted by length and searched in batches, which the results do not depend on but
+        for rounding.
+
+        Parameters
+        ----------
+        sources : list of str, or of ids [S_k]
+            An empty source has an empty target, of probability 1.
+        beam_size : int
+            Hypotheses that are kept of each source; 1 is greedy.
+        n_best : int
+            Targets of each source, at most; from 1 to `beam_size`.
+        max_length : int or None
+            Tokens of a target at most; None: twice those of the source, and ten.
+        replace_unknown : bool
+            Whether an unknown word of a target is replaced by the source word that it attends to
+            most (Luong et al. 2015, arXiv 1410.8206), where the model has words and attention.
+        batch_size : int
+            Sources that are searched at once.
+        **search
+            Of `rnncore.decode.beam_search`: ``length_penalty``, ``coverage_penalty``, ...
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a source does not fit, by its index, or an option is not as above.
+        """
+        model = self._model
+        texts = list(sources) if isinstance(sources, Iterable) else sources
+        given = model.source_ids(texts)
+        replaces = flag("replace_unknown", replace_unknown)
+        longest = None if max_length is None else size("max_length", max_length)
+        found: list[list[Translation]] = [[_nothing(model)] for _ in given]
+        full = np.flatnonzero([len(ids) for ids in given])
+        buckets = Buckets([len(given[k]) for k in full], size("batch_size", batch_size))
+        for members in buckets.epoch(0):
+            batch = full[members]
+            lengths = np.array([len(given[k]) for k in batch])
+            hypotheses = decode.beam_search(
+                self.decoder([given[k] for k in batch]),
+                len(batch),
+                start=model.start,
+                end=model.end,
+                beam_size=beam_size,
+                n_best=n_best,
+                max_length=2 * lengths + 10 if longest is None else longest,
+                **search,
+            )
+            for k, best in zip(batch, hypotheses, strict=True):
+                text = texts[k] if isinstance(texts[k], str) else None
+                found[k] = [_translation(model, text, given[k], one, replaces) for one in best]
+        return found
+
+
+def _nothing(model: Seq2Seq) -> Translation:
+    """Return the target of an empty source."""
+    attends = "attention" in model.context or model.context in ("input_feeding", "conditional")
+    text = None if model.target_tokenizer is None else ""
+    return Translation(text, np.zeros(0, np.int64), 0.0, 0.0, np.zeros((0, 0)) if attends else None)
+
+
+def _translation(
+    model: Seq2Seq, text: str | None, source: Ids, found: Hypothesis, replaces: bool
+) -> Translation:
+    """Return what a search has found, as a text."""
+    weights = found.attention
+    if weights is not None:
+        weights = weights[: len(found.tokens), : len(source)]
+        weights = weights[:, ::-1] if model.reverse_source else weights
+    read = _names(model.source_tokenizer, source, text)
+    written = _names(model.target_tokenizer, found.tokens)
+    target = model.target_tokenizer
+    unknown = getattr(target, "unknown", None)
+    join = getattr(target, "join", None)
+    if join is not None and replaces and weights is not None and read:
+        written = [
+            read[int(row.argmax())] if token == unknown else name
+            for token, name, row in zip(found.tokens, written, weights, strict=True)
+        ]
+        decoded: str | None = join(written)
+    else:
+        decoded = None if target is None else target.decode(found.tokens)
+    return Translation(
+        decoded, found.tokens, found.score, found.log_probability, weights, read, written
+    )
+
+
+def _names(tokenizer: Tokenizer | None, ids: Ids, text: str | None = None) -> list[str]:
+    """Return what the tokens are called; the words of a text also where they are unknown."""
+    words = getattr(tokenizer, "words", None)
+    if words is not None and text is not None:
+        named: list[str] = words(text)
+        return named
+    return [] if tokenizer is None else [tokenizer.token(int(i)) for i in ids]
