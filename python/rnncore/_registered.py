@@ -9,7 +9,7 @@ KINDS = (
     *(layers.Add, layers.Concatenate, layers.LastOutput, layers.Pooling, layers.Reverse),
     *(layers.Repeat, layers.Tanh),
     *(heads.Softmax, heads.Regression, heads.Binary),
-    *(models.LanguageModel, models.SequenceClassifier, models.Seq2Seq),
+    *(models.LanguageModel, models.SequenceClassifier, models.Seq2Seq, models.Captioner),
     *(text.CharTokenizer, text.ByteTokenizer, text.WordTokenizer),
     *(text.HuggingFaceTokenizer, text.SentencePieceTokenizer),
 )

@@ -11,6 +11,7 @@ from rnncore.data.contiguous import ContiguousBatches
 from rnncore.data.labeled import LabeledBatches
 from rnncore.data.padding import pad
 from rnncore.data.pairs import PairBatches
+from rnncore.data.pictures import patches
 from rnncore.data.sentences import SentenceBatches, Sentences, sentences
 from rnncore.data.splitting import split, split_shuffled
 
@@ -25,6 +26,7 @@ __all__ = [
     "SentenceBatches",
     "Sentences",
     "pad",
+    "patches",
     "sentences",
     "split",
     "split_shuffled",

@@ -84,9 +84,9 @@ def picture_regions(
 
 
 def caption_ids(
-    captions: Any, num_pictures: int, tokenizer: Tokenizer, *, name: str = "captions"
-) -> tuple[list[NDArray[np.int64]], list[int]]:
-    """Return the ids of all captions, between `start` and `end`, and the picture of each.
+    captions: Any, num_pictures: int, tokenizer: Tokenizer
+) -> list[list[NDArray[np.int64]]]:
+    """Return the ids of the captions of each picture, each between `start` and `end`.
 
     Parameters
     ----------
@@ -96,8 +96,6 @@ def caption_ids(
         Number of pictures N.
     tokenizer : Tokenizer
         With `start` and `end`.
-    name : str
-        What errors call the captions.
 
     Raises
     ------
@@ -105,29 +103,32 @@ def caption_ids(
         If there is another number of captions, a picture has none, or one is empty.
     """
     if isinstance(captions, str) or not isinstance(captions, Iterable):
-        raise TypeError(f"{name}: expected a list of them, got {describe(captions)}")
+        raise TypeError(f"captions: expected a list of them, got {describe(captions)}")
     given = list(captions)
     if len(given) != num_pictures:
         raise ValueError(
-            f"{name}: expected one for each of {num_pictures} pictures, got {len(given)}"
+            f"captions: expected one for each of {num_pictures} pictures, got {len(given)}"
         )
-    ids, pictures = [], []
+    ids = []
     for k, of_picture in enumerate(given):
-        several = not isinstance(of_picture, str)
-        if several and not isinstance(of_picture, list | tuple | np.ndarray):
-            raise TypeError(f"{name}[{k}]: expected a text or a list, got {describe(of_picture)}")
-        if several and not len(of_picture):
-            raise ValueError(f"{name}[{k}]: expected at least one caption, got none")
-        for j, text in enumerate(of_picture if several else [of_picture]):
-            place = f"{name}[{k}][{j}]" if several else f"{name}[{k}]"
-            sentence = tokenizer.encode_sentence(text, place)
-            if len(sentence) < 3:
-                raise ValueError(
-                    f"{place}: expected at least one {tokenizer.unit}, got {describe(text)}"
-                )
-            ids.append(sentence)
-            pictures.append(k)
-    return ids, pictures
+        name = f"captions[{k}]"
+        if isinstance(of_picture, str):
+            ids.append([_sentence(name, of_picture, tokenizer)])
+            continue
+        if not isinstance(of_picture, list | tuple | np.ndarray):
+            raise TypeError(f"{name}: expected a text or a list, got {describe(of_picture)}")
+        if not len(of_picture):
+            raise ValueError(f"{name}: expected at least one caption, got none")
+        ids.append([_sentence(f"{name}[{j}]", t, tokenizer) for j, t in enumerate(of_picture)])
+    return ids
+
+
+def _sentence(name: str, text: Any, tokenizer: Tokenizer) -> NDArray[np.int64]:
+    """Return the ids of a caption."""
+    ids = tokenizer.encode_sentence(text, name)
+    if len(ids) < 3:  # the start, a token, the end
+        raise ValueError(f"{name}: expected at least one {tokenizer.unit}, got {describe(text)}")
+    return ids
 
 
 def _is_picture(array: Array) -> bool:

@@ -38,14 +38,13 @@ from rnncore.models.decoders import DECODERS, Decoder, Encoded
 from rnncore.models.inputs import id_sequences, input_sizes
 from rnncore.models.model import Model
 from rnncore.models.passes import Pass, TrainingPass
+from rnncore.models.scoring import pair_scores
 from rnncore.models.translation import SourceDecoder, Translation, Translator
 from rnncore.progress import perplexity
 from rnncore.text import Tokenizer, as_tokenizer
 from rnncore.training import TrainingConfig, TrainingResult, fit
 
 __all__ = ["Seq2Seq"]
-
-_SCORED_AT_ONCE = 64
 
 # Of attention alone, with their defaults.
 _ATTENTION: dict[str, Any] = {"score": "general", "attention_size": None, "num_heads": 1}
@@ -449,14 +448,7 @@ class Seq2Seq(Model):
         TypeError, ValueError
             If a sequence does not fit, by its index, or there is not one target for each source.
         """
-        pairs = self._pairs(sources, targets)
-        scores = np.zeros(len(pairs[0]))
-        if len(scores):
-            batches = PairBatches(*pairs, _SCORED_AT_ONCE)
-            for members, batch in zip(batches.buckets.epoch(0), batches.epoch(0), strict=True):
-                (losses,), _ = self.losses(batch)
-                scores[members] = -losses.sum(axis=0)
-        return scores
+        return pair_scores(self, *self._pairs(sources, targets))
 
     # --- sequences -------------------------------------------------------------------------------
     def source_ids(self, sources: Iterable[Any]) -> list[NDArray[np.int64]]:

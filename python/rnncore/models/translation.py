@@ -20,7 +20,7 @@ from rnncore.text import Tokenizer
 if TYPE_CHECKING:
     from rnncore.models.seq2seq import Seq2Seq
 
-__all__ = ["SourceDecoder", "Translation", "Translator"]
+__all__ = ["EncodedDecoder", "SourceDecoder", "Translation", "Translator"]
 
 _TRANSLATED_AT_ONCE = 32
 
@@ -65,27 +65,24 @@ class Translation:
     target_tokens: Sequence[str] = ()
 
 
-class SourceDecoder:
-    """A `rnncore.decode.StepDecoder` over encoded sources; made by `Seq2Seq.decoder`.
+class EncodedDecoder:
+    """A `rnncore.decode.StepDecoder` over what a model has encoded: embedding, writer and softmax.
 
     Parameters
     ----------
-    model : Seq2Seq
-        It must not change any more.
-    packed : tuple
-        Encoder and decoder in the form that inference needs.
-    sources : list of ids [S_k]
-        What is read, one sentence for each.
+    model : Seq2Seq or Captioner
+        With ``embedding``, ``writer`` and ``output``; it must not change any more.
+    held : any
+        What its writer holds of the sources, see `Decoder.hold`.
+    state : any
+        State before the first token.
     """
 
-    def __init__(self, model: Seq2Seq, packed: tuple[Any, Any], sources: Sequence[Ids]) -> None:
-        self.vocab_size: int = model.target_vocab_size
+    def __init__(self, model: Any, held: Any, state: Any) -> None:
+        self.vocab_size: int = model.output.output_size
         self._model = model
-        encoder, writer = packed
-        ids, lengths = pad(sources)
-        encoded = model.encode(Pass(), ids, lengths, encoder)
-        self._initial = encoded.state
-        self._held = model.writer.hold(writer, encoded)
+        self._held = held
+        self._initial = state
 
     def start(self, count: int) -> tuple[Any, Ids]:
         """Return the state before the first token: that of the decoder, and whom each row reads."""
@@ -109,6 +106,26 @@ class SourceDecoder:
         if isinstance(hidden, tuple):
             return tuple(part[..., rows, :] for part in hidden), read[rows]
         return hidden[..., rows, :], read[rows]
+
+
+class SourceDecoder(EncodedDecoder):
+    """A `rnncore.decode.StepDecoder` over encoded sources; made by `Seq2Seq.decoder`.
+
+    Parameters
+    ----------
+    model : Seq2Seq
+        It must not change any more.
+    packed : tuple
+        Encoder and decoder in the form that inference needs.
+    sources : list of ids [S_k]
+        What is read, one sentence for each.
+    """
+
+    def __init__(self, model: Seq2Seq, packed: tuple[Any, Any], sources: Sequence[Ids]) -> None:
+        encoder, writer = packed
+        ids, lengths = pad(sources)
+        encoded = model.encode(Pass(), ids, lengths, encoder)
+        super().__init__(model, model.writer.hold(writer, encoded), encoded.state)
 
 
 class Translator:
