@@ -1,6 +1,6 @@
 """The classes of rnncore that files may name: a new layer, model or tokenizer is added here."""
 
-from rnncore import heads, layers, models, text
+from rnncore import data, heads, layers, models, text
 from rnncore.io import register
 
 KINDS = (
@@ -12,6 +12,7 @@ KINDS = (
     *(models.LanguageModel, models.SequenceClassifier, models.Seq2Seq, models.Captioner),
     *(text.CharTokenizer, text.ByteTokenizer, text.WordTokenizer),
     *(text.HuggingFaceTokenizer, text.SentencePieceTokenizer),
+    data.Standardization,
 )
 
 for kind in KINDS:

@@ -14,6 +14,7 @@ from rnncore.data.pairs import PairBatches
 from rnncore.data.pictures import patches
 from rnncore.data.sentences import SentenceBatches, Sentences, sentences
 from rnncore.data.splitting import split, split_shuffled
+from rnncore.data.standardization import Standardization
 
 __all__ = [
     "IGNORED",
@@ -25,6 +26,7 @@ __all__ = [
     "PairBatches",
     "SentenceBatches",
     "Sentences",
+    "Standardization",
     "pad",
     "patches",
     "sentences",

@@ -13,7 +13,7 @@ __all__ = ["Add", "Concatenate"]
 
 
 class Concatenate(Module):
-    """Join arrays along a dimension: [...,I_k] to [...,sum of I_k], or [T_k,...] to [sum of T_k,...].
+    """Join arrays [...,I_k] to [...,sum of I_k] or, along the first axis, [T_k,...].
 
     Parameters
     ----------

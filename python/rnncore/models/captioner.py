@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from rnncore import _restoring, init
-from rnncore._check import Array, choice, flag, size
+from rnncore._check import Array, check_shape, choice, flag, instance, size
 from rnncore._keywords import strict_keywords
-from rnncore.data import IGNORED, Batch, PairBatches, split_shuffled
+from rnncore.data import IGNORED, Batch, PairBatches, Standardization, split_shuffled
 from rnncore.heads import Softmax
 from rnncore.layers import (
     LSTM,
@@ -41,6 +41,8 @@ __all__ = ["Captioner"]
 
 #: Contexts that read the regions by attention.
 _ATTENDING = ("attention", "input_feeding", "conditional")
+# Of standardized features: the steps of Adam would saturate the memory of wide ones.
+_LARGEST_NORM = 16.0
 _STARTS = ("first_input", "initial_state")
 
 
@@ -96,6 +98,8 @@ class Captioner(Model):
         layer gives to the next, and of the input of the output layer.
     label_smoothing : float
         See `heads.Softmax`.
+    standardization : Standardization or None
+        See `standardization`.
     dtype : float32 or float64
         Type of the parameters.
     compute : "bfloat16" or None
@@ -142,6 +146,7 @@ class Captioner(Model):
         tie_weights: bool = False,
         dropout: float = 0.0,
         label_smoothing: float = 0.0,
+        standardization: Standardization | None = None,
         dtype: DTypeLike = np.float32,
         compute: str | None = None,
         rng: np.random.Generator | int | None = None,
@@ -172,6 +177,7 @@ class Captioner(Model):
         self._regions = (num_regions if attends else 1, self.input_size)
         if not attends:
             self._regions = (1, num_regions * self.input_size)
+        self.standardization = standardization
         self.memory = Linear(self._regions[1], memory_size, bias=False, **products)
         self.places = Embedding(self._regions[0], memory_size, std=memory_size**-0.5, **shared)
         self.add, self.tanh, self.mean = Add(), Tanh(), Pooling("mean")
@@ -214,6 +220,21 @@ class Captioner(Model):
     def vocab_size(self) -> int:
         """Number of tokens V of the tokenizer."""
         return self.tokenizer.vocab_size
+
+    @property
+    def standardization(self) -> Standardization | None:
+        """How features are standardized before they are read; None: not at all.
+
+        `fit` takes that of its pictures where there is none yet.
+        """
+        return self._standardization
+
+    @standardization.setter
+    def standardization(self, value: Standardization | None) -> None:
+        if value is not None:
+            instance("standardization", value, Standardization)
+            check_shape("standardization.mean", value.mean, (self._regions[1],))
+        self._standardization = value
 
     @property
     def unit(self) -> str:  # type: ignore[override]
@@ -305,6 +326,8 @@ class Captioner(Model):
             caption for each. Otherwise as `rnncore.training.fit`.
         """
         config = TrainingConfig() if config is None else config
+        if self.standardization is None:
+            self.standardization = Standardization.of(self.regions(features), _LARGEST_NORM)
         examples = self._examples(features, captions)
         if validation is None:
             examples, held_out = split_shuffled(examples, config.validation_fraction, config.seed)
@@ -375,9 +398,10 @@ class Captioner(Model):
         return pair_scores(self, *_pairs(*self._examples(features, captions)))
 
     def regions(self, features: Any) -> Array:
-        """Return the features of pictures as regions [N,R,I], which `compute` reads, checked."""
+        """Return features as the regions [N,R,I] that `compute` reads: checked and standardized."""
         given = picture_regions(features, self.grid, self.input_size, self.dtype)
-        return given.reshape(len(given), *self._regions)
+        regions = given.reshape(len(given), *self._regions)
+        return regions if self.standardization is None else self.standardization(regions)
 
     def _examples(self, features: Any, captions: Iterable[Any]) -> tuple[list[Any], list[Any]]:
         """Return the regions of each picture, and the ids of each of its captions."""

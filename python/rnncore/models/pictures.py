@@ -141,14 +141,12 @@ def _cut(name: str, pictures: Array, grid: Sequence[int], input_size: int) -> Ar
     rows, columns = grid
     side = round((input_size / channels) ** 0.5) if channels else 0
     if side * side * channels != input_size or (height, width) != (rows * side, columns * side):
-        fits = [c for c in (1, 3, 4) if (s := round((input_size / c) ** 0.5)) ** 2 * c == input_size]
-        sizes = [round((input_size / c) ** 0.5) for c in fits]
-        wanted = " or ".join(
-            f"[{rows * s}, {columns * s}, {c}]" for s, c in zip(sizes, fits, strict=True)
-        )
+        sides = {c: round((input_size / c) ** 0.5) for c in (1, 3, 4)}
+        fitting = [[rows * s, columns * s, c] for c, s in sides.items() if s * s * c == input_size]
+        wanted = " or ".join(map(str, fitting)) or f"as features {[rows, columns, input_size]}"
         raise ValueError(
-            f"{name}: expected pictures {wanted or 'of other channels'}, got "
-            f"{[height, width, channels]}; bring them to this size"
+            f"{name}: expected pictures {wanted}, got {[height, width, channels]}; bring them to "
+            "this size"
         )
     return patches(pictures, side)
 
