@@ -29,6 +29,7 @@ from rnncore.layers import (
 from rnncore.models.bridge import Bridge
 from rnncore.models.captioning import Caption, captions
 from rnncore.models.decoders import DECODERS, Decoder, Encoded
+from rnncore.models.inputs import padded_ids
 from rnncore.models.model import Model
 from rnncore.models.passes import Pass
 from rnncore.models.pictures import as_grid, caption_ids, picture_regions
@@ -250,6 +251,7 @@ class Captioner(Model):
         """Memory, first input or initial state, decoder and output layer."""
         regions, tokens = batch.inputs
         lengths, targets = np.asarray(batch.lengths[1]), batch.targets  # type: ignore[index]
+        tokens = padded_ids("inputs[1]", tokens, lengths, self.vocab_size)
         encoded, first = self.encode(run, regions)
         x = run(self.drop, run(self.embedding, tokens))
         if first is not None:  # its step has no target

@@ -8,10 +8,28 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rnncore._check import Array, as_array, check_below, check_shape, describe, is_ids, size
+from rnncore._check import (
+    Array,
+    Ids,
+    as_array,
+    check_below,
+    check_shape,
+    describe,
+    is_ids,
+    lengths_array,
+    size,
+    within,
+)
 from rnncore.text import Tokenizer
 
-__all__ = ["class_ids", "class_names", "id_sequences", "input_sizes", "vector_sequences"]
+__all__ = [
+    "class_ids",
+    "class_names",
+    "id_sequences",
+    "input_sizes",
+    "padded_ids",
+    "vector_sequences",
+]
 
 # Names of classes that an error lists.
 _NAMED = 10
@@ -73,6 +91,21 @@ def id_sequences(
         check_below(name, array, vocab_size)
         ids.append(array.astype(np.int64, copy=False))
     return ids
+
+
+def padded_ids(name: str, ids: Any, lengths: Any, vocab_size: int) -> Ids:
+    """Return ids [T,B] with 0 past the ends of their sequences [B], checked.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a length or an id within is outside its range.
+    """
+    array = np.asarray(ids)
+    counts = within(lengths_array(lengths, array.shape), array.shape)
+    array = np.where(counts, array, 0)
+    check_below(name, array, vocab_size)
+    return array
 
 
 def vector_sequences(

@@ -12,14 +12,11 @@ from numpy.typing import DTypeLike, NDArray
 from rnncore import _restoring, init
 from rnncore._check import (
     Ids,
-    check_below,
     choice,
     flag,
     integer,
-    lengths_array,
     real,
     size,
-    within,
 )
 from rnncore._keywords import strict_keywords
 from rnncore.data import Batch, PairBatches, split_shuffled
@@ -35,7 +32,7 @@ from rnncore.layers import (
 )
 from rnncore.models.bridge import Bridge
 from rnncore.models.decoders import DECODERS, Decoder, Encoded
-from rnncore.models.inputs import id_sequences, input_sizes
+from rnncore.models.inputs import id_sequences, input_sizes, padded_ids
 from rnncore.models.model import Model
 from rnncore.models.passes import Pass, TrainingPass
 from rnncore.models.scoring import pair_scores
@@ -270,7 +267,7 @@ class Seq2Seq(Model):
         """Encoder, bridge, decoder and output layer."""
         sources, inputs = batch.inputs
         source_lengths, lengths = batch.lengths  # type: ignore[misc]
-        inputs = _padded("inputs[1]", inputs, lengths, self.target_vocab_size)
+        inputs = padded_ids("inputs[1]", inputs, lengths, self.target_vocab_size)
         if isinstance(run, TrainingPass) and self.scheduled_sampling > 0:
             inputs = self._sampled(batch, inputs)
         encoded = self.encode(run, sources, source_lengths)
@@ -280,7 +277,7 @@ class Seq2Seq(Model):
 
     def encode(self, run: Pass, sources: Ids, lengths: Ids, encoder: Any = None) -> Encoded:
         """Return what the decoder knows of sources [S,B]; `encoder` is a frozen one."""
-        ids = _padded("inputs[0]", sources, lengths, self.source_vocab_size)
+        ids = padded_ids("inputs[0]", sources, lengths, self.source_vocab_size)
         if self.reverse_source:
             ids = Reverse()(ids, lengths)
         table = self.embedding if self.source_embedding is None else self.source_embedding
@@ -471,15 +468,6 @@ class Seq2Seq(Model):
 
 def _tokenizer(given: Any) -> Tokenizer | None:
     return None if given is None else as_tokenizer(given)
-
-
-def _padded(name: str, ids: Any, lengths: Any, vocab_size: int) -> Ids:
-    """Return ids [T,B] with 0 past the ends, checked."""
-    array = np.asarray(ids)
-    counts = within(lengths_array(lengths, array.shape), array.shape)
-    array = np.where(counts, array, 0)
-    check_below(name, array, vocab_size)
-    return array
 
 
 def _require_used(given: dict[str, Any], context: str, attends: bool) -> None:
