@@ -251,6 +251,47 @@ def dropout(x: Array, p: float, seed: int) -> Array:
     The same call on dy is the backward pass.
     """
 
+# --- attention, over the real steps of a batch, one sequence after the other: rows [N,*] ----------
+class AttentionMemory:
+    """What queries are compared with and read: keys [N,A] and values [N,M] of B sequences."""
+
+    def __init__(
+        self,
+        keys: Array | None,  # [N,A]; None: the values
+        values: Array,  # [N,M]
+        v: Array | None,  # [A] of additive scores; None: products, times scale
+        lengths: Ids,  # [B], of sum N
+        steps: int,  # S of the array that the rows are from
+        num_heads: int,
+        scale: float,
+    ) -> None: ...
+    @property
+    def steps(self) -> int: ...
+    def forward(
+        self, query: Array, query_lengths: Ids, steps: int, keep_weights: bool
+    ) -> tuple[Array, Array]:
+        """Query rows [N,A] of B targets -> context [T,B,M], and the weights, None if not kept.
+
+        They follow each other as [num_heads, length of the target, padded_weights(length)].
+        """
+
+    def backward(
+        self, dcontext: Array, query: Array, query_lengths: Ids, weights: Array, dv: Array | None
+    ) -> tuple[Array, Array | None, Array]:
+        """Adds to dv [A]; returns rows dquery [N,A], dkeys [N,A] (None: in dvalues), dvalues."""
+
+    def read(self, query: Array, rows: Ids) -> tuple[Array, Array]:
+        """Query [N,A], rows [N] in [0,B) -> context [N,M], mean weights of the heads [N,S]."""
+
+def padded_weights(steps: int) -> int:
+    """Elements of a row of weights for so many steps of a memory."""
+
+def join_rows(x: Array, lengths: Ids) -> Array:
+    """x [T,B,W], lengths [B] -> the real steps, one sequence after the other: [N,W]."""
+
+def part_rows(x: Array, more: Array | None, lengths: Ids, steps: int) -> Array:
+    """Rows x [N,W] + more [N,W] -> [T,B,W], zero past the end of a sequence."""
+
 # --- losses ---------------------------------------------------------------------------------------
 def cross_entropy(logits: Array, targets: Ids, ignore_index: int) -> tuple[Array, Array]:
     """logits [N,V], targets [N] -> losses [N] float64, softmax - one_hot [N,V]; 0 where ignored."""

@@ -1,10 +1,12 @@
 """Layers: parameters, forward and backward."""
 
+from rnncore.layers.attention import Attention
 from rnncore.layers.cache import Cache
 from rnncore.layers.dropout import Dropout
 from rnncore.layers.embedding import Embedding
 from rnncore.layers.frozen import Frozen
 from rnncore.layers.gru import GRU
+from rnncore.layers.held_memory import HeldMemory
 from rnncore.layers.joining import Add, Concatenate
 from rnncore.layers.last_output import LastOutput
 from rnncore.layers.linear import Linear
@@ -26,11 +28,13 @@ __all__ = [
     "LSTM",
     "RNN",
     "Add",
+    "Attention",
     "Cache",
     "Concatenate",
     "Dropout",
     "Embedding",
     "Frozen",
+    "HeldMemory",
     "LastOutput",
     "Linear",
     "Module",
