@@ -138,9 +138,6 @@ def test_steps_are_those_of_the_whole_pass(context: str, start: str) -> None:
     """A search finds captions with the log-probabilities that `score` gives them."""
     model = random(captioner(context=context, start=start, dtype=np.float64))
     given = features()
-    found = model.captions(given, beam_size=3, n_best=3, max_length=6)
-    for best in found:
-        assert [c.score for c in best] == sorted((c.score for c in best), reverse=True)
     steps = picture_decoder(model, model.regions(given))
     rows = np.array([3, 0, 1, 0])  # in another order, and one of them twice
     state = steps.select(steps.start(4), rows)
@@ -161,11 +158,13 @@ def test_steps_are_those_of_the_whole_pass(context: str, start: str) -> None:
 @pytest.mark.parametrize("grid", [6, (2, 3)])
 def test_weights_of_the_regions(context: str, grid: Any) -> None:
     model = random(captioner(context=context, grid=grid))
-    for (best,) in model.captions(features().reshape(4, 6, 2), max_length=5):
+    found = model.captions(features().reshape(4, 6, 2), max_length=5)
+    assert any(len(best.tokens) for (best,) in found)
+    for (best,) in found:
         shape = (6,) if grid == 6 else grid
         assert best.weights is not None
         assert best.weights.shape == (len(best.tokens), *shape)
-        totals = best.weights.reshape(len(best.tokens), -1).sum(axis=1)
+        totals = best.weights.sum(axis=tuple(range(1, best.weights.ndim)))
         np.testing.assert_allclose(totals, 1, rtol=1e-5)  # float32
     assert captioner(context="state").captions(features(1), max_length=2)[0][0].weights is None
 

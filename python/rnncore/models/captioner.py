@@ -167,6 +167,10 @@ class Captioner(Model):
         attends = choice("context", self.context, DECODERS) in _ATTENDING
         if attends and not self.grid:
             raise ValueError(f"grid: expected regions for context={context!r}, got None")
+        if self.context in ("input_feeding", "conditional") and num_layers != 1:
+            raise ValueError(
+                f"num_layers: expected 1 for context={self.context!r}, got {num_layers!r}"
+            )
         num_regions = int(np.prod(self.grid, dtype=np.int64))
         width, units = size("embedding_size", embedding_size), size("hidden_size", hidden_size)
         memory_size = units if memory_size is None else size("memory_size", memory_size)

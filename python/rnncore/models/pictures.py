@@ -26,7 +26,7 @@ def as_grid(grid: Any) -> tuple[int, ...]:
     if grid is None:
         return ()
     sizes = list(grid) if isinstance(grid, tuple | list) else [grid]
-    if len(sizes) not in (1, 2):
+    if len(sizes) > 2:
         raise ValueError(f"grid: expected None, R or (rows, columns), got {describe(grid)}")
     return tuple(size("grid", part) for part in sizes)
 

@@ -107,6 +107,7 @@ def run(given: argparse.Namespace) -> int:
     texts = [text for of_one in captions for text in _several(of_one)]
     tokenizer = _tokenizer(given, texts)
     model = Captioner(input_size, tokenizer, grid=grid, rng=config.seed, **options)
+    model.regions(found.array)  # an error before the first line
     print(
         f"{given.pictures}: {len(found.array):,} pictures, {len(texts):,} captions, "
         f"{tokenizer.vocab_size:,} {tokenizer.unit}s. {model.cell} {model.num_layers} x "
