@@ -1,4 +1,4 @@
-"""Translate image captions, as German to English, and print BLEU on the test set of 2016.
+"""Translate image captions, say from German to English, and print BLEU on the test set of 2016.
 
     python recipes/multi30k.py FOLDER [--from de] [--to en] [--context attention] [--out MODEL]
 
@@ -66,14 +66,10 @@ def main(arguments: list[str] | None = None) -> float:
         optimizer=OptimizerConfig(learning_rate=given.learning_rate),
         schedule=ScheduleConfig("cosine", warmup=500, floor=0.02),
     )
-    progress = choose_progress(sys.stderr, model.unit)
-    before = time.process_time()
-    result = model.fit(
-        *training, config, validation=validation, path=given.out, overwrite=True, progress=progress
-    )
-    used = time.process_time() - before
-    print(f"{result.seconds / 60:.1f} minutes, {used / 60:.1f} minutes of processor time", end=" ")
-    print(f"to learn from {len(training[0])} pairs")
+    shown = choose_progress(sys.stderr, model.unit)
+    result = model.fit(*training, config, validation=validation, path=given.out, progress=shown)
+    print(f"{len(training[0])} pairs to learn from, {result.seconds / 60:.1f} minutes,", end=" ")
+    print(f"{time.process_time() / 60:.1f} minutes of processor time")
     bleu = sacrebleu.corpus_bleu(model.translate(test[0]), [test[1]], tokenize="none", force=True)
     print(f"BLEU {bleu.score:.2f} on {len(test[0])} held-out pairs")
     return bleu.score

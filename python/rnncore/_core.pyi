@@ -68,7 +68,7 @@ class LossHead:
         dropout: float = 0.0,  # probability
         seed: int = 0,  # of its mask
         compute: str | None = None,
-        label_smoothing: float = 0.0,  # of "softmax", in gradients and the losses that come with them
+        label_smoothing: float = 0.0,  # of "softmax", in gradients and their losses
     ) -> None: ...
 
 class Network:

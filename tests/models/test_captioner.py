@@ -371,6 +371,7 @@ def test_wrong_captions(captions: Any, message: str) -> None:
         ({"start": "middle"}, "start: expected one of"),
         ({"dropout": 1}, "dropout: expected"),
         ({"reset": "before"}, "reset: no option of cell 'lstm'"),
+        ({"num_heads": 2, "context": "fixed"}, "num_heads: no option of context='fixed'"),
         ({"memory_size": 0}, "memory_size: expected"),
         ({"standardization": 3}, "standardization: expected a Standardization"),
         (

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from rnncore._check import check_shape, ids_array, integer, is_ids
 from rnncore._keywords import strict_keywords
@@ -32,13 +32,13 @@ class Batch:
     Parameters
     ----------
     inputs : array, or what else the model's `compute` takes
-        Ids [T,B] or vectors [T,B,I].
+        Ids [T,B] or vectors [T,B,I]; of pairs, a tuple of what is read and of the targets before.
     targets : array
         What the model's head takes: classes [T,B] or [B], where `IGNORED` does not count, or
         numbers [...,V], where NaN does not count; or a tuple or dict of such, for several heads.
         None: `compute` needs none, or compares with the inputs.
     lengths : integers [B], or None
-        Steps of each sequence; None: T for all.
+        Steps of each sequence; None: T for all. Of pairs, a tuple of the lengths of both.
     weight : float
         Weight of this batch in the mean over an epoch; 1 for a batch of average size.
     bptt : int or None
@@ -56,7 +56,7 @@ class Batch:
 
     inputs: Any
     targets: Any = None
-    lengths: ArrayLike | None = None
+    lengths: Any = None
     weight: float = 1.0
     bptt: int | None = None
 

@@ -64,4 +64,5 @@ class Repeat(Module):
     def backward(self, dy: ArrayLike, cache: Cache[Saved]) -> Array:
         """Return the gradient [B,W] by x: the sum of dy [T,B,W] over time."""
         saved = open_cache(cache, self)
-        return floats("dy", dy, saved.dtype, saved.shape).sum(axis=0)
+        dx: Array = floats("dy", dy, saved.dtype, saved.shape).sum(axis=0)
+        return dx

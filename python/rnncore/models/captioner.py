@@ -28,7 +28,13 @@ from rnncore.layers import (
 )
 from rnncore.models.bridge import Bridge
 from rnncore.models.captioning import Caption, captions
-from rnncore.models.decoders import DECODERS, Decoder, Encoded
+from rnncore.models.decoders import (
+    ATTENDING,
+    DECODERS,
+    Decoder,
+    Encoded,
+    require_attention_options,
+)
 from rnncore.models.inputs import padded_ids
 from rnncore.models.model import Model
 from rnncore.models.passes import Pass
@@ -40,8 +46,6 @@ from rnncore.training import TrainingConfig, TrainingResult, fit
 
 __all__ = ["Captioner"]
 
-#: Contexts that read the regions by attention.
-_ATTENDING = ("attention", "input_feeding", "conditional")
 # Of standardized features: the steps of Adam would saturate the memory of wide ones.
 _LARGEST_NORM = 16.0
 _STARTS = ("first_input", "initial_state")
@@ -80,6 +84,8 @@ class Captioner(Model):
         How a picture begins the decoder.
     score : {"general", "dot", "additive"}
         How attention compares, see `Attention`.
+    attention_size : int or None
+        See `Attention`.
     num_heads : int
         Heads of the attention.
     memory_size : int or None
@@ -138,6 +144,7 @@ class Captioner(Model):
         context: str | None = None,
         start: str = "first_input",
         score: str = "general",
+        attention_size: int | None = None,
         num_heads: int = 1,
         memory_size: int | None = None,
         cell: str = "lstm",
@@ -164,9 +171,11 @@ class Captioner(Model):
             )
         self.grid = as_grid(grid)
         self.context = ("attention" if self.grid else "state") if context is None else context
-        attends = choice("context", self.context, DECODERS) in _ATTENDING
+        attends = choice("context", self.context, DECODERS) in ATTENDING
         if attends and not self.grid:
             raise ValueError(f"grid: expected regions for context={context!r}, got None")
+        attention = {"score": score, "attention_size": attention_size, "num_heads": num_heads}
+        require_attention_options(self.context, attention)
         if self.context in ("input_feeding", "conditional") and num_layers != 1:
             raise ValueError(
                 f"num_layers: expected 1 for context={self.context!r}, got {num_layers!r}"
@@ -197,7 +206,7 @@ class Captioner(Model):
             memory=memory_size,
             output=outputs,
             bidirectional=False,
-            attention={"score": score, "num_heads": num_heads},
+            attention=attention,
         )
         self.writer: Decoder = DECODERS[self.context](sizes, options, products)
         if choice("start", start, _STARTS) == "first_input":

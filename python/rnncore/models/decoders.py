@@ -1,7 +1,7 @@
 """Decoders of `Seq2Seq`: what the writing half computes over all steps, and in one step.
 
-E embedding, H hidden, M memory, W output of the decoder; S source steps, T target steps, N rows that
-are decoded, each of which reads the memory of one sequence.
+E embedding, H hidden, M memory, W output of the decoder; S source steps, T target steps, N rows
+that are decoded, each of which reads the memory of one sequence.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rnncore._check import Array, Ids
 from rnncore import layers
+from rnncore._check import Array, Ids, size
 from rnncore.layers import (
+    Attention,
     Concatenate,
     LastOutput,
     Linear,
@@ -25,7 +26,15 @@ from rnncore.layers import (
 from rnncore.models.passes import Pass
 from rnncore.models.tape import arrays_of
 
-__all__ = ["DECODERS", "Decoder", "Encoded", "Step"]
+__all__ = [
+    "ATTENDING",
+    "DECODERS",
+    "Decoder",
+    "Encoded",
+    "Step",
+    "decoder_depth",
+    "require_attention_options",
+]
 
 
 class Encoded(NamedTuple):
@@ -92,19 +101,24 @@ class StateDecoder(Decoder):
             **options,
             **shared,
         )
-        width = sizes.hidden + self._context_size(sizes)
-        self.readout = Readout(width, sizes.output, **shared) if self._reads(sizes) else None
+        width = self._readout_size(sizes)
+        self.readout = Readout(width, sizes.output, **shared) if width else None
 
     def _context_size(self, sizes: Any) -> int:
+        """Return how much of a context the recurrent layers read."""
         return 0
 
-    def _reads(self, sizes: Any) -> bool:
-        return bool(sizes.hidden != sizes.output)
+    def _readout_size(self, sizes: Any) -> int:
+        """Return how much the readout reads; 0: there is none."""
+        return 0 if sizes.hidden == sizes.output else int(sizes.hidden)
+
+    def _output(self, run: Pass, *parts: Any) -> Any:
+        return parts[0] if self.readout is None else self.readout.compute(run, *parts)
 
     def compute(self, run: Pass, x: Any, encoded: Encoded, lengths: Ids) -> Any:
         """Recurrent layers over the targets."""
         y, _ = run(self.rnn, x, encoded.state, lengths=lengths)
-        return y if self.readout is None else self.readout.compute(run, y)
+        return self._output(run, y)
 
     def packed(self) -> Any:
         """Return the recurrent layers, frozen."""
@@ -117,9 +131,7 @@ class StateDecoder(Decoder):
     def step(self, held: Any, x: Array, state: Any, rows: Ids) -> Step:
         """One step of the recurrent layers."""
         y, state = held(x[np.newaxis], state)
-        return Step(
-            y[0] if self.readout is None else self.readout.compute(Pass(), y[0]), state, None
-        )
+        return Step(self._output(Pass(), y[0]), state, None)
 
 
 class ContextDecoder(StateDecoder):
@@ -137,16 +149,15 @@ class ContextDecoder(StateDecoder):
     def _context_size(self, sizes: Any) -> int:
         return int(sizes.memory)
 
-    def _reads(self, sizes: Any) -> bool:
-        return True
+    def _readout_size(self, sizes: Any) -> int:
+        return int(sizes.hidden + sizes.memory)
 
     def compute(self, run: Pass, x: Any, encoded: Encoded, lengths: Ids) -> Any:
         """Recurrent layers over targets with the context, which the output reads too."""
         last = run(self.last, encoded.memory, lengths=encoded.lengths)
         context = run(self.repeat, last, num_steps=len(arrays_of(x)))
         y, _ = run(self.rnn, run(self.join, x, context), encoded.state, lengths=lengths)
-        assert self.readout is not None
-        return self.readout.compute(run, y, context)
+        return self._output(run, y, context)
 
     def hold(self, packed: Any, encoded: Encoded) -> Any:
         """Return the frozen layers, and the context of each sequence."""
@@ -157,8 +168,7 @@ class ContextDecoder(StateDecoder):
         rnn, contexts = held
         context = contexts[rows]
         y, state = rnn(self.join(x, context)[np.newaxis], state)
-        assert self.readout is not None
-        return Step(self.readout.compute(Pass(), y[0], context), state, None)
+        return Step(self._output(Pass(), y[0], context), state, None)
 
 
 class AttentionDecoder(StateDecoder):
@@ -170,15 +180,16 @@ class AttentionDecoder(StateDecoder):
 
     def __init__(self, sizes: Any, options: dict[str, Any], shared: dict[str, Any]) -> None:
         super().__init__(sizes, options, shared)
-        del self.readout
-        self.attention = layers.Attention(sizes.hidden, sizes.memory, **sizes.attention, **shared)
-        self.readout = Readout(sizes.hidden + sizes.memory, sizes.output, **shared)
+        self.attention = Attention(sizes.hidden, sizes.memory, **sizes.attention, **shared)
+
+    def _readout_size(self, sizes: Any) -> int:
+        return int(sizes.hidden + sizes.memory)
 
     def compute(self, run: Pass, x: Any, encoded: Encoded, lengths: Ids) -> Any:
         """Recurrent layers, attention over all steps, and their joint output."""
         y, _ = run(self.rnn, x, encoded.state, lengths=lengths)
         context = run(self.attention, y, encoded.memory, lengths=encoded.lengths)
-        return self.readout.compute(run, y, context)
+        return self._output(run, y, context)
 
     def hold(self, packed: Any, encoded: Encoded) -> Any:
         """Return the frozen layers, and the memory with its keys."""
@@ -189,7 +200,7 @@ class AttentionDecoder(StateDecoder):
         rnn, memory = held
         y, state = rnn(x[np.newaxis], state)
         context, weights = memory.read(y[0], rows)
-        return Step(self.readout.compute(Pass(), y[0], context), state, weights)
+        return Step(self._output(Pass(), y[0], context), state, weights)
 
 
 class FeedingDecoder(Decoder):
@@ -251,3 +262,30 @@ DECODERS: dict[str, Any] = {
     "fixed": ContextDecoder,
     "state": StateDecoder,
 }
+
+#: Those whose steps wait for the attention of the step before: they have one layer.
+_FEEDING = ("input_feeding", "conditional")
+ATTENDING = ("attention", *_FEEDING)
+_OPTIONS: dict[str, Any] = {"score": "general", "attention_size": None, "num_heads": 1}
+
+
+def require_attention_options(context: str, options: dict[str, Any]) -> None:
+    """Raise ValueError where an option of attention is given to a decoder without it."""
+    for name, value in options.items():
+        if context not in ATTENDING and value != _OPTIONS[name]:
+            raise ValueError(f"{name}: no option of context={context!r}, got {value!r}")
+
+
+def decoder_depth(context: str, num_layers: int, given: int | None) -> int:
+    """Return the number of a decoder's layers: what is given, or that of the encoder.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is none, or more than the decoder can have.
+    """
+    if given is not None and size("decoder_layers", given) > 1 and context in _FEEDING:
+        raise ValueError(f"decoder_layers: expected 1 for context={context!r}, got {given}")
+    if given is None:
+        return 1 if context in _FEEDING else size("num_layers", num_layers)
+    return given

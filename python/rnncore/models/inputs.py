@@ -29,6 +29,7 @@ __all__ = [
     "input_sizes",
     "padded_ids",
     "vector_sequences",
+    "vocab_size_of",
 ]
 
 # Names of classes that an error lists.
@@ -91,21 +92,6 @@ def id_sequences(
         check_below(name, array, vocab_size)
         ids.append(array.astype(np.int64, copy=False))
     return ids
-
-
-def padded_ids(name: str, ids: Any, lengths: Any, vocab_size: int) -> Ids:
-    """Return ids [T,B] with 0 past the ends of their sequences [B], checked.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If a length or an id within is outside its range.
-    """
-    array = np.asarray(ids)
-    counts = within(lengths_array(lengths, array.shape), array.shape)
-    array = np.where(counts, array, 0)
-    check_below(name, array, vocab_size)
-    return array
 
 
 def vector_sequences(
@@ -188,6 +174,37 @@ def class_ids(
     check_shape("labels", array, ("N",))
     check_below("labels", array, num_classes)
     return array.astype(np.int64)
+
+
+def vocab_size_of(side: str, given: int | None, tokenizer: Tokenizer | None) -> int:
+    """Return the number of tokens of a side, which is that of its tokenizer.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If there is none, or two that differ.
+    """
+    if given is None and tokenizer is None:
+        raise ValueError(
+            f"{side}_vocab_size: expected a number, or a {side}_tokenizer, got neither"
+        )
+    if tokenizer is None or given is None:
+        return size(f"{side}_vocab_size", given if tokenizer is None else tokenizer.vocab_size)
+    if given != tokenizer.vocab_size:
+        raise ValueError(
+            f"{side}_tokenizer: expected a vocabulary of {side}_vocab_size = {given} tokens, got "
+            f"{tokenizer.vocab_size}"
+        )
+    return size(f"{side}_vocab_size", given)
+
+
+def padded_ids(name: str, ids: Any, lengths: Any, vocab_size: int) -> Ids:
+    """Return ids [T,B] with 0 past the ends, checked."""
+    array = np.asarray(ids)
+    counts = within(lengths_array(lengths, array.shape), array.shape)
+    array = np.where(counts, array, 0)
+    check_below(name, array, vocab_size)
+    return array
 
 
 def _listed(sequences: Iterable[Any], called: str = "sequences") -> list[Any]:

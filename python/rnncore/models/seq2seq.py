@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from types import SimpleNamespace
 from typing import Any
 
@@ -25,29 +25,31 @@ from rnncore.layers import (
     LSTM,
     Dropout,
     Embedding,
-    Module,
     Reverse,
     recurrent,
     require_cell_options,
 )
 from rnncore.models.bridge import Bridge
-from rnncore.models.decoders import DECODERS, Decoder, Encoded
-from rnncore.models.inputs import id_sequences, input_sizes, padded_ids
+from rnncore.models.decoders import (
+    DECODERS,
+    Decoder,
+    Encoded,
+    decoder_depth,
+    require_attention_options,
+)
+from rnncore.models.inputs import id_sequences, padded_ids, vocab_size_of
 from rnncore.models.model import Model
 from rnncore.models.passes import Pass, TrainingPass
 from rnncore.models.scoring import pair_scores
-from rnncore.models.translation import SourceDecoder, Translation, Translator
+from rnncore.models.translation import Translating
 from rnncore.progress import perplexity
-from rnncore.text import Tokenizer, as_tokenizer
+from rnncore.text import as_tokenizer
 from rnncore.training import TrainingConfig, TrainingResult, fit
 
 __all__ = ["Seq2Seq"]
 
-# Of attention alone, with their defaults.
-_ATTENTION: dict[str, Any] = {"score": "general", "attention_size": None, "num_heads": 1}
 
-
-class Seq2Seq(Model):
+class Seq2Seq(Model, Translating):
     r"""Probability of a target sequence, given a source sequence.
 
     An encoder reads the source; a bridge makes the initial state of a decoder of its final state;
@@ -57,8 +59,8 @@ class Seq2Seq(Model):
     - "attention": outputs of the decoder attend to those of the encoder, all steps at once (Luong,
       Pham and Manning 2015, arXiv 1508.04025).
     - "input_feeding": the same, and each step reads what the step before has attended to.
-    - "conditional": the cell attends in the middle of its step (Bahdanau, Cho and Bengio 2015, arXiv
-      1409.0473, as in nematus).
+    - "conditional": the cell attends in the middle of its step (Bahdanau, Cho and Bengio 2015,
+      arXiv 1409.0473, as in nematus).
     - "fixed": the last output of the encoder, in every step (Cho et al. 2014, arXiv 1406.1078).
     - "state": nothing (Sutskever, Vinyals and Le 2014, arXiv 1409.3215).
 
@@ -165,10 +167,13 @@ class Seq2Seq(Model):
     ) -> None:
         super().__init__(dtype, rng)
         require_cell_options(cell, cell_options, Seq2Seq)
-        self.source_tokenizer: Tokenizer | None = _tokenizer(source_tokenizer)
-        self.target_tokenizer: Tokenizer | None = _tokenizer(target_tokenizer)
-        self.source_vocab_size, _ = input_sizes(source_vocab_size, None, self.source_tokenizer)
-        self.target_vocab_size, _ = input_sizes(target_vocab_size, None, self.target_tokenizer)
+        tokenizers = [
+            None if given is None else as_tokenizer(given)
+            for given in (source_tokenizer, target_tokenizer)
+        ]
+        self.source_tokenizer, self.target_tokenizer = tokenizers
+        self.source_vocab_size = vocab_size_of("source", source_vocab_size, self.source_tokenizer)
+        self.target_vocab_size = vocab_size_of("target", target_vocab_size, self.target_tokenizer)
         self.start = self._boundary("start", start)
         self.end = self._boundary("end", end)
         self.scheduled_sampling = scheduled_sampling
@@ -176,18 +181,9 @@ class Seq2Seq(Model):
         shared: dict[str, Any] = {"dtype": self.dtype, "rng": self.rng}
         products = {"compute": compute, **shared}
         width, hidden = size("embedding_size", embedding_size), size("hidden_size", hidden_size)
-        attends = choice("context", context, DECODERS) in (
-            "attention",
-            "input_feeding",
-            "conditional",
-        )
         attention = {"score": score, "attention_size": attention_size, "num_heads": num_heads}
-        _require_used(attention, context, attends)
-        layers = decoder_layers
-        if layers is None:
-            layers = 1 if context in ("input_feeding", "conditional") else num_layers
-        elif context in ("input_feeding", "conditional") and layers != 1:
-            raise ValueError(f"decoder_layers: expected 1 for context={context!r}, got {layers!r}")
+        require_attention_options(choice("context", context, DECODERS), attention)
+        layers = decoder_depth(context, num_layers, decoder_layers)
 
         embedding = {"std": width**-0.5, **shared}
         self.embedding = Embedding(self.target_vocab_size, width, **embedding)
@@ -199,14 +195,18 @@ class Seq2Seq(Model):
                 "share_embeddings: expected one vocabulary, got "
                 f"{self.source_vocab_size} and {self.target_vocab_size} tokens"
             )
-        options = {"owner": Seq2Seq, "cell_options": cell_options, "dropout": dropout}
+        options: dict[str, Any] = {
+            "owner": Seq2Seq,
+            "cell_options": cell_options,
+            "dropout": dropout,
+        }
         self.encoder: Any = recurrent(
             cell, width, hidden, num_layers, bidirectional=bidirectional, **options, **products
         )
         memory = hidden * self.encoder.num_directions
         self.bridges: tuple[Bridge, ...] = ()
         if choice("bridge", bridge, ("tanh", "zero")) == "tanh":
-            counts = num_layers, size("decoder_layers", layers)
+            counts = num_layers, layers
             self.bridges = [  # type: ignore[assignment]
                 Bridge(counts, (memory, hidden), self.encoder.num_directions, **products)
                 for _ in self.encoder.state_names
@@ -242,8 +242,7 @@ class Seq2Seq(Model):
             given = getattr(self.target_tokenizer, name, None)
         if given is None:
             raise ValueError(
-                f"{name}: expected an id, or a target_tokenizer with tokens that begin and end "
-                f"sentences, got {self.target_tokenizer!r}"
+                f"{name}: expected an id, or that of a tokenizer, got {self.target_tokenizer!r}"
             )
         return integer(name, given, 0, self.target_vocab_size - 1)
 
@@ -266,7 +265,7 @@ class Seq2Seq(Model):
     def compute(self, run: Pass, batch: Batch, state: Any = None) -> None:
         """Encoder, bridge, decoder and output layer."""
         sources, inputs = batch.inputs
-        source_lengths, lengths = batch.lengths  # type: ignore[misc]
+        source_lengths, lengths = batch.lengths
         inputs = padded_ids("inputs[1]", inputs, lengths, self.target_vocab_size)
         if isinstance(run, TrainingPass) and self.scheduled_sampling > 0:
             inputs = self._sampled(batch, inputs)
@@ -346,12 +345,7 @@ class Seq2Seq(Model):
         -------
         TrainingResult
             Its training losses are those with label smoothing and dropout, its validations without.
-
-        Raises
-        ------
-        TypeError, ValueError
-            If a sequence does not fit, by its index, or there is not one target for each source.
-            Otherwise as `rnncore.training.fit`.
+            Errors name the sequence that does not fit, by its index.
 
         Examples
         --------
@@ -371,90 +365,24 @@ class Seq2Seq(Model):
             pairs, held_out = split_shuffled(pairs, config.validation_fraction, config.seed)
         else:
             held_out = self._pairs(*validation)
-        limits = {"batch_size": config.batch_size, "max_tokens": max_tokens}
+        limits: dict[str, Any] = {"batch_size": config.batch_size, "max_tokens": max_tokens}
         training = PairBatches(*pairs, seed=config.seed, **limits)
         checked = PairBatches(*held_out, **limits) if held_out[0] else None
         return fit(self, training, checked, config, **options)
 
     # --- use -------------------------------------------------------------------------------------
-    def translate(
-        self, sources: Iterable[Any], beam_size: int = 5, n_best: int = 1, **options: Any
-    ) -> list[Any]:
-        """Return the most probable targets that a beam search finds.
-
-        Parameters
-        ----------
-        sources : list of str, or of ids [T_k]
-            As in `fit`. An empty source has an empty target.
-        beam_size : int
-            Hypotheses that are kept of each source, see `rnncore.decode.beam_search`; 1 is greedy.
-        n_best : int
-            Targets of each source, at most.
-        **options
-            Of `translations`.
-
-        Returns
-        -------
-        list of str, or of int64 arrays
-            Texts, where the target has a tokenizer; a list of them for each source where `n_best`
-            is above 1.
-
-        Raises
-        ------
-        TypeError, ValueError
-            If a source does not fit, by its index, or an option is not as above.
-        """
-        found = self.translations(sources, beam_size, n_best, **options)
-        answers = [
-            [each.text if each.text is not None else each.tokens for each in best] for best in found
-        ]
-        return [best[0] for best in answers] if n_best == 1 else answers
-
-    def translations(
-        self, sources: Iterable[Any], beam_size: int = 5, n_best: int = 1, **options: Any
-    ) -> list[list[Translation]]:
-        """Return the targets of each source with scores and alignments, the best first.
-
-        Parameters
-        ----------
-        sources, beam_size, n_best
-            As in `translate`.
-        **options
-            Of `Translator.translations`: ``max_length``, ``length_penalty``, ...
-        """
-        return self.translator().translations(sources, beam_size, n_best, **options)
-
-    def translator(self) -> Translator:
-        """Return this model as it is now, with packed parameters, for many calls."""
-        return Translator(self)
-
-    def decoder(self, sources: Iterable[Any]) -> SourceDecoder:
-        """Return the `rnncore.decode.StepDecoder` over some sources, for searches and ensembles."""
-        return self.translator().decoder(self.source_ids(sources))
-
     def score(self, sources: Iterable[Any], targets: Iterable[Any]) -> NDArray[np.float64]:
         """Return the log-probability ln p(target | source) of each pair [N], the end included.
 
-        Parameters
-        ----------
-        sources, targets : list of str, or of ids [T_k]
-            As in `fit`.
-
-        Raises
-        ------
-        TypeError, ValueError
-            If a sequence does not fit, by its index, or there is not one target for each source.
+        Sources and targets are those of `fit`, and so are the errors.
         """
         return pair_scores(self, *self._pairs(sources, targets))
 
-    # --- sequences -------------------------------------------------------------------------------
-    def source_ids(self, sources: Iterable[Any]) -> list[NDArray[np.int64]]:
+    def source_ids(self, sources: Iterable[Any]) -> list[Ids]:
         """Return sources, texts or ids, as ids; errors name the one that does not fit."""
-        return id_sequences(sources, self.source_vocab_size, self.source_tokenizer, "sources")
+        return list(id_sequences(sources, self.source_vocab_size, self.source_tokenizer, "sources"))
 
-    def _pairs(
-        self, sources: Iterable[Any], targets: Iterable[Any]
-    ) -> tuple[list[NDArray[np.int64]], list[NDArray[np.int64]]]:
+    def _pairs(self, sources: Iterable[Any], targets: Iterable[Any]) -> tuple[list[Ids], list[Ids]]:
         """Return sources, and targets between `start` and `end`."""
         read = self.source_ids(sources)
         written = id_sequences(targets, self.target_vocab_size, self.target_tokenizer, "targets")
@@ -462,16 +390,5 @@ class Seq2Seq(Model):
             raise ValueError(
                 f"targets: expected one for each of {len(read)} sources, got {len(written)}"
             )
-        bounded = [np.concatenate([[self.start], ids, [self.end]]) for ids in written]
+        bounded: list[Ids] = [np.concatenate([[self.start], ids, [self.end]]) for ids in written]
         return read, bounded
-
-
-def _tokenizer(given: Any) -> Tokenizer | None:
-    return None if given is None else as_tokenizer(given)
-
-
-def _require_used(given: dict[str, Any], context: str, attends: bool) -> None:
-    """Raise where an option of attention is given to a model without."""
-    for name, value in given.items():
-        if not attends and value != _ATTENTION[name]:
-            raise ValueError(f"{name}: no option of context={context!r}, got {value!r}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,13 +15,14 @@ from rnncore._keywords import strict_keywords
 from rnncore.data import Buckets, pad
 from rnncore.decode import Hypothesis, LogProbabilities
 from rnncore.layers.assembly import copy_for_inference
+from rnncore.models.decoders import ATTENDING
 from rnncore.models.passes import Pass
 from rnncore.text import Tokenizer
 
 if TYPE_CHECKING:
     from rnncore.models.seq2seq import Seq2Seq
 
-__all__ = ["EncodedDecoder", "SourceDecoder", "Translation", "Translator"]
+__all__ = ["EncodedDecoder", "SourceDecoder", "Translating", "Translation", "Translator"]
 
 _TRANSLATED_AT_ONCE = 32
 
@@ -212,11 +214,75 @@ class Translator:
         return found
 
 
+class Translating(ABC):
+    """What a `Seq2Seq` does with sources alone."""
+
+    @abstractmethod
+    def source_ids(self, sources: Iterable[Any]) -> list[Ids]:
+        """Return sources, texts or ids, as ids."""
+
+    def translate(
+        self, sources: Iterable[Any], beam_size: int = 5, n_best: int = 1, **options: Any
+    ) -> list[Any]:
+        """Return the most probable targets that a beam search finds.
+
+        Parameters
+        ----------
+        sources : list of str, or of ids [T_k]
+            As in `fit`. An empty source has an empty target.
+        beam_size : int
+            Hypotheses that are kept of each source, see `rnncore.decode.beam_search`; 1 is greedy.
+        n_best : int
+            Targets of each source, at most.
+        **options
+            Of `translations`.
+
+        Returns
+        -------
+        list of str, or of int64 arrays
+            Texts, where the target has a tokenizer; a list of them for each source where `n_best`
+            is above 1.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a source does not fit, by its index, or an option is not as above.
+        """
+        found = self.translations(sources, beam_size, n_best, **options)
+        answers = [
+            [each.text if each.text is not None else each.tokens for each in best] for best in found
+        ]
+        return [best[0] for best in answers] if n_best == 1 else answers
+
+    def translations(
+        self, sources: Iterable[Any], beam_size: int = 5, n_best: int = 1, **options: Any
+    ) -> list[list[Translation]]:
+        """Return the targets of each source with scores and alignments, the best first.
+
+        Parameters
+        ----------
+        sources, beam_size, n_best
+            As in `translate`.
+        **options
+            Of `Translator.translations`: ``max_length``, ``length_penalty``, ...
+        """
+        return self.translator().translations(sources, beam_size, n_best, **options)
+
+    def translator(self) -> Translator:
+        """Return this model as it is now, with packed parameters, for many calls."""
+        model: Any = self
+        return Translator(model)
+
+    def decoder(self, sources: Iterable[Any]) -> SourceDecoder:
+        """Return the `rnncore.decode.StepDecoder` over some sources, for searches and ensembles."""
+        return self.translator().decoder(self.source_ids(sources))
+
+
 def _nothing(model: Seq2Seq) -> Translation:
     """Return the target of an empty source."""
-    attends = "attention" in model.context or model.context in ("input_feeding", "conditional")
     text = None if model.target_tokenizer is None else ""
-    return Translation(text, np.zeros(0, np.int64), 0.0, 0.0, np.zeros((0, 0)) if attends else None)
+    weights = np.zeros((0, 0)) if model.context in ATTENDING else None
+    return Translation(text, np.zeros(0, np.int64), 0.0, 0.0, weights)
 
 
 def _translation(

@@ -11,7 +11,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from rnncore._check import check_below, check_shape, choice, describe, ids_array, size
+from rnncore._check import check_below, check_shape, describe, ids_array, size
 from rnncore._keywords import strict_keywords
 from rnncore.text.tokenizer import Tokenizer
 
@@ -141,10 +141,11 @@ class SentencePieceTokenizer(Tokenizer):
 
     @classmethod
     @strict_keywords()
-    def fit(cls, text: str | Iterable[str], vocab_size: int, *, kind: str = "bpe") -> Self:
+    def fit(cls, text: str | Iterable[str], vocab_size: int) -> Self:
         """Subwords of a text; those of the lines of two languages are a joint vocabulary.
 
-        Every character of the text is a piece, or a part of one, and no text is changed.
+        They are byte pairs (Sennrich, Haddow and Birch 2016, arXiv 1508.07909). Every character of
+        the text is a piece, or a part of one, and no text is changed.
 
         Parameters
         ----------
@@ -152,9 +153,6 @@ class SentencePieceTokenizer(Tokenizer):
             A text, or its lines.
         vocab_size : int
             Number of pieces V; the unknown piece, start and end are the first three.
-        kind : {"bpe", "unigram"}
-            Byte-pair encoding (Sennrich, Haddow and Birch 2016, arXiv 1508.07909), or the unigram
-            model (Kudo 2018, arXiv 1804.10959).
 
         Raises
         ------
@@ -171,7 +169,7 @@ class SentencePieceTokenizer(Tokenizer):
             _library("sentencepiece").SentencePieceTrainer.train(
                 sentence_iterator=iter(lines),
                 model_writer=model,
-                model_type=choice("kind", kind, ("bpe", "unigram")),
+                model_type="bpe",
                 vocab_size=size("vocab_size", vocab_size),
                 character_coverage=1.0,
                 normalization_rule_name="identity",

@@ -71,6 +71,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     scores = ["general", "dot", "additive"]
     model.add("--score", "score", "how attention compares", choices=scores)
     model.add("--num-heads", "num_heads", "heads of the attention", **_INTEGER)
+    model.add("--attention-size", "attention_size", "width of the comparison", **_INTEGER)
     model.add("--memory-size", "memory_size", "width of the memory of a region", **_INTEGER)
     model.add("--cell", "cell", "recurrent layers", choices=list(CELLS))
     model.add("--embedding-size", "embedding_size", "width of the embedding", **_INTEGER)
