@@ -30,7 +30,7 @@ from rnncore import (
 from rnncore._core import available_isas, isa
 from rnncore._threads import get_num_threads, set_num_threads
 from rnncore.io import load, register, save
-from rnncore.layers import GRU, LSTM, RNN, Attention, Dropout, Embedding, Linear
+from rnncore.layers import GRU, LSTM, RNN, Attention, AttentionRNN, Dropout, Embedding, Linear
 from rnncore.models import Captioner, LanguageModel, Model, Pass, Seq2Seq, SequenceClassifier
 
 __version__ = "0.1.0"
@@ -40,6 +40,7 @@ __all__ = [
     "LSTM",
     "RNN",
     "Attention",
+    "AttentionRNN",
     "Captioner",
     "Dropout",
     "Embedding",

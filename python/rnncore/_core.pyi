@@ -292,6 +292,77 @@ def join_rows(x: Array, lengths: Ids) -> Array:
 def part_rows(x: Array, more: Array | None, lengths: Ids, steps: int) -> Array:
     """Rows x [N,W] + more [N,W] -> [T,B,W], zero past the end of a sequence."""
 
+# --- decoder whose step reads the context of the step before --------------------------------------
+DecoderArrays = Sequence[Array | None]
+"""Parameters, or gradients that are added to: [first cell [P1], second cell or combine [P2],
+query_weight [A,H], query_bias [A], v [A]]; the last three may be None."""
+
+class AttentionRNNCache:
+    """What back-propagation through time needs of one forward pass."""
+
+    @property
+    def nbytes(self) -> int: ...
+    def weights(self, steps: int) -> Array:
+        """Of the attention, [T,B,num_heads,steps]."""
+
+class AttentionRNN:
+    """The configuration of the decoder, not its parameters."""
+
+    def __init__(
+        self,
+        cell: str,  # as of a Network
+        input_size: int,
+        hidden_size: int,
+        context_size: int,
+        feeding: str,  # "input" or "conditional"
+        outputs_context: bool = False,
+        bias: bool = True,
+        dtype: str = "float32",
+        compute: str | None = None,
+    ) -> None: ...
+    def infer(
+        self,
+        params: DecoderArrays,
+        x: Array,  # [T,B,I]
+        memory: AttentionMemory,
+        state: Sequence[Array | None] | None,  # arrays [B,H]
+        lengths: Ids | None,
+    ) -> tuple[Array, tuple[Array, ...]]:
+        """Outputs [T,B,O] and the final state."""
+
+    def forward(
+        self,
+        params: DecoderArrays,
+        x: Array,
+        memory: AttentionMemory,
+        state: Sequence[Array | None] | None,
+        lengths: Ids | None,
+    ) -> tuple[Array, tuple[Array, ...], AttentionRNNCache]:
+        """The same, and what the way back needs."""
+
+    def backward(
+        self,
+        params: DecoderArrays,
+        grads: DecoderArrays,
+        dy: Array | None,
+        cache: AttentionRNNCache,
+        dstate: Sequence[Array | None] | None,
+    ) -> tuple[Array, Array | None, Array, tuple[Array, ...]]:
+        """Gradients of x [T,B,I], of keys (None: in those of the values), values and state."""
+
+class HeldAttentionRNN:
+    """A decoder with parameters that nobody changes any more, its weights packed once."""
+
+    def __init__(self, layer: AttentionRNN, params: DecoderArrays, key_size: int) -> None: ...
+    def step(
+        self,
+        x: Array,  # [N,I]
+        memory: AttentionMemory,
+        state: Sequence[Array | None] | None,  # arrays [N,H]
+        rows: Ids,  # [N] in [0,B)
+    ) -> tuple[Array, tuple[Array, ...], Array]:
+        """Outputs [N,O], state, mean weights of the heads [N,S]."""
+
 # --- losses ---------------------------------------------------------------------------------------
 def cross_entropy(logits: Array, targets: Ids, ignore_index: int) -> tuple[Array, Array]:
     """logits [N,V], targets [N] -> losses [N] float64, softmax - one_hot [N,V]; 0 where ignored."""

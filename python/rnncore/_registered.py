@@ -5,7 +5,7 @@ from rnncore.io import register
 
 KINDS = (
     *(layers.RNN, layers.GRU, layers.LSTM),
-    *(layers.Attention, layers.Embedding, layers.Linear, layers.Dropout),
+    *(layers.Attention, layers.AttentionRNN, layers.Embedding, layers.Linear, layers.Dropout),
     *(layers.Add, layers.Concatenate, layers.LastOutput, layers.Pooling, layers.Reverse),
     *(layers.Repeat, layers.Tanh),
     *(heads.Softmax, heads.Regression, heads.Binary),

@@ -1,11 +1,13 @@
 """Layers: parameters, forward and backward."""
 
 from rnncore.layers.attention import Attention
+from rnncore.layers.attention_rnn import AttentionRNN
 from rnncore.layers.cache import Cache
 from rnncore.layers.dropout import Dropout
 from rnncore.layers.embedding import Embedding
 from rnncore.layers.frozen import Frozen
 from rnncore.layers.gru import GRU
+from rnncore.layers.held_decoder import FrozenAttentionRNN, HeldDecoder
 from rnncore.layers.held_memory import HeldMemory
 from rnncore.layers.joining import Add, Concatenate
 from rnncore.layers.last_output import LastOutput
@@ -29,11 +31,14 @@ __all__ = [
     "RNN",
     "Add",
     "Attention",
+    "AttentionRNN",
     "Cache",
     "Concatenate",
     "Dropout",
     "Embedding",
     "Frozen",
+    "FrozenAttentionRNN",
+    "HeldDecoder",
     "HeldMemory",
     "LastOutput",
     "Linear",

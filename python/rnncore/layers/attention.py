@@ -152,6 +152,11 @@ class Attention(Module):
         )
         self._draw()
 
+    @property
+    def key_size(self) -> int:
+        """Width A in which queries and memory are compared."""
+        return self._width
+
     def _projection(self, width: int, *, bias: bool) -> Linear:
         return Linear(
             width, self._width, bias=bias, dtype=self.dtype, compute=self.compute, rng=self.rng
@@ -259,8 +264,8 @@ class Attention(Module):
             gradient, saved.query.rows, saved.query_lengths, saved.weights, self.grads.get("v")
         )
         # q' = W_q q + b, k = W_k m
-        dquery = _through(self.query_projection, dquery, saved.query)
-        more = None if dkeys is None else _through(self.key_projection, dkeys, saved.keys)
+        dquery = through(self.query_projection, dquery, saved.query)
+        more = None if dkeys is None else through(self.key_projection, dkeys, saved.keys)
         return (
             _core.part_rows(dquery, None, saved.query_lengths, saved.query_shape[0]),
             _core.part_rows(dmemory, more, saved.lengths, saved.memory_shape[0]),
@@ -318,9 +323,9 @@ class Attention(Module):
             If the copy does not fit in memory.
         """
         array = floats("memory", memory, self.dtype, ("S", "B", self.memory_size))
-        ends = _ends("lengths", lengths, array.shape)
+        ends = ends_of("lengths", lengths, array.shape)
         values = _core.join_rows(array, ends)
-        _, core = self._memory(values, ends, len(array), keep=False)
+        _, core = self.prepare(values, ends, len(array), keep=False)
         return HeldMemory(self, values, ends, core)
 
     def _run(
@@ -336,10 +341,10 @@ class Attention(Module):
         source = floats("memory", memory, self.dtype, ("S", "B", self.memory_size))
         batch_size = source.shape[1]
         target = floats("query", query, self.dtype, ("T", batch_size, self.query_size))
-        ends = _ends("lengths", lengths, source.shape)
-        query_ends = _ends("query_lengths", query_lengths, target.shape)
+        ends = ends_of("lengths", lengths, source.shape)
+        query_ends = ends_of("query_lengths", query_lengths, target.shape)
         values = _core.join_rows(source, ends)
-        keys, core = self._memory(values, ends, len(source), keep=keep)
+        keys, core = self.prepare(values, ends, len(source), keep=keep)
         joined = _core.join_rows(target, query_ends)
         queries = _projected(self.query_projection, joined, keep=keep)
         context, weights = core.forward(queries.rows, query_ends, len(target), keep)
@@ -347,10 +352,10 @@ class Attention(Module):
             queries, target.shape, query_ends, core, keys, source.shape, ends, weights
         )
 
-    def _memory(
+    def prepare(
         self, values: Array, ends: Ids, num_steps: int, *, keep: bool
     ) -> tuple[Projected, _core.AttentionMemory]:
-        """Return the keys, and keys and values as the kernel takes them."""
+        """Return the keys, and keys and values as the kernel takes them, of joined rows."""
         keys = _projected(self.key_projection, values, keep=keep)
         core = _core.AttentionMemory(
             None if self.key_projection is None else keys.rows,
@@ -368,7 +373,7 @@ class Attention(Module):
         return _projected(self.query_projection, query, keep=False).rows
 
 
-def _ends(name: str, lengths: Any, shape: tuple[int, ...]) -> Ids:
+def ends_of(name: str, lengths: Any, shape: tuple[int, ...]) -> Ids:
     """Return lengths [B] of sequences [T,B,...], checked; None is T for all."""
     if lengths is None:
         return np.full(shape[1], shape[0])
@@ -381,7 +386,7 @@ def _projected(projection: Linear | None, rows: Array, *, keep: bool) -> Project
     return Projected(*projection.forward(rows)) if keep else Projected(projection(rows), None)
 
 
-def _through(projection: Linear | None, gradient: Array, projected: Projected) -> Array:
+def through(projection: Linear | None, gradient: Array, projected: Projected) -> Array:
     """Return the gradient by what was projected."""
     if projection is None or projected.cache is None:
         return gradient

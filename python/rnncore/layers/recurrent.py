@@ -115,6 +115,7 @@ class Recurrent(Module, Generic[State]):
         rows = self.num_layers * self.num_directions
         _restoring.require_arrays("num_layers", rows)
         _memory.require(rows * 1024, f"num_layers: {self.num_layers} layers")
+        self._kernel_cell = cell
         self._network = _core.Network(
             cell,
             self.input_size,
@@ -133,6 +134,11 @@ class Recurrent(Module, Generic[State]):
     def network(self) -> _core.Network:
         """The compiled network, which holds the configuration but no parameters."""
         return self._network
+
+    @property
+    def kernel_cell(self) -> str:
+        """The kernel's name of the cell."""
+        return self._kernel_cell
 
     @property
     def num_directions(self) -> int:

@@ -42,6 +42,14 @@ void PackedMatrix<T>::multiply(const Arena& arena, const Matrix<const T>& a, con
 }
 
 template <class T>
+void PackedMatrix<T>::add(const Arena& arena, const Matrix<const T>& a, const Matrix<T>& c, bool from_end,
+                          void* scratch) const {
+    const RowBlock<T> block{a.data, c.data, a.rows};
+    kernels_->product({&block, 1, a.stride, c.stride, packed_.in(arena), nullptr, packing_.k, packing_.n, Init::keep,
+                       from_end, scratch});
+}
+
+template <class T>
 OuterSum<T>::OuterSum(Arena& arena, const Kernels<T>& kernels, int threads)
     : kernels_(&kernels),
       scratch_(arena.reserve<T>(static_cast<std::size_t>(threads * kernels.outer_scratch))),
