@@ -12,8 +12,8 @@ from rnncore import decode
 from rnncore._check import Array
 from rnncore._keywords import strict_keywords
 from rnncore.decode import Hypothesis
+from rnncore.models.encoded import EncodedDecoder
 from rnncore.models.passes import Pass
-from rnncore.models.translation import EncodedDecoder
 
 if TYPE_CHECKING:
     from rnncore.models.captioner import Captioner
@@ -73,10 +73,10 @@ def picture_decoder(model: Captioner, regions: Array, packed: Any = None) -> Enc
     writer = model.writer.packed() if packed is None else packed
     encoded, first = model.encode(Pass(), np.ascontiguousarray(regions.swapaxes(0, 1)))
     held = model.writer.hold(writer, encoded)
+    state = model.writer.start(encoded)
     if first is not None:
-        step = model.writer.step(held, first[0], encoded.state, np.arange(len(regions)))
-        encoded = encoded._replace(state=step.state)
-    return EncodedDecoder(model, held, encoded.state)
+        state = model.writer.step(held, first[0], state, np.arange(len(regions))).state
+    return EncodedDecoder(model, held, state)
 
 
 def captions(

@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rnncore import layers
 from rnncore._check import Array, Ids, size
 from rnncore.layers import (
     Attention,
+    AttentionRNN,
     Concatenate,
     LastOutput,
     Linear,
@@ -82,6 +82,10 @@ class Decoder(Module):
     @abstractmethod
     def hold(self, packed: Any, encoded: Encoded) -> Any:
         """Return what all steps over some sources need."""
+
+    def start(self, encoded: Encoded) -> Any:
+        """Return the state before the first step."""
+        return encoded.state
 
     @abstractmethod
     def step(self, held: Any, x: Array, state: Any, rows: Ids) -> Step:
@@ -204,35 +208,39 @@ class AttentionDecoder(StateDecoder):
 
 
 class FeedingDecoder(Decoder):
-    """`AttentionRNN`: each step reads the context of the step before."""
+    """`AttentionRNN`: each step reads what the step before has attended to."""
 
     _feeding = "input"
 
     def __init__(self, sizes: Any, options: dict[str, Any], shared: dict[str, Any]) -> None:
         super().__init__(shared["dtype"], shared["rng"])
-        self.rnn = layers.AttentionRNN(
+        conditional = self._feeding == "conditional"
+        self.rnn = AttentionRNN(
             sizes.embedding,
             sizes.hidden,
             sizes.memory,
             cell=sizes.cell,
             feeding=self._feeding,
+            output_context=conditional,
             **sizes.attention,
+            **options["cell_options"],
             **shared,
         )
-        reads = sizes.hidden != sizes.output
-        self.readout = Readout(sizes.hidden, sizes.output, **shared) if reads else None
+        width = sizes.hidden + sizes.memory * conditional
+        needed = width != sizes.output
+        self.readout = Readout(width, sizes.output, **shared) if needed else None
 
     def compute(self, run: Pass, x: Any, encoded: Encoded, lengths: Ids) -> Any:
         """The layer, over the targets and the memory."""
-        y, _ = run(
-            self.rnn,
-            x,
-            encoded.memory,
-            encoded.state,
-            lengths=lengths,
-            memory_lengths=encoded.lengths,
-        )
+        ends = {"lengths": lengths, "memory_lengths": encoded.lengths}
+        y, _ = run(self.rnn, x, encoded.memory, self._initial(encoded.state), **ends)
         return y if self.readout is None else self.readout.compute(run, y)
+
+    def _initial(self, state: Any) -> Any:
+        """Return the state before the first step; what was attended to there is zero."""
+        if state is None or self._feeding == "conditional":
+            return state
+        return (*state, None) if isinstance(state, tuple) else (state, None)
 
     def packed(self) -> Any:
         """Return the layer, frozen."""
@@ -241,6 +249,10 @@ class FeedingDecoder(Decoder):
     def hold(self, packed: Any, encoded: Encoded) -> Any:
         """Return the memory with its keys."""
         return packed.hold(encoded.memory, encoded.lengths)
+
+    def start(self, encoded: Encoded) -> Any:
+        """Return the initial state, of arrays [B,H]."""
+        return self._initial(encoded.state)
 
     def step(self, held: Any, x: Array, state: Any, rows: Ids) -> Step:
         """One step of the layer."""

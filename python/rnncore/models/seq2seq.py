@@ -312,9 +312,8 @@ class Seq2Seq(Model, Translating):
         seed: int | None = None,
     ) -> PairBatches:
         """Return batches of pairs; see `fit` and `PairBatches`."""
-        return PairBatches(
-            *self._pairs(sources, targets), batch_size, max_tokens=max_tokens, seed=seed
-        )
+        pairs = self._pairs(sources, targets)
+        return PairBatches(*pairs, batch_size, max_tokens=max_tokens, seed=seed)
 
     def fit(
         self,
@@ -390,5 +389,4 @@ class Seq2Seq(Model, Translating):
             raise ValueError(
                 f"targets: expected one for each of {len(read)} sources, got {len(written)}"
             )
-        bounded: list[Ids] = [np.concatenate([[self.start], ids, [self.end]]) for ids in written]
-        return read, bounded
+        return read, [np.concatenate([[self.start], ids, [self.end]]) for ids in written]

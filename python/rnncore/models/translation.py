@@ -13,16 +13,17 @@ from rnncore import decode
 from rnncore._check import Array, Ids, flag, size
 from rnncore._keywords import strict_keywords
 from rnncore.data import Buckets, pad
-from rnncore.decode import Hypothesis, LogProbabilities
+from rnncore.decode import Hypothesis
 from rnncore.layers.assembly import copy_for_inference
 from rnncore.models.decoders import ATTENDING
+from rnncore.models.encoded import EncodedDecoder
 from rnncore.models.passes import Pass
 from rnncore.text import Tokenizer
 
 if TYPE_CHECKING:
     from rnncore.models.seq2seq import Seq2Seq
 
-__all__ = ["EncodedDecoder", "SourceDecoder", "Translating", "Translation", "Translator"]
+__all__ = ["SourceDecoder", "Translating", "Translation", "Translator"]
 
 _TRANSLATED_AT_ONCE = 32
 
@@ -67,49 +68,7 @@ class Translation:
     target_tokens: Sequence[str] = ()
 
 
-class EncodedDecoder:
-    """A `rnncore.decode.StepDecoder` over what a model has encoded: embedding, writer and softmax.
-
-    Parameters
-    ----------
-    model : Seq2Seq or Captioner
-        With ``embedding``, ``writer`` and ``output``; it must not change any more.
-    held : any
-        What its writer holds of the sources, see `Decoder.hold`.
-    state : any
-        State before the first token.
-    """
-
-    def __init__(self, model: Any, held: Any, state: Any) -> None:
-        self.vocab_size: int = model.output.output_size
-        self._model = model
-        self._held = held
-        self._initial = state
-
-    def start(self, count: int) -> tuple[Any, Ids]:
-        """Return the state before the first token: that of the decoder, and whom each row reads."""
-        return self._initial, np.arange(count)
-
-    def advance(
-        self, tokens: Ids, state: tuple[Any, Ids]
-    ) -> tuple[LogProbabilities, tuple[Any, Ids]]:
-        """Read a token in every row; return the scores of the next one, and the state."""
-        hidden, rows = state
-        model = self._model
-        step = model.writer.step(self._held, model.embedding(tokens), hidden, rows)
-        scores = LogProbabilities(model.output.log_probabilities(step.y), step.attention)
-        return scores, (step.state, rows)
-
-    def select(self, state: tuple[Any, Ids], rows: Ids) -> tuple[Any, Ids]:
-        """Return the state of some rows."""
-        hidden, read = state
-        if hidden is None:  # zero
-            return None, read[rows]
-        if isinstance(hidden, tuple):
-            return tuple(part[..., rows, :] for part in hidden), read[rows]
-        return hidden[..., rows, :], read[rows]
-
-
+@strict_keywords()
 class SourceDecoder(EncodedDecoder):
     """A `rnncore.decode.StepDecoder` over encoded sources; made by `Seq2Seq.decoder`.
 
@@ -121,15 +80,25 @@ class SourceDecoder(EncodedDecoder):
         Encoder and decoder in the form that inference needs.
     sources : list of ids [S_k]
         What is read, one sentence for each.
+
+    Examples
+    --------
+    >>> import rnncore as rc
+    >>> model = rc.Seq2Seq(6, 6, hidden_size=8, start=0, end=1, rng=0)
+    >>> decoder = model.decoder([[2, 3], [4]])
+    >>> found = rc.decode.greedy(decoder, 2, start=0, end=1, max_length=3)
+    >>> len(found)
+    2
     """
 
     def __init__(self, model: Seq2Seq, packed: tuple[Any, Any], sources: Sequence[Ids]) -> None:
         encoder, writer = packed
         ids, lengths = pad(sources)
         encoded = model.encode(Pass(), ids, lengths, encoder)
-        super().__init__(model, model.writer.hold(writer, encoded), encoded.state)
+        super().__init__(model, model.writer.hold(writer, encoded), model.writer.start(encoded))
 
 
+@strict_keywords()
 class Translator:
     """A `Seq2Seq` as it is now, with packed parameters, for many calls; made by its `translator`.
 
@@ -137,6 +106,14 @@ class Translator:
     ----------
     model : Seq2Seq
         Later changes of it have no effect.
+
+    Examples
+    --------
+    >>> import rnncore as rc
+    >>> translator = rc.Seq2Seq(6, 6, hidden_size=8, start=0, end=1, rng=0).translator()
+    >>> ((best,),) = translator.translations([[2, 3]], max_length=4)
+    >>> best.alignment.shape == (len(best.tokens), 2)
+    True
     """
 
     def __init__(self, model: Seq2Seq) -> None:
