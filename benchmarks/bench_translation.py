@@ -2,9 +2,9 @@
 
 The translator has the size that suits Multi30k: a bidirectional GRU of 256 units reads, attention
 over all steps at once, a GRU of 256 units writes, 8,000 words that are as frequent as those of a
-text (Zipf), 64 pairs of 10 to 20 words. The recognizer has the size that suits an4: 16 utterances of
-60 to 120 frames, two bidirectional LSTM layers of 128 units, 36 symbols, CTC. Both libraries have
-the same parameters and compute the same numbers.
+text (Zipf), 64 pairs of 10 to 20 words. The recognizer has the size that suits an4: 16 utterances
+of 60 to 120 frames, two bidirectional LSTM layers of 128 units, 36 symbols, CTC. Both libraries
+have the same parameters and compute the same numbers.
 
 Memory is measured as in `bench_memory`. What must be held is weights, gradients, the averages of
 Adam, and of each real step what back-propagation reads: of source and target the embedded words,

@@ -1,6 +1,6 @@
 """The translator of `bench_translation` in PyTorch: the same parameters, the same numbers.
 
-PyTorch packs its sequences, which is how it computes the same as on ragged batches. The output layer
+PyTorch packs its sequences: without, its bidirectional encoder would read padding. The output layer
 reads real steps only.
 """
 

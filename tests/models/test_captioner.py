@@ -158,8 +158,10 @@ def test_steps_are_those_of_the_whole_pass(context: str, start: str) -> None:
 @pytest.mark.parametrize("grid", [6, (2, 3)])
 def test_weights_of_the_regions(context: str, grid: Any) -> None:
     model = random(captioner(context=context, grid=grid))
+    model.output.params["bias"][WORDS.end] = -20  # no caption ends by itself
+    model.mark_changed()
     found = model.captions(features().reshape(4, 6, 2), max_length=5)
-    assert any(len(best.tokens) for (best,) in found)
+    assert [len(best.tokens) for (best,) in found] == [5] * 4
     for (best,) in found:
         shape = (6,) if grid == 6 else grid
         assert best.weights is not None
