@@ -205,7 +205,7 @@ def test_learns_five_pictures_by_heart(context: str, start: str, cell: str) -> N
         hidden_size=24,
         rng=0,
     )
-    config = quick(epochs=120, batch_size=5, optimizer=OptimizerConfig(learning_rate=0.01))
+    config = quick(epochs=200, batch_size=5, optimizer=OptimizerConfig(learning_rate=0.01))
     model.fit(pictures, captions, config)
     assert model.caption(pictures) == captions
     assert model.score(pictures, captions).min() > np.log(0.5)
