@@ -1,10 +1,9 @@
-"""Sequence to sequence beside PyTorch: training a translator and a recognizer, and translating.
+"""Training a translator, and translating, beside PyTorch.
 
 The translator has the size that suits Multi30k: a bidirectional GRU of 256 units reads, attention
 over all steps at once, a GRU of 256 units writes, 8,000 words that are as frequent as those of a
-text (Zipf), 64 pairs of 10 to 20 words. The recognizer has the size that suits an4: 16 utterances
-of 60 to 120 frames, two bidirectional LSTM layers of 128 units, 36 symbols, CTC. Both libraries
-have the same parameters and compute the same numbers.
+text (Zipf), 64 pairs of 10 to 20 words. Both libraries have the same parameters and
+compute the same numbers.
 
 Memory is measured as in `bench_memory`. What must be held is weights, gradients, the averages of
 Adam, and of each real step what back-propagation reads: of source and target the embedded words,
@@ -35,7 +34,6 @@ from translation_peer import Peer, PeerDecoder
 
 VOCABULARY, WIDTH, PAIRS = 8_000, 256, 64
 SHORTEST, LONGEST = 10, 20
-FRAMES, COEFFICIENTS, SYMBOLS, UTTERANCES = (60, 120), 78, 36, 16
 LEARNING_RATE, CLIP_NORM = 2e-3, 5.0
 BEAM_SIZE = 5
 START, END = 0, 1

@@ -45,7 +45,7 @@ def patches(pictures: ArrayLike, patch_size: int) -> NDArray[np.float32]:
     if array.ndim != 4:
         raise ValueError(f"pictures: expected uint8 [N, H, W, C], got {describe(array)}")
     count, height, width, channels = array.shape
-    if height % side or width % side or not array[:1].size:
+    if height % side or width % side or 0 in array.shape[1:]:
         raise ValueError(
             f"pictures: expected heights and widths that are multiples of patch_size = {side}, got "
             f"{describe(array)}"
