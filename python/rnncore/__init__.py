@@ -32,7 +32,7 @@ from rnncore._core import available_isas, isa
 from rnncore._threads import get_num_threads, set_num_threads
 from rnncore.io import load, register, save
 from rnncore.layers import GRU, LSTM, RNN, Attention, AttentionRNN, Dropout, Embedding, Linear
-from rnncore.models import LanguageModel, Model, Pass, Seq2Seq, SequenceClassifier
+from rnncore.models import Captioner, LanguageModel, Model, Pass, Seq2Seq, SequenceClassifier
 
 __version__ = "0.1.0"
 
@@ -42,6 +42,7 @@ __all__ = [
     "RNN",
     "Attention",
     "AttentionRNN",
+    "Captioner",
     "Dropout",
     "Embedding",
     "LanguageModel",

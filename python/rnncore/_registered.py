@@ -1,6 +1,6 @@
 """The classes of rnncore that files may name: a new layer, model or tokenizer is added here."""
 
-from rnncore import heads, layers, models, text
+from rnncore import data, heads, layers, models, text
 from rnncore.io import register
 
 KINDS = (
@@ -9,9 +9,10 @@ KINDS = (
     *(layers.Add, layers.Concatenate, layers.LastOutput, layers.Pooling, layers.Reverse),
     *(layers.Repeat, layers.Tanh),
     *(heads.Softmax, heads.Regression, heads.Binary, heads.CTC),
-    *(models.LanguageModel, models.SequenceClassifier, models.Seq2Seq),
+    *(models.LanguageModel, models.SequenceClassifier, models.Seq2Seq, models.Captioner),
     *(text.CharTokenizer, text.ByteTokenizer, text.WordTokenizer),
     *(text.HuggingFaceTokenizer, text.SentencePieceTokenizer),
+    data.Standardization,
 )
 
 for kind in KINDS:

@@ -1,4 +1,4 @@
-"""The command ``rnncore``: train, sample, score, rescore, classify, translate, quantize and others.
+"""The command ``rnncore``: train a model, use it, look into its file, and measure.
 
 Results go to standard output. An error is one line on standard error and exit status 2; Ctrl-C is
 exit status 130.
@@ -17,6 +17,7 @@ from rnncore import _help, _interrupt
 from rnncore._check import printable
 from rnncore.cli import (
     bench,
+    caption,
     classify,
     info,
     plot,
@@ -39,6 +40,7 @@ _COMMANDS: dict[str, Any] = {
     "rescore": rescore,
     "classify": classify,
     "translate": translate,
+    "caption": caption,
     "quantize": quantize,
     "info": info,
     "bench": bench,

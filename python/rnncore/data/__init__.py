@@ -11,8 +11,10 @@ from rnncore.data.contiguous import ContiguousBatches
 from rnncore.data.labeled import LabeledBatches
 from rnncore.data.padding import pad
 from rnncore.data.pairs import PairBatches
+from rnncore.data.pictures import patches
 from rnncore.data.sentences import SentenceBatches, Sentences, sentences
 from rnncore.data.splitting import split, split_shuffled
+from rnncore.data.standardization import Standardization
 
 __all__ = [
     "IGNORED",
@@ -24,7 +26,9 @@ __all__ = [
     "PairBatches",
     "SentenceBatches",
     "Sentences",
+    "Standardization",
     "pad",
+    "patches",
     "sentences",
     "split",
     "split_shuffled",

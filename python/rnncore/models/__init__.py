@@ -1,5 +1,7 @@
 """Whole models: layers, what they are trained on, and what they are used for."""
 
+from rnncore.models.captioner import Captioner
+from rnncore.models.captioning import Caption
 from rnncore.models.initialization import Initialization
 from rnncore.models.language_model import LanguageModel
 from rnncore.models.model import Model
@@ -11,6 +13,8 @@ from rnncore.models.translation import SourceDecoder, Translation, Translator
 
 __all__ = [
     "PRESETS",
+    "Caption",
+    "Captioner",
     "Initialization",
     "LanguageModel",
     "LossPass",

@@ -40,14 +40,13 @@ from rnncore.models.decoders import (
 from rnncore.models.inputs import id_sequences, padded_ids, vocab_size_of
 from rnncore.models.model import Model
 from rnncore.models.passes import Pass, TrainingPass
+from rnncore.models.scoring import pair_scores
 from rnncore.models.translation import Translating
 from rnncore.progress import perplexity
 from rnncore.text import as_tokenizer
 from rnncore.training import TrainingConfig, TrainingResult, fit
 
 __all__ = ["Seq2Seq"]
-
-_SCORED_AT_ONCE = 64
 
 
 class Seq2Seq(Model, Translating):
@@ -376,14 +375,7 @@ class Seq2Seq(Model, Translating):
 
         Sources and targets are those of `fit`, and so are the errors.
         """
-        pairs = self._pairs(sources, targets)
-        scores = np.zeros(len(pairs[0]))
-        if len(scores):
-            batches = PairBatches(*pairs, _SCORED_AT_ONCE)
-            for members, batch in zip(batches.buckets.epoch(0), batches.epoch(0), strict=True):
-                (losses,), _ = self.losses(batch)
-                scores[members] = -losses.sum(axis=0)
-        return scores
+        return pair_scores(self, *self._pairs(sources, targets))
 
     def source_ids(self, sources: Iterable[Any]) -> list[Ids]:
         """Return sources, texts or ids, as ids; errors name the one that does not fit."""

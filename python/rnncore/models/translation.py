@@ -13,9 +13,10 @@ from rnncore import decode
 from rnncore._check import Array, Ids, flag, size
 from rnncore._keywords import strict_keywords
 from rnncore.data import Buckets, pad
-from rnncore.decode import Hypothesis, Scores
+from rnncore.decode import Hypothesis
 from rnncore.layers.assembly import copy_for_inference
 from rnncore.models.decoders import ATTENDING
+from rnncore.models.encoded import EncodedDecoder
 from rnncore.models.passes import Pass
 from rnncore.text import Tokenizer
 
@@ -68,7 +69,7 @@ class Translation:
 
 
 @strict_keywords()
-class SourceDecoder:
+class SourceDecoder(EncodedDecoder):
     """A `rnncore.decode.StepDecoder` over encoded sources; made by `Seq2Seq.decoder`.
 
     Parameters
@@ -93,36 +94,11 @@ class SourceDecoder:
     def __init__(
         self, model: Seq2Seq, packed: tuple[Any, Any, Any], sources: Sequence[Ids]
     ) -> None:
-        self.vocab_size: int = model.target_vocab_size
-        self._model = model
-        encoder, writer, self._output = packed
+        encoder, writer, output = packed
         ids, lengths = pad(sources)
         encoded = model.encode(Pass(), ids, lengths, encoder)
-        self._initial = model.writer.start(encoded)
-        self._held = model.writer.hold(writer, encoded)
-
-    def start(self, count: int) -> tuple[Any, Ids]:
-        """Return the state before the first token: that of the decoder, and whom each row reads."""
-        return self._initial, np.arange(count)
-
-    def advance(self, tokens: Ids, state: tuple[Any, Ids]) -> tuple[Scores, tuple[Any, Ids]]:
-        """Read a token in every row; return the scores of the next one, and the state."""
-        hidden, rows = state
-        model = self._model
-        step = model.writer.step(self._held, model.embedding(tokens), hidden, rows)
-        return self._output.scores(step.y, step.attention), (step.state, rows)
-
-    def select(self, state: tuple[Any, Ids], rows: Ids) -> tuple[Any, Ids]:
-        """Return the state of some rows."""
-        hidden, read = state
-        return _rows_of(hidden, rows), read[rows]
-
-
-def _rows_of(state: Any, rows: Ids) -> Any:
-    """Return some rows of a state, whose parts are [N,H] or [L,N,H]; None is zero."""
-    if isinstance(state, tuple):
-        return tuple(_rows_of(part, rows) for part in state)
-    return None if state is None else state[..., rows, :]
+        held = model.writer.hold(writer, encoded)
+        super().__init__(model.embedding, model.writer, held, output, model.writer.start(encoded))
 
 
 @strict_keywords()
