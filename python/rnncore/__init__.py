@@ -13,6 +13,7 @@ from rnncore import _interrupt as _interrupt  # first: what follows takes a mome
 from rnncore import _openmp as _openmp  # before the rest: it sets how the kernel's threads wait
 from rnncore import _registered as _registered
 from rnncore import (
+    audio,
     data,
     datasets,
     diagnostics,
@@ -46,6 +47,7 @@ __all__ = [
     "Pass",
     "SequenceClassifier",
     "__version__",
+    "audio",
     "available_isas",
     "data",
     "datasets",

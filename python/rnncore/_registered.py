@@ -1,6 +1,6 @@
 """The classes of rnncore that files may name: a new layer, model or tokenizer is added here."""
 
-from rnncore import heads, layers, models, text
+from rnncore import audio, heads, layers, models, text
 from rnncore.io import register
 
 KINDS = (
@@ -10,7 +10,7 @@ KINDS = (
     *(heads.Softmax, heads.Regression, heads.Binary),
     *(models.LanguageModel, models.SequenceClassifier),
     *(text.CharTokenizer, text.ByteTokenizer, text.WordTokenizer),
-    *(text.HuggingFaceTokenizer, text.SentencePieceTokenizer),
+    *(text.HuggingFaceTokenizer, text.SentencePieceTokenizer, audio.Features),
 )
 
 for kind in KINDS:
