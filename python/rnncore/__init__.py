@@ -14,6 +14,7 @@ from rnncore import _openmp as _openmp  # before the rest: it sets how the kerne
 from rnncore import _registered as _registered
 from rnncore import (
     audio,
+    ctc,
     data,
     datasets,
     diagnostics,
@@ -21,6 +22,7 @@ from rnncore import (
     init,
     layers,
     losses,
+    metrics,
     models,
     optim,
     progress,
@@ -31,7 +33,14 @@ from rnncore._core import available_isas, isa
 from rnncore._threads import get_num_threads, set_num_threads
 from rnncore.io import load, register, save
 from rnncore.layers import GRU, LSTM, RNN, Dropout, Embedding, Linear
-from rnncore.models import LanguageModel, Model, Pass, SequenceClassifier
+from rnncore.models import (
+    CTCRecognizer,
+    FrameRecognizer,
+    LanguageModel,
+    Model,
+    Pass,
+    SequenceClassifier,
+)
 
 __version__ = "0.1.0"
 
@@ -39,8 +48,10 @@ __all__ = [
     "GRU",
     "LSTM",
     "RNN",
+    "CTCRecognizer",
     "Dropout",
     "Embedding",
+    "FrameRecognizer",
     "LanguageModel",
     "Linear",
     "Model",
@@ -49,6 +60,7 @@ __all__ = [
     "__version__",
     "audio",
     "available_isas",
+    "ctc",
     "data",
     "datasets",
     "diagnostics",
@@ -59,6 +71,7 @@ __all__ = [
     "layers",
     "load",
     "losses",
+    "metrics",
     "models",
     "optim",
     "progress",

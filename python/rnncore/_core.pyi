@@ -260,6 +260,23 @@ def linear_losses(head: LossHead, x: Array) -> Array:
 def linear_losses_backward(head: LossHead, x: Array) -> tuple[Array, Array]:
     """x [N,H] -> losses [N] float64, dx [N,H]; adds to the gradients of the head."""
 
+def ctc_losses(z: Array, frames: Ids, labels: Ids, counts: Ids, blank: int) -> Array:
+    """z [N,C], frames [B], labels [K], counts of labels [B] -> losses [B] float64.
+
+    The rows are the frames of all sequences at step 0 in their order, then those at step 1 of the
+    sequences that have one, and so on. inf: no path; nan: a frame is no distribution.
+    """
+
+def ctc_gradient(
+    z: Array, frames: Ids, labels: Ids, counts: Ids, blank: int, scale: float = 1.0
+) -> Array:
+    """The same; z becomes the gradient of scale * (sum of the finite losses)."""
+
+def ctc_align(
+    log_p: Array, frames: Ids, labels: Ids, counts: Ids, blank: int
+) -> tuple[NDArray[np.int64], Array]:
+    """States [N] of the most probable path, 2 i + 1 for label i, and its log-probability [B]."""
+
 def mse(prediction: Array, target: Array) -> tuple[Array, Array]:
     """[N], [N] -> squared errors [N] float64, 2*(prediction - target) [N]."""
 

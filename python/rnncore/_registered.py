@@ -7,8 +7,9 @@ KINDS = (
     *(layers.RNN, layers.GRU, layers.LSTM),
     *(layers.Embedding, layers.Linear, layers.Dropout),
     *(layers.Add, layers.Concatenate, layers.LastOutput, layers.Pooling, layers.Reverse),
-    *(heads.Softmax, heads.Regression, heads.Binary),
+    *(heads.Softmax, heads.Regression, heads.Binary, heads.CTC),
     *(models.LanguageModel, models.SequenceClassifier),
+    *(models.CTCRecognizer, models.FrameRecognizer),
     *(text.CharTokenizer, text.ByteTokenizer, text.WordTokenizer),
     *(text.HuggingFaceTokenizer, text.SentencePieceTokenizer, audio.Features),
 )

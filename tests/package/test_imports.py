@@ -15,7 +15,7 @@ ORDER = (
     ("_layout", "_temporary", "_threads"),
     ("_files", "_narrow"),
     ("layers",),
-    ("losses", "init"),
+    ("losses", "init", "ctc"),
     ("heads", "optim", "text"),
     ("data",),
     ("io", "progress", "_draws"),

@@ -2,7 +2,7 @@
 
 `ContiguousBatches` walks one long text and carries the state from batch to batch (truncated BPTT);
 `SentenceBatches` takes whole sentences, each from the zero state; `LabeledBatches`
-takes sequences with a label each.
+takes sequences with a label each, `TranscribedBatches` sequences with several.
 """
 
 from rnncore.data.batch import IGNORED, Batch, Batches
@@ -12,6 +12,7 @@ from rnncore.data.labeled import LabeledBatches
 from rnncore.data.padding import pad
 from rnncore.data.sentences import SentenceBatches, Sentences, sentences
 from rnncore.data.splitting import split, split_shuffled
+from rnncore.data.transcribed import TranscribedBatches
 
 __all__ = [
     "IGNORED",
@@ -22,6 +23,7 @@ __all__ = [
     "LabeledBatches",
     "SentenceBatches",
     "Sentences",
+    "TranscribedBatches",
     "pad",
     "sentences",
     "split",

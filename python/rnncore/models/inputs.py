@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from rnncore._check import Array, as_array, check_below, check_shape, describe, is_ids, size
 from rnncore.text import Tokenizer
 
-__all__ = ["class_ids", "class_names", "id_sequences", "input_sizes", "vector_sequences"]
+__all__ = ["class_ids", "class_names", "id_sequences", "input_sizes", "vector_sequence", "vector_sequences"]
 
 # Names of classes that an error lists.
 _NAMED = 10
@@ -82,28 +82,31 @@ def vector_sequences(
     TypeError, ValueError
         If one has another shape, or holds anything but finite numbers.
     """
-    arrays = []
-    for k, sequence in enumerate(_listed(sequences)):
-        name = f"sequences[{k}]"
-        array = as_array(name, sequence)
-        if array.dtype.kind not in "fiub":
-            raise TypeError(f"{name}: expected numbers, got {describe(sequence)}")
-        if array.ndim == 1 and input_size == 1:
-            array = array[:, np.newaxis]
-        if array.size == 0 and array.ndim == 1:
-            array = array.reshape(0, input_size)
-        check_shape(name, array, ("T", input_size))
-        with np.errstate(over="ignore"):
-            converted = array.astype(dtype, copy=False)
-        outside = ~np.isfinite(converted)
-        if outside.any():
-            step, element = np.argwhere(outside)[0].tolist()
-            raise ValueError(
-                f"{name}: expected finite numbers of {dtype}, got {array[step, element]} at step "
-                f"{step}"
-            )
-        arrays.append(converted)
-    return arrays
+    return [
+        vector_sequence(f"sequences[{k}]", sequence, input_size, dtype)
+        for k, sequence in enumerate(_listed(sequences))
+    ]
+
+
+def vector_sequence(name: str, sequence: Any, input_size: int, dtype: np.dtype[Any]) -> Array:
+    """Return one sequence as `vector_sequences` does; errors call it ``name``."""
+    array = as_array(name, sequence)
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"{name}: expected numbers, got {describe(sequence)}")
+    if array.ndim == 1 and input_size == 1:
+        array = array[:, np.newaxis]
+    if array.size == 0 and array.ndim == 1:
+        array = array.reshape(0, input_size)
+    check_shape(name, array, ("T", input_size))
+    with np.errstate(over="ignore"):
+        converted = array.astype(dtype, copy=False)
+    outside = ~np.isfinite(converted)
+    if outside.any():
+        step, element = np.argwhere(outside)[0].tolist()
+        raise ValueError(
+            f"{name}: expected finite numbers of {dtype}, got {array[step, element]} at step {step}"
+        )
+    return converted
 
 
 def class_names(labels: Iterable[Any], num_classes: int) -> list[str]:

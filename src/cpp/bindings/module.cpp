@@ -18,6 +18,7 @@ PYBIND11_MODULE(core_of_main_interpreter, module, pybind11::mod_gil_not_used()) 
     register_sampler(module);
     register_layers(module);
     register_losses(module);
+    register_ctc(module);
     register_loss_head(module);
     register_optimisers(module);
     register_kernels(module);

@@ -11,6 +11,7 @@ void register_stream(pybind11::module_& module);
 void register_sampler(pybind11::module_& module);
 void register_layers(pybind11::module_& module);
 void register_losses(pybind11::module_& module);
+void register_ctc(pybind11::module_& module);
 void register_loss_head(pybind11::module_& module);
 void register_optimisers(pybind11::module_& module);
 void register_kernels(pybind11::module_& module);

@@ -1,0 +1,36 @@
+"""Frames of sequences of different lengths as rows without padding, and back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnncore import _memory
+from rnncore._check import Array, within
+from rnncore._layout import as_rows
+from rnncore.ctc.labels import Labels
+
+__all__ = ["packed", "unpacked"]
+
+
+def packed(array: Array, labels: Labels) -> Array:
+    """Return the frames of [T,B,W] that belong to sequences, [N,W], step after step.
+
+    Where all do, it is no copy.
+    """
+    if labels.full:
+        return as_rows("frames", array)
+    _memory.require(array.nbytes, f"frames {list(array.shape)} without padding")
+    return array[within(labels.frames, labels.shape)]
+
+
+def unpacked(rows: NDArray[Any], labels: Labels) -> NDArray[Any]:
+    """Return rows [N,...] as [T,B,...], zero past the end of a sequence."""
+    shape = (*labels.shape, *rows.shape[1:])
+    if labels.full:
+        return rows.reshape(shape)
+    array = np.zeros(shape, rows.dtype)
+    array[within(labels.frames, labels.shape)] = rows
+    return array
