@@ -8,6 +8,15 @@ Fernandez, Gomez and Schmidhuber 2006, "Connectionist Temporal Classification", 
 
 from rnncore.ctc.labels import frames_needed
 from rnncore.ctc.losses import loss, loss_and_grad
+from rnncore.ctc.paths import align, best_path
 from rnncore.ctc.segments import Segment, Transcript
 
-__all__ = ["Segment", "Transcript", "frames_needed", "loss", "loss_and_grad"]
+__all__ = [
+    "Segment",
+    "Transcript",
+    "align",
+    "best_path",
+    "frames_needed",
+    "loss",
+    "loss_and_grad",
+]

@@ -5,14 +5,22 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from rnncore import _memory
-from rnncore._check import Array, within
-from rnncore._layout import as_rows
+from rnncore._check import Array, describe, within
+from rnncore._layout import as_rows, float_array
 from rnncore.ctc.labels import Labels
 
-__all__ = ["packed", "unpacked"]
+__all__ = ["frames_array", "packed", "unpacked"]
+
+
+def frames_array(name: str, value: ArrayLike) -> tuple[Array, bool]:
+    """Return frames as an array [T,B,C], and whether they are those of one sequence [T,C]."""
+    array = float_array(name, value)
+    if array.ndim not in (2, 3) or array.shape[-1] == 0:
+        raise ValueError(f"{name}: expected shape [T, B, C] or [T, C], got {describe(array)}")
+    return (array[:, np.newaxis], True) if array.ndim == 2 else (array, False)
 
 
 def packed(array: Array, labels: Labels) -> Array:

@@ -35,7 +35,8 @@ class Batch:
         Ids [T,B] or vectors [T,B,I].
     targets : array
         What the model's head takes: classes [T,B] or [B], where `IGNORED` does not count, or
-        numbers [...,V], where NaN does not count; or a tuple or dict of such, for several heads.
+        numbers [...,V], where NaN does not count; or for CTC the labels of each sequence, a list of
+        B arrays of ids or an array [B,U]. A tuple or dict of such is for several heads.
         None: `compute` needs none, or compares with the inputs.
     lengths : integers [B], or None
         Steps of each sequence; None: T for all.
@@ -99,6 +100,8 @@ def _number(targets: Any) -> int:
     try:
         array = np.asarray(targets)
     except ValueError:  # a list of arrays of different shapes
+        if all(np.ndim(part) == 1 for part in targets):  # the labels of each sequence
+            return sum(map(_number, targets))
         return _number(tuple(targets))
     if array.dtype.kind not in "iuf":
         return array.size

@@ -25,8 +25,8 @@ struct CtcLayout {
     Index width;  // L + 1 up to a multiple of the lanes
 
     explicit CtcLayout(Index labels) : width((labels + kLanes<T>) / kLanes<T> * kLanes<T>) {}
-    Index labels() const { return width + 1; }      // where they begin
-    Index emissions() const { return 2 * width + 2; }  // [1 + width]: log p of the blank, and of each label
+    Index labels() const { return width + 1; }               // where they begin
+    Index emissions() const { return 2 * width + 2; }        // [1 + width]: log p of the blank, and of each label
     Index share() const { return emissions() + 1 + width; }  // of the row's exponentials in the softmax
     Index frame() const { return share() + 1; }
 };
@@ -103,8 +103,8 @@ bool ctc_softmax(const Ctc<T>& s, const CtcLayout<T>& layout, T* z, T* frame) {
     emissions[0] = z[s.blank] - shift;
     for (Index i = 0; i < s.label_count; ++i) emissions[1 + i] = z[s.labels[i]] - shift;
     for (Index i = s.label_count; i < layout.width; ++i) emissions[1 + i] = kNever<T>;
-    const double sum = s.gradient ? exponentials<T, true>(z, s.symbols, shift)
-                                  : exponentials<T, false>(z, s.symbols, shift);
+    const double sum =
+        s.gradient ? exponentials<T, true>(z, s.symbols, shift) : exponentials<T, false>(z, s.symbols, shift);
     if (!(sum > 0 && sum < __builtin_inf())) return false;
     const T log_sum = static_cast<T>(__builtin_log(sum));
     for_lanes<T>(1 + layout.width, [&](Index i, auto lanes) {

@@ -45,8 +45,8 @@ void run(const CtcProblem& p, bool gradient, double scale, T* z, double* losses)
     const int threads = static_cast<int>(std::min<Index>(threads_for(scratch.flops), std::max<Index>(p.batch, 1)));
     Arena arena;
     const auto bytes = arena.reserve<char>(checked_product(static_cast<std::size_t>(threads), scratch.bytes));
-    const auto pointers = arena.reserve<T*>(
-        checked_product(static_cast<std::size_t>(threads), static_cast<std::size_t>(scratch.frames)));
+    const auto pointers =
+        arena.reserve<T*>(checked_product(static_cast<std::size_t>(threads), static_cast<std::size_t>(scratch.frames)));
     arena.take();
     std::atomic<Index> next{0};  // sequences differ in length: each thread takes one after the other
     run_parallel(threads, [&](int thread, Team& team) {
@@ -81,7 +81,7 @@ void ctc_gradient(const CtcProblem& problem, double scale, T* z, double* losses)
     run(problem, true, scale, z, losses);
 }
 
-#define RNNCORE_INSTANTIATE(T)                                        \
+#define RNNCORE_INSTANTIATE(T)                                      \
     template void ctc_losses(const CtcProblem&, const T*, double*); \
     template void ctc_gradient(const CtcProblem&, double, T*, double*);
 RNNCORE_INSTANTIATE(float)

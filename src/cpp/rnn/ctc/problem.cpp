@@ -30,7 +30,8 @@ CtcPlaces::CtcPlaces(const CtcProblem& problem) {
     Index row = 0;
     for (Index t = 0; t < steps; ++t) {
         for (Index b = 0; b < problem.batch; ++b) {
-            if (t < problem.frames[b]) rows_[static_cast<std::size_t>(first_frame_[static_cast<std::size_t>(b)] + t)] = row++;
+            if (t < problem.frames[b])
+                rows_[static_cast<std::size_t>(first_frame_[static_cast<std::size_t>(b)] + t)] = row++;
         }
     }
 }
