@@ -122,7 +122,7 @@ class Features(Asset):
 
     def times(self, count: int) -> NDArray[np.float64]:
         """Return the times [T] of the centers of the first ``count`` steps, in seconds."""
-        return (np.arange(count) + 0.5) * self.step
+        return np.asarray((np.arange(count) + 0.5) * self.step, np.float64)
 
     def __call__(self, recording: Any) -> Array:
         """Return the features [T,I] of one recording; parameters and errors as in `extract`."""
@@ -153,17 +153,39 @@ class Features(Asset):
             If a recording cannot be read or does not fit, by its path or index.
         """
         frames = [self._frames(f"recordings[{k}]", given) for k, given in enumerate(recordings)]
-        if speakers is not None and len(speakers) != len(frames):
+        return self.steps(frames, speakers)
+
+    def frames(self, recording: Any) -> Array:
+        """Return the frames of one recording with their deltas, before `steps`."""
+        return self._frames("recording", recording)
+
+    def steps(self, frames: Sequence[Array], speakers: Sequence[str] | None = None) -> list[Array]:
+        """Normalize what `frames` returned for some recordings, and stack it.
+
+        Parameters
+        ----------
+        frames : sequence of arrays [T_k,C]
+            One for each recording.
+        speakers : sequence of str, optional
+            As in `extract`.
+
+        Raises
+        ------
+        ValueError
+            If there are not as many speakers as recordings.
+        """
+        x = list(frames)
+        if speakers is not None and len(speakers) != len(x):
             raise ValueError(
-                f"speakers: expected one for each of {len(frames)} recordings, got {len(speakers)}"
+                f"speakers: expected one for each of {len(x)} recordings, got {len(speakers)}"
             )
         if self.normalization == "utterance":
-            frames = [normalize(x) for x in frames]
+            x = [normalize(part) for part in x]
         elif self.normalization == "running":
-            frames = [normalize_running(x) for x in frames]
+            x = [normalize_running(part) for part in x]
         elif self.normalization == "speaker":
-            frames = _by_speaker(frames, [""] * len(frames) if speakers is None else speakers)
-        return [stacked(x, self.stack) for x in frames]
+            x = _by_speaker(x, [""] * len(x) if speakers is None else speakers)
+        return [stacked(part, self.stack) for part in x]
 
     def stream(self) -> FeatureStream:
         """Return a `FeatureStream`, which computes features of live audio.

@@ -52,7 +52,8 @@ def normalize(frames: Array, of: Iterable[Array] | None = None) -> Array:
         return x
     mean = every.mean(axis=0, dtype=np.float64)
     deviation = np.maximum(every.std(axis=0, dtype=np.float64), _SMALLEST)
-    return ((x - mean) / deviation).astype(x.dtype)
+    normalized: Array = ((x - mean) / deviation).astype(x.dtype)
+    return normalized
 
 
 def normalize_running(frames: Array) -> Array:

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from rnncore._check import Array
-from rnncore.audio.neighbors import DELTA_REACH, deltas, stack
 from rnncore.audio.filterbank import Filterbank
+from rnncore.audio.neighbors import DELTA_REACH, deltas, stack
 from rnncore.audio.normalization import RunningNormalization
 from rnncore.audio.recording import as_samples
 

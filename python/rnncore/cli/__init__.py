@@ -1,4 +1,4 @@
-"""The command ``rnncore``: train, plot, sample, score, classify, quantize, info, bench.
+"""The command ``rnncore``: train, plot, sample, score, classify, transcribe, quantize, info, bench.
 
 Results go to standard output. An error is one line on standard error and exit status 2; Ctrl-C is
 exit status 130.
@@ -15,7 +15,7 @@ from typing import Any
 import rnncore
 from rnncore import _help, _interrupt
 from rnncore._check import printable
-from rnncore.cli import bench, classify, info, plot, quantize, sample, score, tasks
+from rnncore.cli import bench, classify, info, plot, quantize, sample, score, tasks, transcribe
 from rnncore.cli.parser import Parser
 
 __all__ = ["main"]
@@ -26,6 +26,7 @@ _COMMANDS: dict[str, Any] = {
     "sample": sample,
     "score": score,
     "classify": classify,
+    "transcribe": transcribe,
     "quantize": quantize,
     "info": info,
     "bench": bench,

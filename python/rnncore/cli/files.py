@@ -12,12 +12,13 @@ from typing import BinaryIO
 
 from rnncore import _files, _memory, io
 from rnncore._check import quoted
-from rnncore.models import LanguageModel, SequenceClassifier
+from rnncore.models import LanguageModel, Recognizer, SequenceClassifier
 
 __all__ = [
     "add_overwrite",
     "load_classifier",
     "load_language_model",
+    "load_recognizer",
     "read_labeled",
     "read_text",
     "require_out",
@@ -129,6 +130,20 @@ def load_classifier(path: str) -> SequenceClassifier:
     model = io.load(path)
     if not isinstance(model, SequenceClassifier) or model.tokenizer is None:
         raise ValueError(f"{path}: expected a classifier of texts, got {model!r}")
+    return model
+
+
+def load_recognizer(path: str) -> Recognizer:
+    """Return the recognizer of a file.
+
+    Raises
+    ------
+    OSError, ValueError
+        As `rnncore.load`, and when the model is of another kind.
+    """
+    model = io.load(path)
+    if not isinstance(model, Recognizer):
+        raise ValueError(f"{path}: expected a recognizer of speech, got {model!r}")
     return model
 
 

@@ -83,8 +83,8 @@ class TranscribedBatches:
                 f"targets: expected one list for each of {len(lengths)} sequences, got "
                 f"{len(counts)}"
             )
-        wrong = np.flatnonzero(counts != lengths) if self._per_step else []
-        if len(wrong):
+        wrong = np.flatnonzero(counts != lengths)
+        if self._per_step and wrong.size:
             k = int(wrong[0])
             raise ValueError(
                 f"targets[{k}]: expected one for each of {lengths[k]} steps, got {counts[k]}"

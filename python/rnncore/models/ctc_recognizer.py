@@ -99,7 +99,8 @@ class CTCRecognizer(Recognizer):
             )
 
     def _transcript(self, log_probabilities: Array) -> Transcript:
-        return ctc.best_path(log_probabilities, blank=0)
+        transcript: Transcript = ctc.best_path(log_probabilities, blank=0)
+        return transcript
 
     @strict_keywords()
     def transcribe(
@@ -150,6 +151,5 @@ class CTCRecognizer(Recognizer):
         inputs, ids = self._examples(features, labels)
         every = self._each(inputs, lambda log_p: log_p)
         return [
-            ctc.align(log_p, own).named(self.names)
-            for log_p, own in zip(every, ids, strict=True)
+            ctc.align(log_p, own).named(self.names) for log_p, own in zip(every, ids, strict=True)
         ]

@@ -61,7 +61,8 @@ class FrameRecognizer(Recognizer):
     Examples
     --------
     >>> import numpy as np, rnncore as rc
-    >>> model = rc.FrameRecognizer(["low", "high"], input_size=1, hidden_size=8, num_layers=1, rng=0)
+    >>> sizes = {"input_size": 1, "hidden_size": 8, "num_layers": 1}
+    >>> model = rc.FrameRecognizer(["low", "high"], **sizes, rng=0)
     >>> x = np.array([[0.0], [0.1], [0.9], [1.0], [1.1]])
     >>> config = rc.training.TrainingConfig(epochs=50, validation_fraction=0)
     >>> result = model.fit([x], ["low low high high high"], config)
@@ -83,7 +84,9 @@ class FrameRecognizer(Recognizer):
 
     def _require_fitting(self, name: str, num_steps: int, ids: NDArray[np.int64]) -> None:
         if len(ids) != num_steps:
-            raise ValueError(f"{name}: expected {num_steps} labels, one for each step, got {len(ids)}")
+            raise ValueError(
+                f"{name}: expected {num_steps} labels, one for each step, got {len(ids)}"
+            )
 
     def _transcript(self, log_probabilities: Array) -> Transcript:
         runs = Runs(blank=None)

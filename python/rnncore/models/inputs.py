@@ -11,7 +11,14 @@ from numpy.typing import NDArray
 from rnncore._check import Array, as_array, check_below, check_shape, describe, is_ids, size
 from rnncore.text import Tokenizer
 
-__all__ = ["class_ids", "class_names", "id_sequences", "input_sizes", "vector_sequence", "vector_sequences"]
+__all__ = [
+    "class_ids",
+    "class_names",
+    "id_sequences",
+    "input_sizes",
+    "vector_sequence",
+    "vector_sequences",
+]
 
 # Names of classes that an error lists.
 _NAMED = 10

@@ -192,9 +192,7 @@ class Recognizer(Model):
             held_out = self._examples(*validation)
         size, seed, per_step = config.batch_size, config.seed, self.per_step
         training = TranscribedBatches(*examples, size, per_step=per_step, seed=seed)
-        checked = (
-            TranscribedBatches(*held_out, size, per_step=per_step) if held_out[0] else None
-        )
+        checked = TranscribedBatches(*held_out, size, per_step=per_step) if held_out[0] else None
         return fit(self, training, checked, config, **options)
 
     # --- use -------------------------------------------------------------------------------------
@@ -238,7 +236,7 @@ class Recognizer(Model):
 
     def _each(self, features: Iterable[Any], use: Callable[[Array], Any]) -> list[Any]:
         """Return what is made of the log-probabilities [T,C] of each sequence, in their order."""
-        inputs = self._inputs(features)
+        inputs = self.inputs(features)
         results: list[Any] = [None] * len(inputs)
         if inputs:
             batches = TranscribedBatches(inputs, batch_size=_READ_AT_ONCE)
@@ -255,40 +253,62 @@ class Recognizer(Model):
     ) -> tuple[list[Array], list[NDArray[np.int64]]]:
         """Return sequences and labels as arrays and ids."""
         given = _listed("features", features)
-        inputs = self._inputs(given)
+        inputs = self.inputs(given)
         every = _listed("labels", labels)
         if len(every) != len(inputs):
             raise ValueError(
                 f"labels: expected one list for each of {len(inputs)} sequences, got {len(every)}"
             )
-        first = 0 if self.blank is None else 1
-        names = [_name("labels", k, x) for k, x in enumerate(given)]
         ids = [
-            label_ids(own, self._ids, self.separator, first, name)
-            for own, name in zip(every, names, strict=True)
+            self.check(_name("labels", k, x), inputs[k], own)
+            for k, (x, own) in enumerate(zip(given, every, strict=True))
         ]
-        for name, x, own in zip(names, inputs, ids, strict=True):
-            self._require_fitting(name, len(x), own)
         return inputs, ids
+
+    def check(self, name: str, x: Array, labels: Any) -> NDArray[np.int64]:
+        """Return the ids of the labels of features [T,I]; errors call the sequence ``name``.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a label is none of the model's, or so many labels do not fit.
+        """
+        first = 0 if self.blank is None else 1
+        ids = label_ids(labels, self._ids, self.separator, first, name)
+        self._require_fitting(name, len(vector_sequence(name, x, self.input_size, self.dtype)), ids)
+        return ids
 
     @abstractmethod
     def _require_fitting(self, name: str, num_steps: int, ids: NDArray[np.int64]) -> None:
         """Raise ValueError where a sequence of so many steps cannot have these labels."""
 
-    def _inputs(self, features: Iterable[Any]) -> list[Array]:
-        """Return features [T_k,I] of the model's dtype."""
+    def inputs(self, features: Iterable[Any], names: Sequence[str] | None = None) -> list[Array]:
+        """Return features [T_k,I] of the model's dtype, as all methods take them.
+
+        Parameters
+        ----------
+        features : list of arrays [T_k,I], ``.npy`` files or recordings
+            As in `fit`.
+        names : sequence of str, optional
+            What errors call them; None: their paths, or numbers.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a sequence does not fit, by its name.
+        """
         given = _listed("features", features)
         recordings = [k for k, x in enumerate(given) if self._is_recording(k, x)]
-        if recordings:
-            assert self.features is not None
+        computed: list[Array] = []
+        if recordings and self.features is not None:
             computed = self.features.extract([given[k] for k in recordings])
-        found = dict(zip(recordings, computed, strict=True)) if recordings else {}
+        found = dict(zip(recordings, computed, strict=True))
         arrays = []
         for k, value in enumerate(given):
+            name = _name("features", k, value) if names is None else names[k]
             x = found.get(k, value)
             if isinstance(x, str | os.PathLike):
                 x = read_features(x)
-            name = _name("features", k, value)
             arrays.append(vector_sequence(name, x, self.input_size, self.dtype))
         return arrays
 

@@ -32,7 +32,9 @@ class Runs:
         if not len(log_probabilities):
             return []
         path = log_probabilities.argmax(axis=1)
-        best = np.take_along_axis(log_probabilities, path[:, np.newaxis], 1)[:, 0].astype(np.float64)
+        best = np.take_along_axis(log_probabilities, path[:, np.newaxis], 1)[:, 0].astype(
+            np.float64
+        )
         starts = [0, *(np.flatnonzero(np.diff(path)) + 1).tolist()]
         found = []
         for start, end in zip(starts, [*starts[1:], len(path)], strict=True):

@@ -15,12 +15,13 @@ from rnncore.cli.tasks.running import add_run_options
 
 __all__ = ["HELP", "TASKS", "add_options", "run"]
 
-HELP = "train a model of a text, or of labeled lines"
+HELP = "train a model of a text, of labeled lines, or of recordings"
 
 #: Module of each task; the first is the default.
 TASKS = {
     "lm": "rnncore.cli.tasks.language_model",
     "classify": "rnncore.cli.tasks.classify",
+    "speech": "rnncore.cli.tasks.speech",
 }
 
 
@@ -50,7 +51,10 @@ def run(given: argparse.Namespace) -> int:
 
 
 def _add_task(parser: argparse.ArgumentParser) -> None:
-    meaning = "lm is a language model, classify gives a label to each line (default: lm)"
+    meaning = (
+        "lm is a language model, classify gives a label to each line, speech recognizes what is said "
+        "in recordings (default: lm)"
+    )
     parser.add_argument("--task", choices=list(TASKS), default=next(iter(TASKS)), help=meaning)
 
 
