@@ -8,10 +8,15 @@ Fernandez, Gomez and Schmidhuber 2006, "Connectionist Temporal Classification", 
 
 from rnncore.ctc.labels import frames_needed
 from rnncore.ctc.losses import loss, loss_and_grad
+from rnncore.ctc.ngram import NGram
 from rnncore.ctc.paths import align, best_path
+from rnncore.ctc.prefix import PrefixDecoder, PrefixStream
 from rnncore.ctc.segments import Segment, Transcript
 
 __all__ = [
+    "NGram",
+    "PrefixDecoder",
+    "PrefixStream",
     "Segment",
     "Transcript",
     "align",

@@ -63,7 +63,7 @@ def best_path(
     for b, count in enumerate(frames):
         symbols = winners[:count, b]
         chosen = log_p[np.arange(count), b, symbols]
-        _require_log_probabilities(chosen, b)
+        require_log_probabilities(chosen, b)
         found.append(_transcript(symbols, symbols, chosen, blank, float(chosen.sum(dtype=float))))
     return found[0] if single else found
 
@@ -124,7 +124,7 @@ def align(
         symbols = ids[path]
         chosen = log_p[np.arange(count), b, symbols]
         # the greatest of each frame too: a path may miss what makes others no probabilities
-        _require_log_probabilities(log_p[:count, b].max(axis=1), b)
+        require_log_probabilities(log_p[:count, b].max(axis=1), b)
         if scores[b] == -np.inf:
             raise ValueError(
                 f"targets: expected labels with a path, got none in sequence {b}: "
@@ -145,7 +145,7 @@ def _frames(
     return log_p, lengths_array(given, log_p.shape[:2]).astype(np.int64), single
 
 
-def _require_log_probabilities(greatest: Array, b: int) -> None:
+def require_log_probabilities(greatest: Array, b: int) -> None:
     """Raise ValueError unless the greatest element of each frame [T_b] of a sequence can be one."""
     good = (greatest > -np.inf) & (greatest <= _ROUNDING)  # false for NaN
     if not good.all():

@@ -54,6 +54,9 @@ class Transcript:
         Natural logarithm of a probability, or what a decoder adds to it; the higher the better.
     segments : tuple of Segment
         One for each symbol, in the order of time.
+    words : tuple of Segment
+        One for each word, from decoders that know words. Its frames are those from its first symbol
+        to its last, its probability is the mean of theirs.
 
     Examples
     --------
@@ -66,10 +69,12 @@ class Transcript:
     symbols: Sequence[Symbol]
     score: float
     segments: Sequence[Segment] = field(default=())
+    words: Sequence[Segment] = field(default=())
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "symbols", tuple(self.symbols))
         object.__setattr__(self, "segments", tuple(self.segments))
+        object.__setattr__(self, "words", tuple(self.words))
 
     def named(self, names: Sequence[str]) -> Transcript:
         """Return the same with names in place of ids: ``names[id]`` for each symbol."""

@@ -14,6 +14,7 @@ void register_losses(pybind11::module_& module);
 void register_ctc(pybind11::module_& module);
 void register_loss_head(pybind11::module_& module);
 void register_optimisers(pybind11::module_& module);
+void register_ctc_search(pybind11::module_& module);
 void register_kernels(pybind11::module_& module);
 
 }  // namespace rnncore::bindings
