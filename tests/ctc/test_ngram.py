@@ -71,11 +71,11 @@ def test_by_hand(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("ends", ["\n", "\r\n", "\n\n", " \n\t"])
 def test_line_ends_and_blanks(tmp_path: Path, ends: str) -> None:
-    expected = load(tmp_path, BY_HAND).score("a b z a".split())
+    expected = load(tmp_path, BY_HAND).score(["a", "b", "z", "a"])
     model = load(tmp_path, BY_HAND.replace("\n", ends).replace("\t", "  "))
-    np.testing.assert_array_equal(model.score("a b z a".split()), expected)
+    np.testing.assert_array_equal(model.score(["a", "b", "z", "a"]), expected)
     model = load(tmp_path, BY_HAND.replace("-0.25", "-2.5e-1").rstrip())
-    np.testing.assert_array_equal(model.score("a b z a".split()), expected)
+    np.testing.assert_array_equal(model.score(["a", "b", "z", "a"]), expected)
 
 
 def test_words_that_are_unknown_without_a_token_for_them(tmp_path: Path) -> None:

@@ -115,8 +115,8 @@ class CTCRecognizer(Recognizer):
         beam_size : int, optional
             Prefixes that a `ctc.PrefixDecoder` keeps. None: the most probable path, frame by frame.
         decoder : ctc.PrefixDecoder, optional
-            One of your own, with a lexicon or a language model: what ``decode`` returns for
-            log-probabilities [T,C] is returned.
+            One of your own, with a lexicon or a language model, for the outputs `names`. The best
+            of what its ``decode`` returns is returned.
 
         Returns
         -------
@@ -130,10 +130,10 @@ class CTCRecognizer(Recognizer):
         if decoder is not None and beam_size is not None:
             raise ValueError("beam_size, decoder: expected one of the two, got both")
         if beam_size is not None:
-            decoder = ctc.PrefixDecoder(self.names, beam_size)
+            decoder = ctc.PrefixDecoder(self.names, beam_size=beam_size)
         if decoder is None:
             return super().transcribe(features)
-        return self._each(features, decoder.decode)
+        return self._each(features, lambda log_p: decoder.decode(log_p)[0])
 
     def align(self, features: Iterable[Any], labels: Iterable[Any]) -> list[Transcript]:
         """Return when each of the given symbols was said, see `ctc.align`.

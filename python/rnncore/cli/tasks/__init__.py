@@ -52,8 +52,8 @@ def run(given: argparse.Namespace) -> int:
 
 def _add_task(parser: argparse.ArgumentParser) -> None:
     meaning = (
-        "lm is a language model, classify gives a label to each line, speech recognizes what is said "
-        "in recordings (default: lm)"
+        "lm is a language model, classify gives a label to each line, speech recognizes what is "
+        "said in recordings (default: lm)"
     )
     parser.add_argument("--task", choices=list(TASKS), default=next(iter(TASKS)), help=meaning)
 
