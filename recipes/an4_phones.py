@@ -18,7 +18,6 @@ import rnncore as rc
 parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
 parser.add_argument("folder", type=Path, help="of the two files")
 parser.add_argument("--seeds", type=int, default=3, help="models that differ by random numbers")
-parser.add_argument("--epochs", type=int, default=20)
 parser.add_argument("--quick", action="store_true", help="one epoch of a small model")
 given = parser.parse_args()
 
@@ -38,7 +37,7 @@ def read(part: str) -> tuple[list[np.ndarray], list[list[str]]]:
 
 training, test = read("train"), read("test")
 symbols = sorted({phone for phones in training[1] for phone in phones})
-config = {"epochs": 1 if given.quick else given.epochs, "batch_size": 16}
+config = {"epochs": 1 if given.quick else 20, "batch_size": 16}
 
 
 def phone_error(model: rc.CTCRecognizer) -> float:

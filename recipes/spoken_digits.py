@@ -43,7 +43,7 @@ def heard(model: rc.CTCRecognizer, sounds: list, words: list, held_out: np.ndarr
         epochs=1 if given.quick else run["epochs"],
         batch_size=run["batch_size"],
         validation_fraction=0.1 if given.quick else 0.0,
-        optimizer=rc.training.OptimizerConfig("adam", learning_rate=2e-3),
+        optimizer=rc.training.OptimizerConfig("adam", learning_rate=run["learning_rate"]),
     )
     start = time.process_time()
     result = model.fit([sounds[k] for k in learned], [words[k] for k in learned], config)
@@ -52,25 +52,28 @@ def heard(model: rc.CTCRecognizer, sounds: list, words: list, held_out: np.ndarr
     return [list(found.symbols) for found in model.transcribe([sounds[k] for k in rest])]
 
 
-sizes = {"hidden_size": 16 if given.quick else 50, "num_layers": 1, "dropout": 0.3, "rng": 0}
+size = 16 if given.quick else 100
+model_options = {"hidden_size": size, "num_layers": 1, "dropout": 0.5, "rng": 0}
 
 data = np.load(files["yesno"])
 words = [["yes" if word else "no" for word in row] for row in data["words"]]
-features = rc.audio.Features("mfcc", rate=8000, deltas=2, stack=3)
+features = rc.audio.Features("mfcc", rate=8000, deltas=1, stack=6)
+run = {"epochs": 30, "batch_size": 4, "learning_rate": 1e-2}
 wrong = 0
 for part in (0, 1):
-    model = rc.CTCRecognizer(["no", "yes"], features=features, **sizes)
+    model = rc.CTCRecognizer(["no", "yes"], features=features, **model_options)
     held_out = np.arange(len(words)) % 2 == part
-    found = heard(model, recordings(data), words, held_out, epochs=60, batch_size=4)
+    found = heard(model, recordings(data), words, held_out, **run)
     right = [words[k] for k in np.flatnonzero(held_out)]
     wrong += sum(map(rc.metrics.edit_distance, right, found))
 print(f"yes and no: {wrong} errors in {sum(map(len, words))} words", flush=True)
 
 data = np.load(files["fsdd"])
 digits = [[str(digit)] for digit in data["digit"]]
-features = rc.audio.Features("mfcc", rate=8000, deltas=2)
-model = rc.CTCRecognizer([str(k) for k in range(10)], features=features, **sizes)
+features = rc.audio.Features("mfcc", rate=8000, deltas=2, stack=2)
+model = rc.CTCRecognizer([str(k) for k in range(10)], features=features, **model_options)
 held_out = data["index"] < 5
-found = heard(model, recordings(data), digits, held_out, epochs=15, batch_size=64)
+run = {"epochs": 25, "batch_size": 32, "learning_rate": 5e-3}
+found = heard(model, recordings(data), digits, held_out, **run)
 right = [digits[k] == answer for k, answer in zip(np.flatnonzero(held_out), found, strict=True)]
 print(f"accuracy {np.mean(right):.4f} on {held_out.sum()} held-out digits")

@@ -12,7 +12,8 @@ from typing import BinaryIO
 
 from rnncore import _files, _memory, io
 from rnncore._check import quoted
-from rnncore.models import LanguageModel, Recognizer, SequenceClassifier
+from rnncore.models import LanguageModel, SequenceClassifier
+from rnncore.models.recognizer import Recognizer
 
 __all__ = [
     "add_overwrite",

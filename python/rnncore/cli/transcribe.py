@@ -15,7 +15,8 @@ from rnncore.cli.files import load_recognizer
 from rnncore.cli.terminal import shown
 from rnncore.cli.transcripts import ctm_lines, textgrid
 from rnncore.ctc import Transcript
-from rnncore.models import CTCRecognizer, Recognizer
+from rnncore.models import CTCRecognizer
+from rnncore.models.recognizer import Recognizer
 
 __all__ = ["HELP", "add_options", "run"]
 

@@ -7,7 +7,6 @@ from rnncore.models.language_model import LanguageModel
 from rnncore.models.model import Model
 from rnncore.models.passes import LossPass, Pass, TrainingPass
 from rnncore.models.presets import PRESETS
-from rnncore.models.recognizer import Recognizer
 from rnncore.models.recognizer_stream import RecognizerStream
 from rnncore.models.sequence_classifier import SequenceClassifier
 
@@ -20,7 +19,6 @@ __all__ = [
     "LossPass",
     "Model",
     "Pass",
-    "Recognizer",
     "RecognizerStream",
     "SequenceClassifier",
     "TrainingPass",

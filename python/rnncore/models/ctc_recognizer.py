@@ -65,10 +65,12 @@ class CTCRecognizer(Recognizer):
     Examples
     --------
     >>> import numpy as np, rnncore as rc
-    >>> model = rc.CTCRecognizer(["low", "high"], input_size=1, hidden_size=8, num_layers=1, rng=0)
+    >>> sizes = {"input_size": 1, "hidden_size": 16, "num_layers": 1}
+    >>> model = rc.CTCRecognizer(["low", "high"], **sizes, rng=0)
     >>> low, high = np.zeros((4, 1)), np.ones((4, 1))
     >>> words = [np.concatenate(parts) for parts in ([low, high], [high, low], [low], [high])]
-    >>> config = rc.training.TrainingConfig(epochs=150, validation_fraction=0)
+    >>> optimizer = rc.training.OptimizerConfig(learning_rate=0.02)
+    >>> config = rc.training.TrainingConfig(60, validation_fraction=0, optimizer=optimizer)
     >>> result = model.fit(words, ["low high", "high low", "low", "high"], config)
     >>> [transcript.symbols for transcript in model.transcribe(words)]
     [('low', 'high'), ('high', 'low'), ('low',), ('high',)]

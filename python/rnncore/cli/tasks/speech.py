@@ -16,7 +16,8 @@ from rnncore.cli.parser import OptionGroup, defaults_of, keywords
 from rnncore.cli.tasks.running import listen_to_ctrl_c, machine, run_options, summary
 from rnncore.cli.train_options import add_training_options, training_config
 from rnncore.layers import CELLS
-from rnncore.models import CTCRecognizer, FrameRecognizer, Recognizer
+from rnncore.models import CTCRecognizer, FrameRecognizer
+from rnncore.models.recognizer import Recognizer
 from rnncore.models.symbols import split_text
 from rnncore.progress import choose_progress
 
