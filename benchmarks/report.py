@@ -15,6 +15,7 @@ from pathlib import Path
 
 import bench_bfloat16
 import bench_contention
+import bench_ctc
 import bench_kernels
 import bench_language_model
 import bench_layers
@@ -44,6 +45,7 @@ MODULES: dict[str, Tables] = {
     "sampling": bench_sampling.tables,
     "stream": bench_stream.tables,
     "ragged": bench_ragged.tables,
+    "ctc": bench_ctc.tables,
     "contention": bench_contention.tables,
     "memory": bench_memory.tables,
     "long_sequences": bench_long_sequences.tables,

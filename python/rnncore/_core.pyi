@@ -343,8 +343,12 @@ class PrefixSearch:
         """The n best of each sequence: (score, symbols, starts, ends, probabilities, words)."""
 
     @property
-    def nodes(self) -> int:
-        """Prefixes and spans that are held."""
+    def num_prefixes(self) -> int:
+        """Prefixes that are held."""
+
+    @property
+    def num_spans(self) -> int:
+        """Symbols of best paths, each with its frames, that are held."""
 
 # --- optimizers: one pass over flat buffers, g = clip(grad * scale, -clip_value, clip_value) ------
 def squared_norm(x: Array) -> float:

@@ -14,6 +14,7 @@ Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 #: Our name of an option, and how other libraries and textbooks call it.
 _ELSEWHERE = {
     "batch_size": "batchsize mini_batch minibatch_size",
+    "beam_size": "beam beam_width num_beams width",
     "bidirectional": "num_directions",
     "bptt": "seq_len seq_length sequence_length num_steps timesteps window",
     "clip_norm": "clipnorm max_norm max_grad_norm grad_clip clip",

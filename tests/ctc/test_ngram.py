@@ -122,7 +122,7 @@ def test_random_models(
     ("old", "new", "told"),
     [
         (BY_HAND, "", r"line 1: expected \data\, got the end of the file"),
-        ("\\data\\", "\\date\\", r"line 28: expected \data\, got the end of the file"),
+        ("\\data\\", "\\date\\", r"line 26: expected \data\, got the end of the file"),
         ("ngram 1=5\n", "", "line 4: expected 'ngram 1=' and a number, got 'ngram 2=4'"),
         ("ngram 2=4", "ngram 2=x", "line 5: expected 'ngram 2=' and a number, got 'ngram 2=x'"),
         ("ngram 2=4", "ngram 2", "line 5: expected 'ngram 2=' and a number, got 'ngram 2'"),
@@ -151,7 +151,7 @@ def test_random_models(
             "b	-0.2	-0.2",
             "line 13: expected a number, 1 word and perhaps a backoff",
         ),
-        ("-0.9	a b", "-0.9	a", "line 17: expected a finite number, got 'a'"),
+        ("-0.9	a b", "-0.9	a", "line 17: expected words that are 1-grams, got '-0.25'"),
         ("a b	-0.25", "a", "line 17: expected a number, 2 words and perhaps a backoff, got"),
         ("-0.9	a b", "-0.9	a z", "line 17: expected words that are 1-grams, got 'z'"),
         ("-0.7	b", "-0.7	a", "line 13: expected each word once, got 'a' again"),
@@ -175,14 +175,14 @@ def test_bad_files(tmp_path: Path, old: str, new: str, told: str) -> None:
 
 @pytest.mark.parametrize("cut", range(0, len(BY_HAND) - 2, 7))
 def test_truncated_files(tmp_path: Path, cut: int) -> None:
-    with pytest.raises(ValueError, match="m.arpa: line .*: expected"):
+    with pytest.raises(ValueError, match=r"m\.arpa: line \d+: expected"):
         load(tmp_path, BY_HAND[:cut])
 
 
 def test_bytes_that_are_no_text(tmp_path: Path) -> None:
     path = tmp_path / "m.arpa"
     path.write_bytes(BY_HAND.encode().replace(b"\ta\t", b"\t\xff\t"))
-    with pytest.raises(ValueError, match="m.arpa: line 12: expected UTF-8, got"):
+    with pytest.raises(ValueError, match=r"m\.arpa: line 12: expected UTF-8, got"):
         NGram.from_arpa(path)
     with pytest.raises(FileNotFoundError):
         NGram.from_arpa(tmp_path / "none.arpa")

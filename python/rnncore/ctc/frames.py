@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,7 @@ def unpacked(rows: NDArray[Any], labels: Labels) -> NDArray[Any]:
     shape = (*labels.shape, *rows.shape[1:])
     if labels.full:
         return rows.reshape(shape)
+    _memory.require(math.prod(shape) * rows.itemsize, f"frames {list(shape)}")
     array = np.zeros(shape, rows.dtype)
     array[within(labels.frames, labels.shape)] = rows
     return array

@@ -13,7 +13,7 @@ from rnncore._check import Array, describe, quoted
 from rnncore.ctc.alphabet import Alphabet
 from rnncore.layers.state import pack_state
 
-__all__ = ["FusedModel", "ModelStates"]
+__all__ = ["FusedModel", "ModelStates", "word_tokenizer"]
 
 
 class FusedModel:
@@ -45,13 +45,8 @@ class FusedModel:
     @classmethod
     def of_words(cls, model: Any, words: Sequence[str]) -> FusedModel:
         """Return the model as one of words and, as one more unit, of unknown ones."""
-        tokenizer = model.tokenizer
-        unknown = getattr(tokenizer, "unknown", None)
-        if unknown is None:
-            raise ValueError(
-                "language_model: expected a WordTokenizer, or another one with the attribute "
-                f"unknown, for a model of words, got {describe(tokenizer)}"
-            )
+        tokenizer = word_tokenizer(model)
+        unknown = tokenizer.unknown
         tokens = []
         for word in words:
             ids = tokenizer.encode(word).tolist()
@@ -117,6 +112,17 @@ class ModelStates:
         for new, state in zip(states, self._states, strict=False):
             new[:, :old] = state
         self._states = states
+
+
+def word_tokenizer(model: Any) -> Any:
+    """Return the tokenizer of a model of words, which has a token for unknown ones."""
+    if getattr(model.tokenizer, "unknown", None) is None:
+        raise ValueError(
+            "language_model: expected a WordTokenizer, or another one with the attribute unknown, "
+            f"for a model of words, got {describe(model.tokenizer)}; "
+            "language_model_unit='symbols' reads symbols"
+        )
+    return model.tokenizer
 
 
 def _parts(state: Any) -> tuple[Array, ...]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from rnncore import _core
+from rnncore import _core, _memory
 from rnncore._check import Array, real
 from rnncore.ctc.frames import frames_array, packed, unpacked
 from rnncore.ctc.labels import Labels, as_labels, checked_blank
@@ -55,7 +55,7 @@ def loss(
     --------
     >>> import numpy as np, rnncore as rc
     >>> z = np.log([[0.6, 0.4], [0.6, 0.4]])  # two frames: a blank and one label
-    >>> p = np.exp(-rc.ctc.loss(z, [1]))
+    >>> p = float(np.exp(-rc.ctc.loss(z, [1])))
     >>> round(p, 3)  # 1 - 0.6 * 0.6: all paths but that of two blanks
     0.64
     """
@@ -101,9 +101,9 @@ def loss_and_grad(
     """
     z, labels, single = _batch(logits, targets, lengths, blank)
     rows = packed(z, labels)
-    if np.shares_memory(rows, z):
+    if np.may_share_memory(rows, z):
+        _memory.require(z.nbytes, f"dlogits {list(z.shape)}")
         rows = rows.copy()
-    rows = np.ascontiguousarray(rows)
     losses = _core.ctc_gradient(rows, *_arrays(labels), blank, real("scale", scale))
     gradient = unpacked(rows, labels)
     return (float(losses[0]), gradient[:, 0]) if single else (losses, gradient)

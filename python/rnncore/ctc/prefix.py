@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from rnncore import _core
 from rnncore._check import Array, describe, integer, lengths_array, real
 from rnncore._keywords import strict_keywords
 from rnncore._layout import float_array
 from rnncore.ctc.alphabet import Alphabet, Lexicon
 from rnncore.ctc.frames import frames_array
-from rnncore.ctc.fusion import ModelStates
 from rnncore.ctc.ngram import NGram
 from rnncore.ctc.paths import require_log_probabilities
 from rnncore.ctc.prefix_model import PrefixKnowledge
-from rnncore.ctc.segments import Segment, Transcript
+from rnncore.ctc.prefix_search import PrefixSearch
+from rnncore.ctc.segments import Transcript
 
 __all__ = ["PrefixDecoder", "PrefixStream"]
 
@@ -77,7 +75,8 @@ class PrefixDecoder:
     language_model_weight : float
         Factor :math:`\beta`, at least 0.
     language_model_unit : {"words", "symbols"} or None
-        As `ngram_unit`.
+        What the model is about; None: words where there is a lexicon or separator and the tokenizer
+        knows unknown words, else symbols.
     word_bonus, symbol_bonus : float
         Added for each word and each symbol, :math:`\gamma` and :math:`\delta`. Language models
         favor short outputs, which positive bonuses counteract.
@@ -208,7 +207,7 @@ class PrefixDecoder:
         found: list[list[Transcript]] = []
         for first in range(0, len(pieces), max(step, 1)):
             group = pieces[first : first + step]
-            search = _Search(self._knowledge, len(group))
+            search = PrefixSearch(self._knowledge, len(group))
             search.read(group)
             search.finish()
             found += search.best(wanted)
@@ -285,7 +284,7 @@ class PrefixStream:
         if not isinstance(decoder, PrefixDecoder):
             raise TypeError(f"decoder: expected a PrefixDecoder, got {describe(decoder)}")
         self._decoder = decoder
-        self._search = _Search(decoder._knowledge, 1)
+        self._search = PrefixSearch(decoder._knowledge, 1)
         self._finished = False
         #: Frames that were read.
         self.frames = 0
@@ -335,66 +334,3 @@ class PrefixStream:
 
     def __repr__(self) -> str:
         return f"<PrefixStream after {self.frames} frames>"
-
-
-class _Search:
-    """The kernel's search over some sequences, and the language model that it asks."""
-
-    def __init__(self, knowledge: PrefixKnowledge, count: int) -> None:
-        self._knowledge = knowledge
-        self._core = _core.PrefixSearch(knowledge.core, count)
-        self._count = count
-        fused = knowledge.fused
-        self._states = None if fused is None else ModelStates(fused, count)
-
-    def read(self, pieces: list[Array]) -> None:
-        """Read a piece of each sequence."""
-        done = np.zeros(self._count, np.int64)
-        while True:
-            done = self._core.advance(pieces, done)
-            if self._states is None or not self._states.serve(self._core):
-                return
-
-    def finish(self) -> None:
-        """End all sequences."""
-        if self._states is not None:  # the beginning, where there were no frames
-            self._states.serve(self._core)
-        self._core.finish()
-        if self._states is not None:
-            self._states.serve(self._core)
-
-    def best(self, n: int) -> list[list[Transcript]]:
-        """Return the n best outputs of each sequence."""
-        nothing = [Transcript((), -math.inf)]
-        return [
-            [self._transcript(*hypothesis) for hypothesis in hypotheses] or nothing
-            for hypotheses in self._core.best(n)
-        ]
-
-    def _transcript(
-        self,
-        score: float,
-        ids: list[int],
-        starts: list[int],
-        ends: list[int],
-        probabilities: list[float],
-        words: list[tuple[int, int, int]],
-    ) -> Transcript:
-        names = self._knowledge.alphabet.names
-        symbols = [names[i] for i in ids]
-        segments = [
-            Segment(symbol, start, end, min(1.0, probability))
-            for symbol, start, end, probability in zip(
-                symbols, starts, ends, probabilities, strict=True
-            )
-        ]
-        of_words = [
-            Segment(
-                self._knowledge.text_of(word, ids[first:end]),
-                starts[first],
-                ends[end - 1],
-                min(1.0, math.fsum(probabilities[first:end]) / (end - first)),
-            )
-            for word, first, end in words
-        ]
-        return Transcript(symbols, score, segments, of_words)

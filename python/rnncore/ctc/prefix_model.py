@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnncore import _core
-from rnncore._check import choice, describe, instance, quoted, real
+from rnncore._check import choice, describe, quoted, real
 from rnncore.ctc.alphabet import Alphabet, Lexicon
-from rnncore.ctc.fusion import FusedModel
+from rnncore.ctc.fusion import FusedModel, word_tokenizer
 from rnncore.ctc.ngram import NGram
 
 __all__ = ["PrefixKnowledge"]
@@ -37,14 +37,15 @@ class PrefixKnowledge:
         self.alphabet = alphabet
         self.only_words = lexicon is not None
         has_words = self.only_words or alphabet.separator >= 0
-        if ngram is not None:
-            instance("ngram", ngram, NGram)
+        if ngram is not None and not isinstance(ngram, NGram):
+            raise TypeError(f"ngram: expected an NGram, got {describe(ngram)}")
         if language_model is not None:
             _require_language_model(language_model)
+        of_words = has_words and hasattr(getattr(language_model, "tokenizer", None), "unknown")
         units = {
-            "ngram_unit": _unit("ngram_unit", ngram, ngram_unit, has_words),
+            "ngram_unit": _unit("ngram_unit", ngram, ngram_unit, has_words, has_words),
             "model_unit": _unit(
-                "language_model_unit", language_model, language_model_unit, has_words
+                "language_model_unit", language_model, language_model_unit, has_words, of_words
             ),
         }
         self.ngram, self.language_model = ngram, language_model
@@ -100,7 +101,7 @@ class PrefixKnowledge:
             if name == "ngram_unit" and self.ngram is not None:
                 texts += [word for word in self.ngram.words if word not in _EDGES]
             else:
-                texts += _vocabulary(self.language_model.tokenizer)
+                texts += _vocabulary(word_tokenizer(self.language_model))
         return self.alphabet.spellable(texts)
 
     def _fused(self, unit: str | None) -> FusedModel | None:
@@ -151,7 +152,9 @@ class PrefixKnowledge:
         return patterns
 
 
-def _unit(name: str, model: object, given: str | None, has_words: bool) -> str | None:
+def _unit(
+    name: str, model: object, given: str | None, has_words: bool, prefers_words: bool
+) -> str | None:
     """Return what a language model is about; None where there is no model."""
     if given is not None:
         choice(name, given, ("symbols", "words"))
@@ -161,7 +164,7 @@ def _unit(name: str, model: object, given: str | None, has_words: bool) -> str |
         return None
     if given == "words" and not has_words:
         raise ValueError(f"{name}: expected a lexicon or a separator beside 'words', got neither")
-    return given or ("words" if has_words else "symbols")
+    return given or ("words" if prefers_words else "symbols")
 
 
 def _require_language_model(model: Any) -> None:

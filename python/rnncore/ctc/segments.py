@@ -7,10 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from rnncore._keywords import strict_keywords
 
-__all__ = ["Segment", "Symbol", "Transcript"]
-
-#: An id, or the name of a symbol.
-Symbol = int | str
+__all__ = ["Segment", "Transcript"]
 
 
 @strict_keywords()
@@ -35,7 +32,7 @@ class Segment:
     2
     """
 
-    symbol: Symbol
+    symbol: int | str
     start: int
     end: int
     probability: float
@@ -66,7 +63,7 @@ class Transcript:
     ('a', 'b')
     """
 
-    symbols: Sequence[Symbol]
+    symbols: Sequence[int | str]
     score: float
     segments: Sequence[Segment] = field(default=())
     words: Sequence[Segment] = field(default=())

@@ -100,13 +100,18 @@ def _number(targets: Any) -> int:
     try:
         array = np.asarray(targets)
     except ValueError:  # a list of arrays of different shapes
-        if all(np.ndim(part) == 1 for part in targets):  # the labels of each sequence
-            return sum(map(_number, targets))
+        if all(np.ndim(part) == 1 and _holds_ids(part) for part in targets):
+            return sum(map(_number, targets))  # the labels of each sequence
         return _number(tuple(targets))
     if array.dtype.kind not in "iuf":
         return array.size
     counts = array != IGNORED if is_ids(array) else ~np.isnan(array)
     return int(np.count_nonzero(counts))
+
+
+def _holds_ids(part: Any) -> bool:
+    array = np.asarray(part)
+    return not array.size or is_ids(array)
 
 
 def _shape(value: Any) -> str:

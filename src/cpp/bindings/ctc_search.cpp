@@ -213,12 +213,13 @@ public:
         return result;
     }
 
-    std::size_t nodes() const {
-        std::size_t count = 0;
+    // The sum over all sequences.
+    std::size_t count(std::size_t (PrefixSearch::*of)() const) const {
+        std::size_t sum = 0;
         call_.read([&] {
-            for (const PrefixSearch& search : searches_) count += search.nodes();
+            for (const PrefixSearch& search : searches_) sum += (search.*of)();
         });
-        return count;
+        return sum;
     }
 
 private:
@@ -299,7 +300,8 @@ void register_ctc_search(py::module_& module) {
         .def("requests", &PySearch::requests)
         .def("supply", &PySearch::supply, py::arg("rows"))
         .def("best", &PySearch::best, py::arg("n"))
-        .def_property_readonly("nodes", &PySearch::nodes);
+        .def_property_readonly("num_prefixes", [](const PySearch& s) { return s.count(&PrefixSearch::prefixes); })
+        .def_property_readonly("num_spans", [](const PySearch& s) { return s.count(&PrefixSearch::spans); });
 }
 
 }  // namespace rnncore::bindings

@@ -2,9 +2,9 @@
 // 2006), in logarithms.
 //
 // A path through L labels passes L + 1 blanks and L labels: blank i stands before label i, blank L at the end. All are
-// vectors over i, in rows of two halves. The sums of paths from the first frame, alpha, and to the last frame, beta, are
-// made by one and the same step. Each row is kept relative to the greatest element of the row before, so that few digits
-// are lost in long sequences; what those come to is summed in double precision.
+// vectors over i, in rows of two halves. The sums of paths from the first frame, alpha, and to the last frame, beta,
+// are made by one and the same step. Each row is kept relative to the greatest element of the row before, so that few
+// digits are lost in long sequences; what those come to is summed in double precision.
 #pragma once
 
 #include "kernels/losses.hpp"
@@ -94,6 +94,12 @@ template <class T>
     return greatest_lane<T>(greatest);
 }
 
+// exp(x - shift) in the place of x; returns their sum
+template <class T>
+[[gnu::noinline]] double ctc_exponentials(T* x, Index n, T shift) {
+    return exponentials<T, true>(x, n, shift);
+}
+
 // The emissions of a frame z. With `gradient`, z becomes its exponentials, whose share in the softmax is kept. Returns
 // whether they are probabilities.
 template <class T>
@@ -103,8 +109,11 @@ bool ctc_softmax(const Ctc<T>& s, const CtcLayout<T>& layout, T* z, T* frame) {
     emissions[0] = z[s.blank] - shift;
     for (Index i = 0; i < s.label_count; ++i) emissions[1 + i] = z[s.labels[i]] - shift;
     for (Index i = s.label_count; i < layout.width; ++i) emissions[1 + i] = kNever<T>;
-    const double sum =
-        s.gradient ? exponentials<T, true>(z, s.symbols, shift) : exponentials<T, false>(z, s.symbols, shift);
+    if (!s.gradient) {
+        for_lanes<T>(s.symbols, [&](Index k, auto lanes) { lanes.store(s.row + k, lanes.load(z + k)); });
+        z = s.row;
+    }
+    const double sum = ctc_exponentials(z, s.symbols, shift);
     if (!(sum > 0 && sum < __builtin_inf())) return false;
     const T log_sum = static_cast<T>(__builtin_log(sum));
     for_lanes<T>(1 + layout.width, [&](Index i, auto lanes) {
@@ -114,9 +123,9 @@ bool ctc_softmax(const Ctc<T>& s, const CtcLayout<T>& layout, T* z, T* frame) {
     return true;
 }
 
-// The gradient of a frame: (softmax - posterior) * scale, where the posterior of a state is its part in the sum over all
-// paths, alpha beta over the sum of these. `row` holds exponentials, `frame` alpha and what belongs to it, `beta` the sums
-// from the next frame on.
+// The gradient of a frame: (softmax - posterior) * scale, where the posterior of a state is its part in the sum over
+// all paths, alpha beta over the sum of these. `row` holds exponentials, `frame` alpha and what belongs to it, `beta`
+// the sums from the next frame on.
 template <class T>
 void ctc_frame_gradient(const Ctc<T>& s, const CtcLayout<T>& layout, const T* beta, T* frame, T* row) {
     const Index width = layout.width;
@@ -132,9 +141,9 @@ void ctc_frame_gradient(const Ctc<T>& s, const CtcLayout<T>& layout, const T* be
         }
     }
     const T top = greatest_lane<T>(best);
-    const double blanks = exponentials<T, true>(frame, width, top);
+    const double blanks = ctc_exponentials(frame, width, top);
     T* const labels = frame + layout.labels();
-    const double all = blanks + exponentials<T, true>(labels, width, top);
+    const double all = blanks + ctc_exponentials(labels, width, top);
     row[s.blank] -= static_cast<T>(blanks / all) * s.scale;
     const T factor = static_cast<T>(1 / all) * s.scale;
     for (Index i = 0; i < s.label_count; ++i) row[s.labels[i]] -= labels[i] * factor;

@@ -121,9 +121,9 @@ template <class T>
     return minus_one / (minus_one + T(2));
 }
 
-// log x for x within [1, 3]. Up to 1.5, or of x / 2 and ln 2 above that: log x = 2 atanh u, u = (x - 1) / (x + 1) <= 0.2,
-// by u (2 + 2 u^2/3 + 2 u^4/5 + ...), cut where the rest is below half a unit in the last place of ln 1.5: 2 u^11/11 <
-// 4e-9 in single, 2 u^23/23 < 8e-18 in double precision. log 1 is exactly 0.
+// log x for x within [1, 3]. Up to 1.5, or of x / 2 and ln 2 above that: log x = 2 atanh u, u = (x - 1) / (x + 1)
+// <= 0.2, by u (2 + 2 u^2/3 + 2 u^4/5 + ...), cut where the rest is below half a unit in the last place of ln 1.5:
+// 2 u^11/11 < 4e-9 in single, 2 u^23/23 < 8e-18 in double precision. log 1 is exactly 0.
 template <class T>
 [[gnu::always_inline]] inline Vec<T> log_of_few(Vec<T> x) {
     constexpr int n = ExpConstants<T>::log_terms;

@@ -172,6 +172,7 @@ struct Ctc {
     Index label_count, blank;
     bool gradient;
     T scale;        // of the gradient
+    T* row;         // [symbols], without gradient: for work
     void* scratch;  // [(frames + kCtcSpareFrames) * ctc_frame_bytes(label_count)]; without gradient as of 1 frame
 };
 inline constexpr Index kCtcSpareFrames = 4;

@@ -26,6 +26,12 @@ void fill_rows(const Ctc<T>& s, T value) {
 }
 
 template <class T>
+bool is_distribution(const T* z, Index n) {
+    const auto is_nan = [](T value) { return std::isnan(value); };
+    return std::none_of(z, z + n, is_nan) && std::isfinite(*std::max_element(z, z + n));
+}
+
+template <class T>
 double ctc(const Ctc<T>& s) {
     constexpr double kInfinity = std::numeric_limits<double>::infinity();
     const Index states = 2 * s.label_count + 1;
@@ -42,14 +48,9 @@ double ctc(const Ctc<T>& s) {
     const auto place = [&](Index t) { return s.gradient ? t : t % 2; };
 
     for (Index t = 0; t < s.frames; ++t) {
-        for (Index k = 0; k < s.symbols; ++k) {
-            const double z = double(s.rows[t][k]);
-            const double greatest = softmax_of(s.rows[t], s.symbols).greatest;
-            if (std::isnan(z) || z == kInfinity || std::isinf(greatest)) {
-                fill_rows(s, std::numeric_limits<T>::quiet_NaN());
-                return std::numeric_limits<double>::quiet_NaN();
-            }
-        }
+        if (is_distribution(s.rows[t], s.symbols)) continue;
+        fill_rows(s, std::numeric_limits<T>::quiet_NaN());
+        return std::numeric_limits<double>::quiet_NaN();
     }
     if (s.frames == 0) return s.label_count == 0 ? 0 : kInfinity;
 

@@ -22,7 +22,7 @@ struct Path {
     bool skips(Index state) const { return state % 2 && state > 1 && symbol(state) != symbol(state - 2); }
 };
 
-// score'(s) = log p(symbol of s) + the greatest of score(s), score(s - 1) and, where it may be skipped to, score(s - 2).
+// score'(s) = log p(symbol of s) + the greatest of score(s), score(s - 1) and, where a path may go so, score(s - 2).
 // steps [frames, states]: how many states back the greatest is.
 template <class T>
 double best_path(const Path& path, const T* log_p, Index symbols, const Index* rows, Index frames, unsigned char* steps,

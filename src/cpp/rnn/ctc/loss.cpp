@@ -47,6 +47,8 @@ void run(const CtcProblem& p, bool gradient, double scale, T* z, double* losses)
     const auto bytes = arena.reserve<char>(checked_product(static_cast<std::size_t>(threads), scratch.bytes));
     const auto pointers =
         arena.reserve<T*>(checked_product(static_cast<std::size_t>(threads), static_cast<std::size_t>(scratch.frames)));
+    const auto symbols = static_cast<std::size_t>(gradient ? 0 : p.symbols);
+    const auto work = arena.reserve<T>(checked_product(static_cast<std::size_t>(threads), symbols));
     arena.take();
     std::atomic<Index> next{0};  // sequences differ in length: each thread takes one after the other
     run_parallel(threads, [&](int thread, Team& team) {
@@ -63,6 +65,7 @@ void run(const CtcProblem& p, bool gradient, double scale, T* z, double* losses)
             }
             for (Index t = 0; t < frames; ++t) rows[t] = z + places_of_rows[t] * p.symbols;
             losses[b] = k.ctc({rows, frames, p.symbols, labels, count, p.blank, gradient, static_cast<T>(scale),
+                               work.in(arena) + static_cast<std::size_t>(thread) * symbols,
                                bytes.in(arena) + static_cast<std::size_t>(thread) * scratch.bytes});
             team.poll(thread);
         }

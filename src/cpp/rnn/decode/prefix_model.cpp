@@ -13,53 +13,48 @@ PrefixModel::Place PrefixModel::start() const {
     return place;
 }
 
-template <class Each>
-void PrefixModel::for_ended(const Place& place, const Each& each) const {
-    const std::vector<std::int32_t>& words = lexicon.words(place.lexicon);
+void PrefixModel::end_word(const Place& from, const ModelRow& row, std::vector<Ended>& to) const {
+    to.clear();
+    if (!within_word(from)) return;
+    const auto end = [&](std::int32_t word) {
+        Ended& ended = to.emplace_back(Ended{word, from});
+        add_word(word, row, ended.place);
+        ended.place.lexicon = Lexicon::kRoot;
+    };
+    const std::vector<std::int32_t>& words = lexicon.words(from.lexicon);
     if (options.only_words)
-        for (const std::int32_t word : words) each(word);
+        for (const std::int32_t word : words) end(word);
     else
-        each(words.empty() ? options.words : words.front());
+        end(words.empty() ? options.words : words.front());
 }
 
-void PrefixModel::extend(const Place& from, std::int32_t last, const ModelRow& row, std::int32_t symbol,
-                         std::vector<Extension>& to) const {
-    const auto go = [&](std::int32_t word, std::int32_t lexicon_node) {
-        Extension extension{symbol, word, from};
-        Place& place = extension.place;
-        if (word != kNoWord) add_word(word, row, place);
-        place.lexicon = lexicon_node;
-        add_symbol(symbol, last, row, place);
-        to.push_back(extension);
+void PrefixModel::extend(const Place& from, std::int32_t last, const ModelRow& row, const std::vector<Ended>& ended,
+                         std::int32_t symbol, std::vector<Extension>& to) const {
+    to.clear();
+    const auto go = [&](std::int32_t word, const Place& place, std::int32_t lexicon_node) {
+        Extension& extension = to.emplace_back(Extension{symbol, word, place});
+        extension.place.lexicon = lexicon_node;
+        add_symbol(symbol, last, row, extension.place);
     };
-    if (!has_words()) return go(kNoWord, Lexicon::kRoot);
+    if (!has_words()) return go(kNoWord, from, Lexicon::kRoot);
     if (symbol == options.separator) {
-        if (!within_word(from)) return go(kNoWord, Lexicon::kRoot);
-        return for_ended(from, [&](std::int32_t word) { go(word, Lexicon::kRoot); });
+        if (!within_word(from)) go(kNoWord, from, Lexicon::kRoot);
+        for (const auto& [word, place] : ended) go(word, place, Lexicon::kRoot);
+        return;
     }
     const std::int32_t next = lexicon.child(from.lexicon, symbol);
-    if (!options.only_words || next != Lexicon::kNowhere) go(kNoWord, next);
-    if (options.separator >= 0 || !within_word(from)) return;
+    if (!options.only_words || next != Lexicon::kNowhere) go(kNoWord, from, next);
+    if (options.separator >= 0 || ended.empty()) return;
     // without a separator a word may begin right after another
     const std::int32_t first = lexicon.child(Lexicon::kRoot, symbol);
-    if (first != Lexicon::kNowhere) for_ended(from, [&](std::int32_t word) { go(word, first); });
+    if (first == Lexicon::kNowhere) return;
+    for (const auto& [word, place] : ended) go(word, place, first);
 }
 
-void PrefixModel::complete(const Place& from, std::int32_t last, const ModelRow& row,
-                           std::vector<Extension>& to) const {
-    const auto end = [&](std::int32_t word) {
-        Extension extension{-1, word, from};
-        Place& place = extension.place;
-        if (word != kNoWord) add_word(word, row, place);
-        place.lexicon = Lexicon::kRoot;
-        if (options.hot_unit == Unit::symbol && options.separator >= 0 && last >= 0 && last != options.separator)
-            step_hot(options.separator, place);
-        to.push_back(extension);
-    };
-    if (within_word(from))
-        for_ended(from, end);
-    else
-        end(kNoWord);
+void PrefixModel::complete(const Place& from, std::int32_t last, std::vector<Ended>& ended) const {
+    if (!within_word(from)) ended.push_back({kNoWord, from});
+    if (options.hot_unit != Unit::symbol || options.separator < 0 || last < 0 || last == options.separator) return;
+    for (Ended& one : ended) step_hot(options.separator, one.place);
 }
 
 double PrefixModel::ending(const Place& place, const ModelRow& row) const {

@@ -59,17 +59,26 @@ struct PrefixModel {
     };
     Place start() const;
 
+    // A word that may end at a place, and the place after it.
+    struct Ended {
+        std::int32_t word;
+        Place place;
+    };
+    // All of them, in an order that depends on the arguments alone; `row` is that of the place's language model, empty
+    // where there is none. Nothing where no word has begun.
+    void end_word(const Place& from, const ModelRow& row, std::vector<Ended>& to) const;
+
     // One way to go on from a place with a symbol. `word` has ended before the symbol, if it is not kNoWord.
     struct Extension {
         std::int32_t symbol, word;
         Place place;
     };
-    // All of them, in an order that depends on the arguments alone. `last` is the prefix' last symbol, or -1; `row` that
-    // of its language model, empty where there is none.
-    void extend(const Place& from, std::int32_t last, const ModelRow& row, std::int32_t symbol,
-                std::vector<Extension>& to) const;
-    // The ways to end: of the extensions only `word` and `place` count. None where a word is not whole.
-    void complete(const Place& from, std::int32_t last, const ModelRow& row, std::vector<Extension>& to) const;
+    // All of them, in such an order. `last` is the prefix' last symbol, or -1; `ended` is what end_word() gives.
+    void extend(const Place& from, std::int32_t last, const ModelRow& row, const std::vector<Ended>& ended,
+                std::int32_t symbol, std::vector<Extension>& to) const;
+    // The ways to end the sequence: `ended`, or where no word has begun the place as it is, with kNoWord. In `ended`,
+    // nothing where a word is not whole.
+    void complete(const Place& from, std::int32_t last, std::vector<Ended>& ended) const;
     // What ending adds, after complete(); `row` is that after the last word.
     double ending(const Place& place, const ModelRow& row) const;
 
@@ -82,9 +91,6 @@ private:
     void add_symbol(std::int32_t symbol, std::int32_t last, const ModelRow& row, Place& place) const;
     void step_ngram(std::int32_t unit, Place& place) const;
     void step_hot(std::int32_t token, Place& place) const;
-    // Calls each(word) for the words that a place in a word is the end of.
-    template <class Each>
-    void for_ended(const Place& place, const Each& each) const;
 };
 
 }  // namespace rnncore

@@ -52,10 +52,10 @@ void PrefixSearch::step(const Frames& frames, Index t) {
         offer({stays_[rank].score, static_cast<Id>(rank), true});
     }
     for (std::size_t rank = 0; rank < beam_.size(); ++rank) extend(static_cast<Id>(rank));
-    const std::size_t count = select();
+    select();
     closed_.assign(2 * beam_.size(), kOpen);
     next_.clear();
-    for (std::size_t i = 0; i < count; ++i) next_.push_back(entered(candidates_[i]));
+    for (const auto& [cost, i] : order_) next_.push_back(entered(candidates_[i]));
     replace_beam();
     ++time_;
 }
@@ -74,8 +74,8 @@ void PrefixSearch::choose_symbols() {
 }
 
 // p_blank(l, t) = y_blank p(l, t-1)
-// p_symbol(l, t) = y_s (p_symbol(l, t-1) + p(l without its last symbol s, t-1)), where of the latter only the paths that
-//                  end in the blank count if it ends in s too
+// p_symbol(l, t) = y_s (p_symbol(l, t-1) + p(l without its last symbol s, t-1)),
+//                  where of the latter only the paths that end in the blank count if it ends in s too
 PrefixSearch::Entry PrefixSearch::stayed(const Entry& entry) const {
     const Prefix& prefix = prefixes_[entry.prefix];
     Entry result;
@@ -101,13 +101,15 @@ void PrefixSearch::extend(Id rank) {
     ++stamp_;
     for (Id id = prefix.first_child; id != kNone; id = prefixes_[id].next_sibling)
         if (prefixes_[id].rank != kNone) marked_[static_cast<std::size_t>(prefixes_[id].symbol)] = stamp_;
+    bool has_ended = false;
     for (const Id symbol : symbols_) {
         const double log = frame_[static_cast<std::size_t>(symbol)];
         if (entry.total + log + prefix.place.bonus + most_bonus_ < least_score()) break;
         Candidate candidate{0, rank, false, (symbol == prefix.symbol ? entry.blank : entry.total) + log};
         if (candidate.log == kImpossible) continue;
-        extensions_.clear();
-        model_->extend(prefix.place, prefix.symbol, row(prefix.context), symbol, extensions_);
+        if (!has_ended) model_->end_word(prefix.place, row(prefix.context), ended_);
+        has_ended = true;
+        model_->extend(prefix.place, prefix.symbol, row(prefix.context), ended_, symbol, extensions_);
         for (const PrefixModel::Extension& extension : extensions_) {
             if (marked_[static_cast<std::size_t>(symbol)] == stamp_) {  // stayed() has counted those in the beam
                 const Id id = child(entry.prefix, symbol, extension.word);
@@ -136,13 +138,17 @@ void PrefixSearch::offer(const Candidate& candidate) {
     std::push_heap(best_scores_.begin(), best_scores_.end(), std::greater<>());
 }
 
-// Sorts the candidates, equal ones in the order in which they came, and returns how many make up the next beam.
-std::size_t PrefixSearch::select() {
-    std::stable_sort(candidates_.begin(), candidates_.end(),
-                     [](const Candidate& a, const Candidate& b) { return a.score > b.score; });
-    std::size_t count = std::min(candidates_.size(), static_cast<std::size_t>(model_->options.beam_size));
-    while (count > 0 && candidates_[count - 1].score < candidates_[0].score - model_->options.beam_threshold) --count;
-    return count;
+// The candidates that make up the next beam, the best first, equal ones in the order in which they came.
+void PrefixSearch::select() {
+    order_.clear();
+    const double least = least_score();
+    for (std::size_t i = 0; i < candidates_.size(); ++i)
+        if (candidates_[i].score >= least) order_.emplace_back(-candidates_[i].score, i);
+    std::sort(order_.begin(), order_.end());
+    const PrefixOptions& options = model_->options;
+    std::size_t count = std::min(order_.size(), static_cast<std::size_t>(options.beam_size));
+    while (count > 0 && order_[count - 1].first > order_[0].first + options.beam_threshold) --count;
+    order_.resize(count);
 }
 
 PrefixSearch::Entry PrefixSearch::entered(const Candidate& candidate) {
@@ -299,11 +305,11 @@ void PrefixSearch::finish() {
     finished_ = true;
     for (std::size_t rank = 0; rank < beam_.size(); ++rank) {
         const Prefix& prefix = prefixes_[beam_[rank].prefix];
-        extensions_.clear();
-        model_->complete(prefix.place, prefix.symbol, row(prefix.context), extensions_);
-        for (const auto& [symbol, word, place] : extensions_) {
+        model_->end_word(prefix.place, row(prefix.context), ended_);
+        model_->complete(prefix.place, prefix.symbol, ended_);
+        for (const auto& [word, place] : ended_) {
             Ending ending{static_cast<Id>(rank), word, place, prefix.context};
-            if (model_->options.model_unit == Unit::word) ending.context = context_after(prefix.context, symbol, word);
+            if (model_->options.model_unit == Unit::word) ending.context = context_after(prefix.context, kNone, word);
             endings_.push_back(ending);
         }
     }

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <limits>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "kernels/table.hpp"
@@ -59,7 +60,8 @@ public:
     // The n best; before finish() as the beam has them, possibly within a word.
     std::vector<Hypothesis> best(std::size_t n) const;
 
-    std::size_t nodes() const { return prefixes_.size() + spans_.size(); }
+    std::size_t prefixes() const { return prefixes_.size(); }  // that are held
+    std::size_t spans() const { return spans_.size(); }
 
 private:
     using Id = std::int32_t;
@@ -120,7 +122,7 @@ private:
     void extend(Id rank);
     void offer(const Candidate& candidate);
     double least_score() const;  // below which a candidate cannot be in the next beam
-    std::size_t select();
+    void select();
     Entry entered(const Candidate& candidate);
     void replace_beam();
 
@@ -156,8 +158,10 @@ private:
     std::vector<Id> symbols_;    // that extend prefixes, the likeliest first
     std::vector<Entry> stays_;   // the beam after the frame, without paths
     std::vector<Candidate> candidates_;
-    std::vector<double> best_scores_;  // heap of the best scores of candidates, as many as a beam has
-    std::vector<Id> closed_;           // [beam, 2]: a path's spans with that of its last symbol
+    std::vector<double> best_scores_;                    // heap of the best scores of candidates, as many as a beam has
+    std::vector<Id> closed_;                             // [beam, 2]: a path's spans with that of its last symbol
+    std::vector<std::pair<double, std::size_t>> order_;  // minus the score of a candidate, and its place
+    std::vector<PrefixModel::Ended> ended_;
     std::vector<PrefixModel::Extension> extensions_;
     std::vector<std::int64_t> marked_;  // [C]: stamp_ where a child of the prefix is in the beam
     std::int64_t stamp_ = 0;
