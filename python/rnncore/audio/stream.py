@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from rnncore._check import Array
+from rnncore._keywords import strict_keywords
 from rnncore.audio.filterbank import Filterbank
 from rnncore.audio.neighbors import DELTA_REACH, deltas, stack
 from rnncore.audio.normalization import RunningNormalization
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["FeatureStream"]
 
 
+@strict_keywords()
 class FeatureStream:
     """Features of samples as they come; made by ``features.stream()``.
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rnncore._keywords import strict_keywords
 from rnncore.ctc import Segment
 from rnncore.models.inputs import vector_sequence
 from rnncore.models.runs import Runs
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["RecognizerStream"]
 
 
+@strict_keywords()
 class RecognizerStream:
     """Recognizes a recording as it comes; made by ``recognizer.stream()``.
 
