@@ -43,7 +43,7 @@ def test_channels(reader: str, tmp_path: Path) -> None:
         audio.read(path, channel=-1)
 
 
-@pytest.mark.parametrize("num_bytes", [20, 43, 44, 500])
+@pytest.mark.parametrize("num_bytes", [20, 43, 44, 500, 4843])
 def test_a_truncated_file(num_bytes: int, reader: str, tmp_path: Path) -> None:
     path = truncate(write_wav(tmp_path / "a.wav", tone()), num_bytes)
     with pytest.raises(ValueError, match=r"a\.wav: truncated WAV file: expected"):
