@@ -92,7 +92,8 @@ class StrictKeywords:
 def keywords_of(function: Callable[..., Any]) -> tuple[str, ...]:
     """Return the names of the parameters of a function, or of the constructor of a class."""
     if isinstance(function, type):
-        return keywords_of(vars(function)["__init__"])
+        bases = (vars(base) for base in function.__mro__)
+        return keywords_of(next(own["__init__"] for own in bases if "__init__" in own))
     if listed := _listed(function):
         return listed[1:]
     code: CodeType = inspect.unwrap(function).__code__

@@ -101,6 +101,7 @@ def test_unknown_keyword(call: Callable[[], Any], expected: str) -> None:
 def test_every_public_constructor_names_its_keywords() -> None:
     """None is forgotten: each says what it takes where the keyword is like nothing it has."""
     modules = (rc, rc.layers, rc.models, rc.optim, rc.training, rc.text, rc.data, rc.progress)
+    modules += (rc.audio,)
     kinds = {v for m in modules for n in m.__all__ if isinstance(v := getattr(m, n), type)}
     made_by_the_package = {
         *(rc.layers.Cache, rc.layers.Frozen, rc.layers.Held, rc.layers.Stream),
@@ -119,6 +120,8 @@ def test_every_public_constructor_names_its_keywords() -> None:
         needed = {
             rc.LanguageModel: {"vocab_size": 7},
             rc.SequenceClassifier: {"num_classes": 2, "vocab_size": 7},
+            rc.CTCRecognizer: {"symbols": "a", "input_size": 7},
+            rc.FrameRecognizer: {"symbols": "a", "input_size": 7},
         }.get(kind, {})
         told = message(lambda kind=kind, needed=needed: kind(**needed, zzqx=1))
         assert "zzqx: no option of " in told
