@@ -263,7 +263,7 @@ class Captioner(Model):
     def compute(self, run: Pass, batch: Batch, state: Any = None) -> None:
         """Memory, first input or initial state, decoder and output layer."""
         regions, tokens = batch.inputs
-        lengths, targets = np.asarray(batch.lengths[1]), batch.targets  # type: ignore[index]
+        lengths, targets = np.asarray(batch.lengths[1]), batch.targets
         tokens = padded_ids("inputs[1]", tokens, lengths, self.vocab_size)
         encoded, first = self.encode(run, regions)
         x = run(self.drop, run(self.embedding, tokens))

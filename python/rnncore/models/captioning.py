@@ -107,6 +107,8 @@ def captions(
     beam_size, n_best, max_length, **search
         Of `rnncore.decode.beam_search`.
     """
+    opening, ending = model.tokenizer.start, model.tokenizer.end
+    assert opening is not None  # the model asks for both
     packed = packed_writer(model)
     found: list[list[Caption]] = []
     for start in range(0, len(regions), _CAPTIONED_AT_ONCE):
@@ -114,8 +116,8 @@ def captions(
         hypotheses = decode.beam_search(
             picture_decoder(model, part, packed),
             len(part),
-            start=model.tokenizer.start,
-            end=model.tokenizer.end,
+            start=opening,
+            end=ending,
             beam_size=beam_size,
             n_best=n_best,
             max_length=max_length,
