@@ -13,8 +13,10 @@ from rnncore import _interrupt as _interrupt  # first: what follows takes a mome
 from rnncore import _openmp as _openmp  # before the rest: it sets how the kernel's threads wait
 from rnncore import _registered as _registered
 from rnncore import (
+    ctc,
     data,
     datasets,
+    decode,
     diagnostics,
     heads,
     init,
@@ -30,7 +32,7 @@ from rnncore._core import available_isas, isa
 from rnncore._threads import get_num_threads, set_num_threads
 from rnncore.io import load, register, save
 from rnncore.layers import GRU, LSTM, RNN, Attention, AttentionRNN, Dropout, Embedding, Linear
-from rnncore.models import LanguageModel, Model, Pass, SequenceClassifier
+from rnncore.models import Captioner, LanguageModel, Model, Pass, Seq2Seq, SequenceClassifier
 
 __version__ = "0.1.0"
 
@@ -40,17 +42,21 @@ __all__ = [
     "RNN",
     "Attention",
     "AttentionRNN",
+    "Captioner",
     "Dropout",
     "Embedding",
     "LanguageModel",
     "Linear",
     "Model",
     "Pass",
+    "Seq2Seq",
     "SequenceClassifier",
     "__version__",
     "available_isas",
+    "ctc",
     "data",
     "datasets",
+    "decode",
     "diagnostics",
     "get_num_threads",
     "heads",

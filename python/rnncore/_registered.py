@@ -1,16 +1,18 @@
 """The classes of rnncore that files may name: a new layer, model or tokenizer is added here."""
 
-from rnncore import heads, layers, models, text
+from rnncore import data, heads, layers, models, text
 from rnncore.io import register
 
 KINDS = (
     *(layers.RNN, layers.GRU, layers.LSTM),
     *(layers.Attention, layers.AttentionRNN, layers.Embedding, layers.Linear, layers.Dropout),
     *(layers.Add, layers.Concatenate, layers.LastOutput, layers.Pooling, layers.Reverse),
-    *(heads.Softmax, heads.Regression, heads.Binary),
-    *(models.LanguageModel, models.SequenceClassifier),
+    *(layers.Repeat, layers.Tanh),
+    *(heads.Softmax, heads.Regression, heads.Binary, heads.CTC),
+    *(models.LanguageModel, models.SequenceClassifier, models.Seq2Seq, models.Captioner),
     *(text.CharTokenizer, text.ByteTokenizer, text.WordTokenizer),
     *(text.HuggingFaceTokenizer, text.SentencePieceTokenizer),
+    data.Standardization,
 )
 
 for kind in KINDS:

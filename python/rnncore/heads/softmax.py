@@ -16,20 +16,26 @@ from rnncore._check import (
     float_dtype,
     ids_array,
     instance,
+    real,
     size,
 )
-from rnncore.heads.head import IGNORED, Head
+from rnncore.heads.head import IGNORED
+from rnncore.heads.held import HeldSoftmax
+from rnncore.heads.rows import RowHead
 from rnncore.layers import Embedding
+from rnncore.losses import log_softmax
 
 __all__ = ["Softmax"]
 
 
-class Softmax(Head):
+class Softmax(RowHead):
     r"""Probability of each of V classes, with cross-entropy as its loss.
 
     .. math:: p = softmax(W y + b), \qquad \ell = -w_{target} \log p_{target}
 
-    Targets of -100 do not count.
+    Targets of -100 do not count. With label smoothing e, training minimizes the cross-entropy
+    against ``(1 - e) one_hot(target) + e / V`` instead (Szegedy et al. 2016, arXiv 1512.00567);
+    `losses`, and so validations, remain as above.
 
     Parameters
     ----------
@@ -41,6 +47,9 @@ class Softmax(Head):
         Whether there is b.
     class_weights : V numbers, or None
         Factor w of each class's loss. The mean divides by the sum of the weights. None: all are 1.
+    label_smoothing : float
+        Share e of each target, in [0, 1), that training spreads over all classes; not together with
+        `class_weights`.
     tied : Embedding or None
         Layer of the same model whose matrix [V,H] is W here too (Press and Wolf 2017, arXiv
         1608.05859). The gradients of both uses add up. Only b is a parameter of this layer, which
@@ -65,6 +74,7 @@ class Softmax(Head):
         *,
         bias: bool = True,
         class_weights: Sequence[float] | None = None,
+        label_smoothing: float = 0.0,
         tied: Embedding | None = None,
         dtype: DTypeLike = np.float32,
         compute: str | None = None,
@@ -75,8 +85,19 @@ class Softmax(Head):
         self.__dict__["_tied"] = tied  # assigned, it would become a part of this layer
         weights = _class_weights(class_weights, output_size, float_dtype(dtype))
         self.class_weights = None if weights is None else weights.tolist()
+        self._label_smoothing = real("label_smoothing", label_smoothing, 0, 1, open_high=True)
+        if weights is not None and self._label_smoothing > 0:
+            raise ValueError(
+                "label_smoothing: expected 0 with class_weights, got "
+                f"{self._label_smoothing:g}; spread over classes, a target has no weight of its own"
+            )
         super().__init__(input_size, output_size, bias=bias, dtype=dtype, compute=compute, rng=rng)
         self._class_weights = weights
+
+    @property
+    def label_smoothing(self) -> float:
+        """Share of each target that training spreads over all classes."""
+        return self._label_smoothing
 
     @property
     def tied(self) -> Embedding | None:
@@ -120,10 +141,11 @@ class Softmax(Head):
 
     def log_probabilities(self, y: ArrayLike) -> NDArray[Any]:
         """Return ln p [...,V] of every class, for y [...,H]."""
-        z = self(y)
-        z -= z.max(axis=-1, keepdims=True)
-        z -= np.log(np.exp(z).sum(axis=-1, keepdims=True))
-        return z
+        return log_softmax(self(y))
+
+    def hold(self, weight_format: str | None = None) -> HeldSoftmax:
+        """Return a `HeldSoftmax`: this head with its weights packed once, for decoding."""
+        return HeldSoftmax(self, weight_format)
 
     @property
     def weighs(self) -> bool:

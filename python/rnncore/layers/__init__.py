@@ -7,6 +7,7 @@ from rnncore.layers.dropout import Dropout
 from rnncore.layers.embedding import Embedding
 from rnncore.layers.frozen import Frozen
 from rnncore.layers.gru import GRU
+from rnncore.layers.held import Held
 from rnncore.layers.held_decoder import FrozenAttentionRNN, HeldDecoder
 from rnncore.layers.held_memory import HeldMemory
 from rnncore.layers.joining import Add, Concatenate
@@ -18,9 +19,11 @@ from rnncore.layers.named import CELLS, recurrent, require_cell_options
 from rnncore.layers.output_gradient import OutputGradient
 from rnncore.layers.pooling import Pooling
 from rnncore.layers.recurrent import Recurrent
+from rnncore.layers.repeat import Repeat
 from rnncore.layers.reverse import Reverse
 from rnncore.layers.rnn import RNN
 from rnncore.layers.stream import Stream
+from rnncore.layers.tanh import Tanh
 
 __all__ = [
     "CELLS",
@@ -36,6 +39,7 @@ __all__ = [
     "Embedding",
     "Frozen",
     "FrozenAttentionRNN",
+    "Held",
     "HeldDecoder",
     "HeldMemory",
     "LastOutput",
@@ -44,8 +48,10 @@ __all__ = [
     "OutputGradient",
     "Pooling",
     "Recurrent",
+    "Repeat",
     "Reverse",
     "Stream",
+    "Tanh",
     "recurrent",
     "require_cell_options",
 ]

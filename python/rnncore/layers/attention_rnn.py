@@ -45,9 +45,8 @@ class AttentionRNN(Module):
         c_t &= \mathrm{attention}(h_t,\ \mathrm{memory}) \\
         a_t &= \tanh(W_c [c_t; h_t] + b_c), \qquad y_t = a_t
 
-    ``feeding="conditional"`` is the decoder of Bahdanau, Cho and Bengio 2015 (arXiv 1409.0473) in
-    the form of the conditional GRU of nematus (Sennrich et al. 2017, arXiv 1703.04357), with any
-    cell:
+    ``feeding="conditional"`` is the decoder of Bahdanau, Cho and Bengio 2015 (arXiv 1409.0473) as
+    the conditional GRU of nematus (Sennrich et al. 2017, arXiv 1703.04357), with any cell:
 
     .. math::
         q_t &= \mathrm{cell}_1(x_t,\ s_{t-1}) \\
