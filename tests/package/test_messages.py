@@ -105,6 +105,7 @@ def test_every_public_constructor_names_its_keywords() -> None:
     kinds = {v for m in modules for n in m.__all__ if isinstance(v := getattr(m, n), type)}
     made_by_the_package = {
         *(rc.layers.Cache, rc.layers.Frozen, rc.layers.Held, rc.layers.Stream),
+        *(rc.layers.FrozenAttentionRNN, rc.layers.HeldDecoder, rc.layers.HeldMemory),
         rc.progress.Report,
         *(rc.training.Validation, rc.training.TrainingResult, rc.training.Run),
         *(rc.training.Evaluation, rc.training.Update, rc.training.Curves),
@@ -118,6 +119,7 @@ def test_every_public_constructor_names_its_keywords() -> None:
     for kind in kinds - made_by_the_package - abstract - without:
         # of these the other keywords are the cell's
         needed = {
+            rc.AttentionRNN: {"input_size": 2, "hidden_size": 2, "memory_size": 2},
             rc.LanguageModel: {"vocab_size": 7},
             rc.SequenceClassifier: {"num_classes": 2, "vocab_size": 7},
             rc.CTCRecognizer: {"symbols": "a", "input_size": 7},
