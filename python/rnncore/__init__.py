@@ -13,14 +13,17 @@ from rnncore import _interrupt as _interrupt  # first: what follows takes a mome
 from rnncore import _openmp as _openmp  # before the rest: it sets how the kernel's threads wait
 from rnncore import _registered as _registered
 from rnncore import (
+    audio,
     ctc,
     data,
     datasets,
+    decode,
     diagnostics,
     heads,
     init,
     layers,
     losses,
+    metrics,
     models,
     optim,
     progress,
@@ -30,8 +33,17 @@ from rnncore import (
 from rnncore._core import available_isas, isa
 from rnncore._threads import get_num_threads, set_num_threads
 from rnncore.io import load, register, save
-from rnncore.layers import GRU, LSTM, RNN, Dropout, Embedding, Linear
-from rnncore.models import LanguageModel, Model, Pass, SequenceClassifier
+from rnncore.layers import GRU, LSTM, RNN, Attention, AttentionRNN, Dropout, Embedding, Linear
+from rnncore.models import (
+    Captioner,
+    CTCRecognizer,
+    FrameRecognizer,
+    LanguageModel,
+    Model,
+    Pass,
+    Seq2Seq,
+    SequenceClassifier,
+)
 
 __version__ = "0.1.0"
 
@@ -39,18 +51,26 @@ __all__ = [
     "GRU",
     "LSTM",
     "RNN",
+    "Attention",
+    "AttentionRNN",
+    "CTCRecognizer",
+    "Captioner",
     "Dropout",
     "Embedding",
+    "FrameRecognizer",
     "LanguageModel",
     "Linear",
     "Model",
     "Pass",
+    "Seq2Seq",
     "SequenceClassifier",
     "__version__",
+    "audio",
     "available_isas",
     "ctc",
     "data",
     "datasets",
+    "decode",
     "diagnostics",
     "get_num_threads",
     "heads",
@@ -59,6 +79,7 @@ __all__ = [
     "layers",
     "load",
     "losses",
+    "metrics",
     "models",
     "optim",
     "progress",
