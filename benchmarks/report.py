@@ -16,6 +16,7 @@ from pathlib import Path
 import bench_bfloat16
 import bench_contention
 import bench_ctc
+import bench_ctc_decoding
 import bench_decode
 import bench_kernels
 import bench_language_model
@@ -50,6 +51,7 @@ MODULES: dict[str, Tables] = {
     "stream": bench_stream.tables,
     "ragged": bench_ragged.tables,
     "ctc": bench_ctc.tables,
+    "ctc_decoding": bench_ctc_decoding.tables,
     "contention": bench_contention.tables,
     "memory": bench_memory.tables,
     "long_sequences": bench_long_sequences.tables,

@@ -498,6 +498,9 @@ class PrefixSearch:
     """Prefix beam searches over some sequences, one call at a time."""
 
     def __init__(self, model: PrefixModel, count: int) -> None: ...
+    def copy(self) -> PrefixSearch:
+        """One that goes on from the same place on its own."""
+
     def advance(self, pieces: list[Array], first: Ids) -> NDArray[np.int64]:
         """Read pieces [T,C] from frames `first` [count] on; the first unread frame of each.
 

@@ -25,8 +25,7 @@ MODULES = [
 ]
 FACES = (
     *(rc, rc.layers, rc.models, rc.optim, rc.training, rc.text, rc.data, rc.progress),
-    *(rc.diagnostics, rc.decode),
-    *(rc.diagnostics, rc.audio, rc.metrics),
+    *(rc.diagnostics, rc.decode, rc.ctc, rc.audio, rc.metrics),
 )
 CLASSES = sorted(
     {v for m in FACES for n in m.__all__ if isinstance(v := getattr(m, n), type)},
