@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -12,13 +13,12 @@ from rnncore import decode
 from rnncore._check import Array
 from rnncore._keywords import strict_keywords
 from rnncore.decode import Hypothesis
+from rnncore.models.decoders import Decoder, Encoded
 from rnncore.models.encoded import EncodedDecoder
 from rnncore.models.passes import Pass
+from rnncore.text import Tokenizer
 
-if TYPE_CHECKING:
-    from rnncore.models.captioner import Captioner
-
-__all__ = ["Caption", "captions", "picture_decoder"]
+__all__ = ["Caption", "Captioning", "picture_decoder"]
 
 _CAPTIONED_AT_ONCE = 64
 
@@ -58,7 +58,62 @@ class Caption:
     weights: Array | None = None
 
 
-def picture_decoder(model: Captioner, regions: Array, packed: Any = None) -> EncodedDecoder:
+class Captioning:
+    """What a `Captioner` does once it is trained; its methods."""
+
+    tokenizer: Tokenizer
+    grid: tuple[int, ...]
+    writer: Decoder
+
+    @abstractmethod
+    def regions(self, features: Any) -> Array:
+        """Return features as the regions [N,R,I] that the model reads."""
+
+    @abstractmethod
+    def encode(self, run: Pass, regions: Array) -> tuple[Encoded, Any]:
+        """Return what the decoder knows of pictures, and its first input, or None."""
+
+    def caption(
+        self, features: Any, beam_size: int = 5, n_best: int = 1, **options: Any
+    ) -> list[Any]:
+        """Return the most probable captions that a beam search finds.
+
+        Parameters
+        ----------
+        features : array, or list of N arrays
+            As in `fit`.
+        beam_size : int
+            Hypotheses that are kept of each picture; 1 is greedy.
+        n_best : int
+            Captions of each picture, at most; from 1 to `beam_size`.
+        **options
+            Of `rnncore.decode.beam_search`: ``max_length``, ``length_penalty``, ...
+
+        Returns
+        -------
+        list of str
+            A text for each picture; a list of them where `n_best` is above 1.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the features of a picture do not fit, by its number, or an option is not as above.
+        """
+        found = self.captions(features, beam_size, n_best, **options)
+        texts = [[each.text for each in best] for best in found]
+        return [best[0] for best in texts] if n_best == 1 else texts
+
+    def captions(
+        self, features: Any, beam_size: int = 5, n_best: int = 1, **options: Any
+    ) -> list[list[Caption]]:
+        """Return the captions of each picture with scores and weights, the best first.
+
+        Parameters and errors are those of `caption`.
+        """
+        return _captions(self, self.regions(features), beam_size, n_best, **options)
+
+
+def picture_decoder(model: Captioning, regions: Array, packed: Any = None) -> EncodedDecoder:
     """Return the `rnncore.decode.StepDecoder` over pictures.
 
     Parameters
@@ -79,8 +134,8 @@ def picture_decoder(model: Captioner, regions: Array, packed: Any = None) -> Enc
     return EncodedDecoder(model, held, state)
 
 
-def captions(
-    model: Captioner,
+def _captions(
+    model: Captioning,
     regions: Array,
     beam_size: int,
     n_best: int,
@@ -99,15 +154,15 @@ def captions(
     beam_size, n_best, max_length, **search
         Of `rnncore.decode.beam_search`.
     """
-    packed = model.writer.packed()
+    packed, tokenizer = model.writer.packed(), model.tokenizer
     found: list[list[Caption]] = []
     for start in range(0, len(regions), _CAPTIONED_AT_ONCE):
         part = regions[start : start + _CAPTIONED_AT_ONCE]
         hypotheses = decode.beam_search(
             picture_decoder(model, part, packed),
             len(part),
-            start=model.tokenizer.start,
-            end=model.tokenizer.end,
+            start=np.int64(tokenizer.start),  # type: ignore[arg-type]  # the constructor has seen it
+            end=tokenizer.end,
             beam_size=beam_size,
             n_best=n_best,
             max_length=max_length,
@@ -117,7 +172,7 @@ def captions(
     return found
 
 
-def _caption(model: Captioner, found: Hypothesis) -> Caption:
+def _caption(model: Captioning, found: Hypothesis) -> Caption:
     """Return what a search has found, as a text."""
     weights, ids = found.attention, found.tokens
     if weights is not None:
