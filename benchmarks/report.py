@@ -22,6 +22,7 @@ import bench_long_sequences
 import bench_memory
 import bench_peak
 import bench_ragged
+import bench_rescore
 import bench_rtneural
 import bench_sampling
 import bench_stream
@@ -42,6 +43,7 @@ MODULES: dict[str, Tables] = {
     "language_model": bench_language_model.tables,
     "word_model": bench_word_model.tables,
     "sampling": bench_sampling.tables,
+    "rescore": bench_rescore.tables,
     "stream": bench_stream.tables,
     "ragged": bench_ragged.tables,
     "contention": bench_contention.tables,

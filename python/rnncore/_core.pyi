@@ -225,6 +225,68 @@ class Sampler:
     def copy(self) -> Sampler:
         """One that goes on from the same state on its own; they share the packed weights."""
 
+# --- decoding -------------------------------------------------------------------------------------
+class HeldNetwork:
+    """A unidirectional network that takes single steps of any number of rows; see rnncore.layers.
+
+    weight_format: "full", or of float32 "bfloat16", "int8" or "int8_dynamic".
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        params: Array,  # [P]
+        embedding: Array | None = None,  # [V,I]; None: ids are one-hot inputs
+        weight_format: str = "full",
+    ) -> None: ...
+    def step(
+        self,
+        x: Any,  # [N,I], or ids [N]
+        state: Sequence[Any] | None,  # arrays [L,M,H]; None: zero
+        rows: Any = None,  # [N], the row of the state that each row continues; None: its own
+    ) -> tuple[Array, tuple[Array, ...]]:  # y [N,H], state: arrays [L,N,H]
+        ...
+
+class HeldOutput:
+    """log softmax(y W^T + b) in blocks of classes; weight_format as of a HeldNetwork."""
+
+    def __init__(
+        self,
+        weight: Array,  # [V,H]
+        bias: Array | None,  # [V]
+        weight_format: str = "full",
+    ) -> None: ...
+    def log_probabilities(self, y: Array) -> Array:
+        """y [N,H] -> [N,V]."""
+
+    def top(self, y: Array, k: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """The k greatest log-probabilities [N,k], the greatest first, and their classes [N,k]."""
+
+    def of(self, y: Array, begins: Any, targets: Any) -> NDArray[np.float64]:
+        """Log-probabilities [M] of the classes [M]; row n has those from begins[n], [N+1], on."""
+
+def top_of_rows(values: Array, k: int) -> tuple[Array, NDArray[np.int64]]:
+    """values [N,V] -> the k greatest [N,k], of equal ones the first first, and where [N,k]."""
+
+def draw_rows(
+    values: Array,  # [N,V] log-probabilities
+    temperature: float,
+    top_k: int,
+    top_p: float,
+    seeds: Ids,  # [N]
+    counter: int,
+) -> NDArray[np.int64]:
+    """A token of each row, as Sampler.draw draws it with the seed of the row."""
+
+def best_continuations(
+    values: Array,  # [N,k] log-probabilities; -inf is never taken
+    ids: Ids,  # [N,k]
+    totals: NDArray[np.float64],  # [N] of each row so far
+    owners: Ids,  # [N] the sentence of each row, ascending
+    free: Ids,  # [count] how many each sentence takes
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
+    """Rows, tokens, log-probabilities and totals [M] of the best, sentence by sentence."""
+
 # --- other layers ---------------------------------------------------------------------------------
 def linear_forward(
     x: Array, weight: Array, bias: Array | None, compute: str | None = None

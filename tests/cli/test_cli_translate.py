@@ -123,7 +123,9 @@ def test_translate_standard_input(
     assert printed.out == "der hund sieht ein kater\n\nein kater hört der hund\n"
 
 
-@pytest.mark.parametrize("options", [[], ["--batch", "2"], ["--beam-size", "1"]])
+@pytest.mark.parametrize(
+    "options", [[], ["--batch", "2"], ["--beam-size", "1"], ["--length-penalty", "0.6"]]
+)
 def test_a_file_is_translated_alike(
     options: list[str], model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

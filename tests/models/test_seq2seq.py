@@ -252,6 +252,20 @@ def test_a_translator_does_not_see_later_changes() -> None:
     assert [t.tokens.tolist() for (t,) in model.translations(SOURCES)] != before
 
 
+def test_options_of_the_search() -> None:
+    """The penalty of lengths chooses longer ones; n-grams do not come twice."""
+    model = random(translator())
+    model.output.params["bias"][END] += 1.5
+    model.mark_changed()
+    lengths = [
+        sum(len(ids) for ids in model.translate(SOURCES, 4, length_penalty=penalty, max_length=9))
+        for penalty in (0.0, 3.0)
+    ]
+    assert lengths[0] < lengths[1]
+    for ids in model.translate(SOURCES, 4, no_repeat_ngram_size=1, coverage_penalty=0.2):
+        assert len(set(ids.tolist())) == len(ids)
+
+
 def test_an_ensemble_of_two() -> None:
     one, other = (random(translator(), scale) for scale in (1.0, 2.0))
     ensemble = rc.decode.Ensemble([one.decoder(SOURCES), other.decoder(SOURCES)])
@@ -387,7 +401,8 @@ def test_bad_pairs(sources: Any, targets: Any, message: str) -> None:
         ({"max_length": 0}, "max_length: expected"),
         ({"batch_size": 0}, "batch_size: expected"),
         ({"replace_unknown": 3}, "replace_unknown: expected"),
-        ({"beams": 3}, "beams"),
+        ({"beams": 3}, "beams: no option of beam_search"),
+        ({"length_penalty": -1}, "length_penalty: expected"),
     ],
 )
 def test_bad_searches(options: dict[str, Any], message: str) -> None:

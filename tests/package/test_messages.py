@@ -100,7 +100,8 @@ def test_every_public_constructor_names_its_keywords() -> None:
     modules = (rc, rc.layers, rc.models, rc.optim, rc.training, rc.text, rc.data, rc.progress)
     kinds = {v for m in modules for n in m.__all__ if isinstance(v := getattr(m, n), type)}
     made_by_the_package = {
-        *(rc.layers.Cache, rc.layers.Frozen, rc.layers.Stream, rc.progress.Report),
+        *(rc.layers.Cache, rc.layers.Frozen, rc.layers.Held, rc.layers.Stream),
+        rc.progress.Report,
         *(rc.training.Validation, rc.training.TrainingResult, rc.training.Run),
         *(rc.training.Evaluation, rc.training.Update, rc.training.Curves),
     }

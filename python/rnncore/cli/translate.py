@@ -13,7 +13,7 @@ from typing import Any
 from rnncore import _files, _help
 from rnncore._check import integer
 from rnncore.cli.files import load_translator, read_text, standard_lines
-from rnncore.cli.parser import OptionGroup, defaults_of, keywords
+from rnncore.cli.parser import OptionGroup, add_weight_format, defaults_of, keywords
 from rnncore.cli.terminal import shown
 from rnncore.decode import beam_search
 from rnncore.models import Translation
@@ -60,6 +60,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="leave unknown words unknown; otherwise the source word that each attends to most "
         "stands in its place",
     )
+    add_weight_format(parser)
     search = OptionGroup(parser, _SEARCH, defaults_of(beam_search))
     number: dict[str, Any] = {"type": int, "metavar": "N"}
     factor: dict[str, Any] = {"type": float, "metavar": "X"}
@@ -80,7 +81,7 @@ def run(given: argparse.Namespace) -> int:
     if given.plot is not None:
         _files.require_writable(given.plot)
     model = load_translator(given.model)
-    translator = model.translator()
+    translator = model.translator(given.weight_format)
     options = {
         **keywords(given, _SEARCH),
         "n_best": given.n_best,

@@ -45,6 +45,8 @@ class Batch:
         Steps that gradients reach back at most: they are cut where a piece of so many steps begins,
         while the state goes on. It needs inputs and targets [T,B,...]. None: they reach back to the
         first step.
+    contexts : array [B,C], or None
+        A vector of each sequence, for models that read one in every step.
 
     Examples
     --------
@@ -59,6 +61,7 @@ class Batch:
     lengths: Any = None
     weight: float = 1.0
     bptt: int | None = None
+    contexts: Any = None
 
     def __post_init__(self) -> None:
         if self.bptt is not None:
@@ -75,7 +78,7 @@ class Batch:
             inputs = self.inputs[piece]
             left = None if lengths is None else np.clip(lengths - start, 0, len(inputs))
             targets = None if self.targets is None else self.targets[piece]
-            yield Batch(inputs, targets, left, self.weight)
+            yield Batch(inputs, targets, left, self.weight, contexts=self.contexts)
 
     @property
     def num_targets(self) -> int:

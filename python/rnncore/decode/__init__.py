@@ -9,19 +9,24 @@ from rnncore.decode.ensemble import Ensemble
 from rnncore.decode.hypothesis import Hypothesis
 from rnncore.decode.penalties import Ranking
 from rnncore.decode.protocol import LogProbabilities, Scores, StepDecoder
+from rnncore.decode.rescoring import Rescored, rescore
 from rnncore.decode.sampled import Sampled
 from rnncore.decode.sampling import Sampling, sample
+from rnncore.decode.searched import Searched
 
 __all__ = [
     "Ensemble",
     "Hypothesis",
     "LogProbabilities",
     "Ranking",
+    "Rescored",
     "Sampled",
     "Sampling",
     "Scores",
+    "Searched",
     "StepDecoder",
     "beam_search",
     "greedy",
+    "rescore",
     "sample",
 ]

@@ -26,8 +26,7 @@ class Chosen(NamedTuple):
 
 def top_of_rows(values: Array, k: int) -> tuple[Array, Ids]:
     """Return the k greatest of each row [N,V], the greatest and of equal ones the first first."""
-    ids = np.argsort(-values, axis=1, kind="stable")[:, :k]
-    return np.take_along_axis(values, ids, axis=1), ids
+    return _core.top_of_rows(values, k)
 
 
 def best_continuations(
@@ -46,23 +45,7 @@ def best_continuations(
     free : int64 array [count]
         Continuations that each sentence takes at most.
     """
-    count, k = values.shape
-    step = values.astype(np.float64)
-    after = totals[:, np.newaxis] + step
-    first = np.searchsorted(owners, owners)  # row where the rows of the sentence begin
-    slot = np.arange(count) - first
-    sentences, place = np.unique(owners, return_inverse=True)
-    table = np.full((len(sentences), int(slot.max(initial=0)) + 1, k), -np.inf)
-    table[place, slot] = after
-    begins = np.searchsorted(owners, sentences)
-    flat = table.reshape(len(sentences), -1)
-    order = np.argsort(-flat, axis=1, kind="stable")
-    wanted = np.arange(flat.shape[1]) < free[sentences][:, np.newaxis]
-    wanted &= np.take_along_axis(flat, order, axis=1) > -np.inf
-    sentence, rank = np.nonzero(wanted)
-    at = order[sentence, rank]
-    rows, column = begins[sentence] + at // k, at % k
-    return Chosen(rows, ids[rows, column], step[rows, column], after[rows, column])
+    return Chosen(*_core.best_continuations(values, ids, totals, owners, free))
 
 
 def draw_rows(values: Array, sampling: Any, seeds: Ids, step: int) -> Ids:

@@ -97,8 +97,17 @@ class _Average:
         return np.asarray(total)
 
     def top(self, k: int) -> tuple[Array, Ids]:
-        """Return the k most probable tokens, see `Scores.top`."""
-        return top_of_rows(self.log_probabilities(), k)
+        """Return the k most probable tokens, see `Scores.top`.
+
+        Only their logarithms are taken: those of all tokens would take longer than the models.
+        """
+        total: Any = None
+        for share, own in zip(self._weights.tolist(), self._scores, strict=True):
+            part = share * np.exp(own.log_probabilities().astype(np.float64))
+            total = part if total is None else total + part
+        values, tokens = top_of_rows(total, k)
+        with np.errstate(divide="ignore"):
+            return np.log(values), tokens
 
 
 def _shares(weights: ArrayLike | None, count: int) -> NDArray[np.float64]:
@@ -114,4 +123,5 @@ def _shares(weights: ArrayLike | None, count: int) -> NDArray[np.float64]:
         raise ValueError(
             f"weights: expected finite numbers of at least 0, not all 0, got {numbers.tolist()}"
         )
-    return numbers / numbers.sum()
+    shares: NDArray[np.float64] = numbers / numbers.sum()
+    return shares

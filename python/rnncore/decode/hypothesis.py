@@ -63,7 +63,7 @@ class End(NamedTuple):
     score: float
     total: float
     steps: int  # tokens, the end included
-    index: int  # of the node among those of its last step
+    node: int  # its number among those of the last step
 
 
 class _Step(NamedTuple):
@@ -111,7 +111,7 @@ class Tree:
         tokens = np.empty(end.steps, np.int64)
         log_probabilities = np.empty(end.steps)
         attention = []
-        node = end.index
+        node = end.node
         for t in range(end.steps - 1, -1, -1):
             step = self._steps[t]
             tokens[t] = step.tokens[node]

@@ -52,7 +52,8 @@ class Limits:
 
     def forced(self, step: int, sentences: Ids) -> Ids:
         """Return the token [N] that must come in a step of each sentence, -1 where any may."""
-        return self._forced[sentences, step]
+        tokens: Ids = self._forced[sentences, step]
+        return tokens
 
     def tokens(self, name: str, value: Any) -> Ids:
         """Return tokens [K], checked."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,9 +14,9 @@ from rnncore._keywords import strict_keywords
 __all__ = ["NORMALIZATIONS", "Ranking"]
 
 #: What ln p is divided by, as a function of the length and the exponent.
-NORMALIZATIONS = {
-    "power": lambda length, exponent: length**exponent,
-    "wu": lambda length, exponent: ((5 + length) / 6) ** exponent,
+NORMALIZATIONS: dict[str, Callable[[int, float], float]] = {
+    "power": lambda length, exponent: float(length**exponent),
+    "wu": lambda length, exponent: float(((5 + length) / 6) ** exponent),
 }
 
 

@@ -7,7 +7,8 @@ layer.
 
 from rnncore.heads.binary import Binary
 from rnncore.heads.head import Head
+from rnncore.heads.held import HeldScores, HeldSoftmax
 from rnncore.heads.regression import Regression
 from rnncore.heads.softmax import Softmax
 
-__all__ = ["Binary", "Head", "Regression", "Softmax"]
+__all__ = ["Binary", "Head", "HeldScores", "HeldSoftmax", "Regression", "Softmax"]

@@ -20,6 +20,7 @@ from rnncore._check import (
     size,
 )
 from rnncore.heads.head import IGNORED, Head
+from rnncore.heads.held import HeldSoftmax
 from rnncore.layers import Embedding
 
 __all__ = ["Softmax"]
@@ -142,6 +143,10 @@ class Softmax(Head):
         z -= z.max(axis=-1, keepdims=True)
         z -= np.log(np.exp(z).sum(axis=-1, keepdims=True))
         return z
+
+    def hold(self, weight_format: str | None = None) -> HeldSoftmax:
+        """Return a `HeldSoftmax`: this head with its weights packed once, for decoding."""
+        return HeldSoftmax(self, weight_format)
 
     @property
     def weighs(self) -> bool:

@@ -7,6 +7,7 @@ from rnncore.layers.dropout import Dropout
 from rnncore.layers.embedding import Embedding
 from rnncore.layers.frozen import Frozen
 from rnncore.layers.gru import GRU
+from rnncore.layers.held import Held
 from rnncore.layers.held_decoder import FrozenAttentionRNN, HeldDecoder
 from rnncore.layers.held_memory import HeldMemory
 from rnncore.layers.joining import Add, Concatenate
@@ -38,6 +39,7 @@ __all__ = [
     "Embedding",
     "Frozen",
     "FrozenAttentionRNN",
+    "Held",
     "HeldDecoder",
     "HeldMemory",
     "LastOutput",

@@ -20,7 +20,9 @@ from rnncore._check import (
 from rnncore._keywords import strict_keywords
 from rnncore.layers.cache import Cache, open_cache
 from rnncore.layers.call import Call, is_one_sequence
+from rnncore.layers.embedding import Embedding
 from rnncore.layers.frozen import Frozen
+from rnncore.layers.held import Held
 from rnncore.layers.module import Module
 from rnncore.layers.options import DEFAULTS, RecurrentOptions, lists_options
 from rnncore.layers.output_gradient import OutputGradient
@@ -369,3 +371,25 @@ class Recurrent(Module, Generic[State]):
             If the packed weights and states do not fit in memory.
         """
         return Stream(self, batch_size, weight_format)
+
+    @strict_keywords()
+    def hold(
+        self, weight_format: str | None = None, embedding: Embedding | None = None
+    ) -> Held[State]:
+        """Return a `Held`, which takes single steps of any number of rows, for decoding.
+
+        Parameters
+        ----------
+        weight_format : {"float32", "bfloat16", "int8", "int8_dynamic"} or None
+            How it stores the weight matrices, see `Stream`; None: as they are.
+        embedding : Embedding or None
+            What ids stand for; None: one-hot vectors.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is not as above, or the network is bidirectional.
+        MemoryError
+            If the packed weights do not fit in memory.
+        """
+        return Held(self, weight_format, embedding)

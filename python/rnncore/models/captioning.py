@@ -13,6 +13,7 @@ from rnncore import decode
 from rnncore._check import Array
 from rnncore._keywords import strict_keywords
 from rnncore.decode import Hypothesis
+from rnncore.heads import Softmax
 from rnncore.models.decoders import Decoder, Encoded
 from rnncore.models.encoded import EncodedDecoder
 from rnncore.models.passes import Pass
@@ -64,6 +65,7 @@ class Captioning:
     tokenizer: Tokenizer
     grid: tuple[int, ...]
     writer: Decoder
+    output: Softmax
 
     @abstractmethod
     def regions(self, features: Any) -> Array:
@@ -87,7 +89,8 @@ class Captioning:
         n_best : int
             Captions of each picture, at most; from 1 to `beam_size`.
         **options
-            Of `rnncore.decode.beam_search`: ``max_length``, ``length_penalty``, ...
+            Of `rnncore.decode.beam_search`: ``max_length``, ``length_penalty``, ...; and
+            ``weight_format``, see `rnncore.layers.Stream`.
 
         Returns
         -------
@@ -122,16 +125,21 @@ def picture_decoder(model: Captioning, regions: Array, packed: Any = None) -> En
         It must not change any more.
     regions : array [N,R,I]
         What the model makes of features, see `Captioner.regions`.
-    packed : any
-        ``model.writer.packed()``, for many calls.
+    packed : (any, any), optional
+        What `packed_weights` returned, for many calls.
     """
-    writer = model.writer.packed() if packed is None else packed
+    writer, output = packed_weights(model) if packed is None else packed
     encoded, first = model.encode(Pass(), np.ascontiguousarray(regions.swapaxes(0, 1)))
     held = model.writer.hold(writer, encoded)
     state = model.writer.start(encoded)
     if first is not None:
         state = model.writer.step(held, first[0], state, np.arange(len(regions))).state
-    return EncodedDecoder(model, held, state)
+    return EncodedDecoder(model, output, held, state)
+
+
+def packed_weights(model: Captioning, weight_format: str | None = None) -> tuple[Any, Any]:
+    """Return the weights of writer and output layer in the form that steps need."""
+    return model.writer.packed(weight_format), model.output.hold(weight_format)
 
 
 def _captions(
@@ -141,6 +149,7 @@ def _captions(
     n_best: int,
     *,
     max_length: int = 50,
+    weight_format: str | None = None,
     **search: Any,
 ) -> list[list[Caption]]:
     """Return the captions of pictures [N,R,I], the best first.
@@ -153,8 +162,10 @@ def _captions(
         See `Captioner.regions`.
     beam_size, n_best, max_length, **search
         Of `rnncore.decode.beam_search`.
+    weight_format : {"float32", "bfloat16", "int8", "int8_dynamic"} or None
+        How the decoder's matrices are stored, see `rnncore.layers.Stream`.
     """
-    packed, tokenizer = model.writer.packed(), model.tokenizer
+    packed, tokenizer = packed_weights(model, weight_format), model.tokenizer
     found: list[list[Caption]] = []
     for start in range(0, len(regions), _CAPTIONED_AT_ONCE):
         part = regions[start : start + _CAPTIONED_AT_ONCE]

@@ -9,8 +9,6 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from rnncore._check import Array, Ids, size
 from rnncore.layers import (
     Attention,
@@ -76,7 +74,7 @@ class Decoder(Module):
         """Return y [T,B,W] for embedded targets x [T,B,E] of some lengths [B]."""
 
     @abstractmethod
-    def packed(self) -> Any:
+    def packed(self, weight_format: str | None) -> Any:
         """Return the parameters in the form that steps need, for many batches."""
 
     @abstractmethod
@@ -124,18 +122,18 @@ class StateDecoder(Decoder):
         y, _ = run(self.rnn, x, encoded.state, lengths=lengths)
         return self._output(run, y)
 
-    def packed(self) -> Any:
-        """Return the recurrent layers, frozen."""
-        return self.rnn.frozen()
+    def packed(self, weight_format: str | None) -> Any:
+        """Return the recurrent layers with packed weights."""
+        return self.rnn.hold(weight_format)
 
     def hold(self, packed: Any, encoded: Encoded) -> Any:
-        """Return the frozen layers."""
+        """Return the packed layers."""
         return packed
 
     def step(self, held: Any, x: Array, state: Any, rows: Ids) -> Step:
         """One step of the recurrent layers."""
-        y, state = held(x[np.newaxis], state)
-        return Step(self._output(Pass(), y[0]), state, None)
+        y, state = held.step(x, state)
+        return Step(self._output(Pass(), y), state, None)
 
 
 class ContextDecoder(StateDecoder):
@@ -164,15 +162,15 @@ class ContextDecoder(StateDecoder):
         return self._output(run, y, context)
 
     def hold(self, packed: Any, encoded: Encoded) -> Any:
-        """Return the frozen layers, and the context of each sequence."""
+        """Return the packed layers, and the context of each sequence."""
         return packed, self.last(encoded.memory, encoded.lengths)
 
     def step(self, held: Any, x: Array, state: Any, rows: Ids) -> Step:
         """One step of the recurrent layers and the output."""
         rnn, contexts = held
         context = contexts[rows]
-        y, state = rnn(self.join(x, context)[np.newaxis], state)
-        return Step(self._output(Pass(), y[0], context), state, None)
+        y, state = rnn.step(self.join(x, context), state)
+        return Step(self._output(Pass(), y, context), state, None)
 
 
 class AttentionDecoder(StateDecoder):
@@ -196,15 +194,15 @@ class AttentionDecoder(StateDecoder):
         return self._output(run, y, context)
 
     def hold(self, packed: Any, encoded: Encoded) -> Any:
-        """Return the frozen layers, and the memory with its keys."""
+        """Return the packed layers, and the memory with its keys."""
         return packed, self.attention.hold(encoded.memory, encoded.lengths)
 
     def step(self, held: Any, x: Array, state: Any, rows: Ids) -> Step:
         """One step of the recurrent layers, which then attends to the memory."""
         rnn, memory = held
-        y, state = rnn(x[np.newaxis], state)
-        context, weights = memory.read(y[0], rows)
-        return Step(self._output(Pass(), y[0], context), state, weights)
+        y, state = rnn.step(x, state)
+        context, weights = memory.read(y, rows)
+        return Step(self._output(Pass(), y, context), state, weights)
 
 
 class FeedingDecoder(Decoder):
@@ -242,8 +240,8 @@ class FeedingDecoder(Decoder):
             return state
         return (*state, None) if isinstance(state, tuple) else (state, None)
 
-    def packed(self) -> Any:
-        """Return the layer, frozen."""
+    def packed(self, weight_format: str | None) -> Any:
+        """Return the layer, frozen; its weights keep their type."""
         return self.rnn.frozen()
 
     def hold(self, packed: Any, encoded: Encoded) -> Any:

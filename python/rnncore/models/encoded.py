@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from rnncore._check import Ids
-from rnncore.decode import LogProbabilities
+from rnncore.decode import Scores
 
 __all__ = ["EncodedDecoder"]
 
@@ -18,16 +18,19 @@ class EncodedDecoder:
     Parameters
     ----------
     model : Seq2Seq or Captioner
-        With ``embedding``, ``writer`` and ``output``; it must not change any more.
+        With ``embedding`` and ``writer``; it must not change any more.
+    output : any
+        Its output layer, packed, see `Softmax.hold`.
     held : any
         What its writer holds of the sources, see `Decoder.hold`.
     state : any
         State before the first token.
     """
 
-    def __init__(self, model: Any, held: Any, state: Any) -> None:
+    def __init__(self, model: Any, output: Any, held: Any, state: Any) -> None:
         self.vocab_size: int = model.output.output_size
         self._model = model
+        self._output = output
         self._held = held
         self._initial = state
 
@@ -35,15 +38,12 @@ class EncodedDecoder:
         """Return the state before the first token: that of the decoder, and whom each row reads."""
         return self._initial, np.arange(count)
 
-    def advance(
-        self, tokens: Ids, state: tuple[Any, Ids]
-    ) -> tuple[LogProbabilities, tuple[Any, Ids]]:
+    def advance(self, tokens: Ids, state: tuple[Any, Ids]) -> tuple[Scores, tuple[Any, Ids]]:
         """Read a token in every row; return the scores of the next one, and the state."""
         hidden, rows = state
         model = self._model
         step = model.writer.step(self._held, model.embedding(tokens), hidden, rows)
-        scores = LogProbabilities(model.output.log_probabilities(step.y), step.attention)
-        return scores, (step.state, rows)
+        return self._output.scores(step.y, step.attention), (step.state, rows)
 
     def select(self, state: tuple[Any, Ids], rows: Ids) -> tuple[Any, Ids]:
         """Return the state of some rows."""

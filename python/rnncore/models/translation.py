@@ -77,7 +77,7 @@ class SourceDecoder(EncodedDecoder):
     model : Seq2Seq
         It must not change any more.
     packed : tuple
-        Encoder and decoder in the form that inference needs.
+        Encoder, decoder and output layer in the form that inference needs.
     sources : list of ids [S_k]
         What is read, one sentence for each.
 
@@ -91,11 +91,14 @@ class SourceDecoder(EncodedDecoder):
     2
     """
 
-    def __init__(self, model: Seq2Seq, packed: tuple[Any, Any], sources: Sequence[Ids]) -> None:
-        encoder, writer = packed
+    def __init__(
+        self, model: Seq2Seq, packed: tuple[Any, Any, Any], sources: Sequence[Ids]
+    ) -> None:
+        encoder, writer, output = packed
         ids, lengths = pad(sources)
         encoded = model.encode(Pass(), ids, lengths, encoder)
-        super().__init__(model, model.writer.hold(writer, encoded), model.writer.start(encoded))
+        initial = model.writer.start(encoded)
+        super().__init__(model, output, model.writer.hold(writer, encoded), initial)
 
 
 @strict_keywords()
@@ -106,6 +109,9 @@ class Translator:
     ----------
     model : Seq2Seq
         Later changes of it have no effect.
+    weight_format : {"float32", "bfloat16", "int8", "int8_dynamic"} or None
+        How the matrices of the decoder's recurrent layers and of the output layer are stored, see
+        `rnncore.layers.Stream`; None: as they are. `AttentionRNN` keeps its own.
 
     Examples
     --------
@@ -116,15 +122,18 @@ class Translator:
     True
     """
 
-    def __init__(self, model: Seq2Seq) -> None:
+    def __init__(self, model: Seq2Seq, weight_format: str | None = None) -> None:
         self._model = copy_for_inference(model)
-        self._packed = self._model.encoder.frozen(), self._model.writer.packed()
+        self._packed = (
+            self._model.encoder.frozen(),
+            self._model.writer.packed(weight_format),
+            self._model.output.hold(weight_format),
+        )
 
     def decoder(self, sources: Sequence[Ids]) -> SourceDecoder:
         """Return the `rnncore.decode.StepDecoder` over sources, given as ids."""
         return SourceDecoder(self._model, self._packed, sources)
 
-    @strict_keywords()
     def translations(
         self,
         sources: Iterable[Any],
@@ -212,7 +221,7 @@ class Translating(ABC):
         n_best : int
             Targets of each source, at most.
         **options
-            Of `translations`.
+            Of `Translator.translations`, and ``weight_format`` of `translator`.
 
         Returns
         -------
@@ -232,7 +241,13 @@ class Translating(ABC):
         return [best[0] for best in answers] if n_best == 1 else answers
 
     def translations(
-        self, sources: Iterable[Any], beam_size: int = 5, n_best: int = 1, **options: Any
+        self,
+        sources: Iterable[Any],
+        beam_size: int = 5,
+        n_best: int = 1,
+        *,
+        weight_format: str | None = None,
+        **options: Any,
     ) -> list[list[Translation]]:
         """Return the targets of each source with scores and alignments, the best first.
 
@@ -240,15 +255,18 @@ class Translating(ABC):
         ----------
         sources, beam_size, n_best
             As in `translate`.
+        weight_format
+            Of `translator`.
         **options
             Of `Translator.translations`: ``max_length``, ``length_penalty``, ...
         """
-        return self.translator().translations(sources, beam_size, n_best, **options)
+        translator = self.translator(weight_format)
+        return translator.translations(sources, beam_size, n_best, **options)
 
-    def translator(self) -> Translator:
-        """Return this model as it is now, with packed parameters, for many calls."""
+    def translator(self, weight_format: str | None = None) -> Translator:
+        """Return a `Translator`: this model as it is now, with packed parameters."""
         model: Any = self
-        return Translator(model)
+        return Translator(model, weight_format)
 
     def decoder(self, sources: Iterable[Any]) -> SourceDecoder:
         """Return the `rnncore.decode.StepDecoder` over some sources, for searches and ensembles."""

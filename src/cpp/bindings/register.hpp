@@ -9,6 +9,7 @@ void register_processor(pybind11::module_& module);
 void register_network(pybind11::module_& module);
 void register_stream(pybind11::module_& module);
 void register_sampler(pybind11::module_& module);
+void register_decode(pybind11::module_& module);
 void register_layers(pybind11::module_& module);
 void register_attention(pybind11::module_& module);
 void register_attention_rnn(pybind11::module_& module);
