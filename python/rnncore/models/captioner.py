@@ -37,9 +37,9 @@ from rnncore.models.decoders import (
 )
 from rnncore.models.inputs import padded_ids
 from rnncore.models.model import Model
+from rnncore.models.pairs import pair_scores
 from rnncore.models.passes import Pass
 from rnncore.models.pictures import as_grid, caption_ids, picture_regions
-from rnncore.models.pairs import pair_scores
 from rnncore.progress import perplexity
 from rnncore.text import Tokenizer, as_tokenizer
 from rnncore.training import TrainingConfig, TrainingResult, fit
