@@ -40,6 +40,7 @@ START, END = 0, 1
 TRAINING_TARGET, MEMORY_TARGET = 1.8, 1.3
 #: Sentences at a time -> least ratio of sentences per second.
 TRANSLATION_TARGETS = {32: 1.4, 1: 4.0}
+FORMATS = {"rnncore": None, "bfloat16": "bfloat16", "int8_dynamic": "int8_dynamic"}
 
 
 def translator(vocabulary: int = VOCABULARY, width: int = WIDTH) -> rc.Seq2Seq:
@@ -116,13 +117,17 @@ def translation_steps(num_threads: int, count: int) -> dict[str, Step]:
     """Beam search over `count` sentences at a time, cut at 20 words: none ends by itself."""
     model = translator()
     sources = sentences(32)[:count]
-    translations = model.translator()
     options: dict[str, Any] = {"beam_size": BEAM_SIZE, "max_length": LONGEST, "end": None}
 
-    def step() -> None:
-        beam_search(translations.decoder(sources), count, start=START, **options)
+    def translation(weight_format: str | None) -> Step:
+        translations = model.translator(weight_format)
 
-    steps: dict[str, Step] = {"rnncore": step}
+        def step() -> None:
+            beam_search(translations.decoder(sources), count, start=START, **options)
+
+        return step
+
+    steps = {name: translation(weight_format) for name, weight_format in FORMATS.items()}
     if pytorch.torch() is not None:
         peer = Peer(model)
         ids, lengths = rc.data.pad(sources)
@@ -213,17 +218,22 @@ def translation_rows(plan: Plan, count: int) -> Iterator[Row]:
     with threads(count):
         for at_once, target in TRANSLATION_TARGETS.items():
             timings = plan.compare(count, translation_steps, count, at_once)
-            ours, peer = timings["rnncore"], timings.get("PyTorch")
-            ratio = None if peer is None else peer.over(ours)
-            yield {
-                "sentences at a time": at_once,
-                "rnncore ms": 1e3 * ours.median,
-                "+-": 1e3 * ours.spread,
-                "PyTorch ms": None if peer is None else 1e3 * peer.median,
-                "sentences/s": at_once / ours.median,
-                "ratio": ratio,
-                **verdict(Check("ratio", ratio, target)),
-            }
+            peer = timings.get("PyTorch")
+            for name, weight_format in FORMATS.items():
+                ours = timings[name]
+                ratio = None if peer is None else peer.over(ours)
+                own = timings["rnncore"].over(ours)
+                narrow = [] if weight_format is None else [Check("float32", own, 1)]
+                yield {
+                    "sentences at a time": f"{at_once} {weight_format or 'float32'}",
+                    "rnncore ms": 1e3 * ours.median,
+                    "+-": 1e3 * ours.spread,
+                    "PyTorch ms": None if peer is None else 1e3 * peer.median,
+                    "sentences/s": at_once / ours.median,
+                    "ratio": ratio,
+                    "over float32": own,
+                    **verdict(Check("ratio", ratio, target), *narrow),
+                }
 
 
 COLUMNS = (
@@ -247,7 +257,13 @@ def tables(plan: Plan) -> Iterator[Table]:
         yield Table(
             f"translation-{count}",
             f"Translation of sentences with beam {BEAM_SIZE}, {threads_text(count)}",
-            (Column("sentences at a time"), *COLUMNS, Column("sentences/s", ",.1f"), *VERDICT),
+            (
+                Column("sentences at a time"),
+                *COLUMNS,
+                Column("sentences/s", ",.1f"),
+                Column("over float32", ".2f"),
+                *VERDICT,
+            ),
             translation_rows(plan, count),
             "The search is that of rnncore over the modules of both.",
         )

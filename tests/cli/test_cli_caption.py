@@ -126,6 +126,15 @@ def test_n_best_and_json(model: Path, capsys: pytest.CaptureFixture[str]) -> Non
         np.testing.assert_allclose(weights.sum(axis=(1, 2)), 1, atol=1e-3)  # four digits each
 
 
+@pytest.mark.parametrize("weight_format", ["bfloat16", "int8", "int8_dynamic"])
+def test_narrow_weights(
+    weight_format: str, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = str(model.parent / "pictures.npz")
+    assert main(["caption", str(model), file, "--weight-format", weight_format]) == 0
+    assert capsys.readouterr().out.splitlines() == TEXTS
+
+
 def test_plot(model: Path, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     drawing = tmp_path / "captions.png"

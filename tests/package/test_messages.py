@@ -124,6 +124,7 @@ def test_every_public_constructor_names_its_keywords() -> None:
             rc.SequenceClassifier: {"num_classes": 2, "vocab_size": 7},
             rc.CTCRecognizer: {"symbols": "a", "input_size": 7},
             rc.FrameRecognizer: {"symbols": "a", "input_size": 7},
+            rc.Captioner: {"input_size": 2, "tokenizer": rc.text.ByteTokenizer()},
         }.get(kind, {})
         told = message(lambda kind=kind, needed=needed: kind(**needed, zzqx=1))
         assert "zzqx: no option of " in told

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from rnncore import _files, _help
-from rnncore.cli.parser import OptionGroup, defaults_of, keywords
+from rnncore.cli.parser import OptionGroup, add_weight_format, defaults_of, keywords
 from rnncore.cli.pictures import Pictures, load_captioner, read_pictures
 from rnncore.cli.terminal import shown
 from rnncore.decode import beam_search
@@ -70,6 +70,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     search.add("--length-penalty", "length_penalty", exponent, **factor)
     repeats = "no sequence of so many tokens comes twice; 0: any may"
     search.add("--no-repeat-ngram-size", "no_repeat_ngram_size", repeats, **number)
+    add_weight_format(parser)
 
 
 def run(given: argparse.Namespace) -> int:
@@ -79,7 +80,12 @@ def run(given: argparse.Namespace) -> int:
     model = load_captioner(given.model)
     found = read_pictures(given.pictures)
     model.regions(found.array)  # an error before the first line
-    options = {**keywords(given, _SEARCH), "n_best": given.n_best, "max_length": given.max_length}
+    options = {
+        **keywords(given, _SEARCH),
+        "n_best": given.n_best,
+        "max_length": given.max_length,
+        "weight_format": given.weight_format,
+    }
     drawn: list[Caption] = []
     for first in range(0, len(found.array), _AT_ONCE):
         part = model.captions(found.array[first : first + _AT_ONCE], **options)

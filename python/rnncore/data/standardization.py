@@ -80,8 +80,8 @@ class Standardization(Asset):
     def __call__(self, features: Array) -> Array:
         """Return features [...,I], standardized, in their dtype."""
         dtype = features.dtype
-        standardized: Array = (features - self.mean.astype(dtype)) / dtype.type(self.deviation)
-        return standardized
+        standard: Array = (features - self.mean.astype(dtype)) / dtype.type(self.deviation)
+        return standard
 
     def asset(self) -> dict[str, Any]:
         """Return the constructor's arguments."""

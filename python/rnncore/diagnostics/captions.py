@@ -64,7 +64,7 @@ def plot_captions(captions: Sequence[Caption], pictures: ArrayLike | None = None
     words = [[] if c.weights is None else list(c.tokens)[:_MOST_WORDS] for c in rows]
     columns = max(map(len, words)) + (images is not None)
     width = max(4.0, _INCHES * max(1, columns))
-    figure = new_figure(width, (_INCHES + 0.5) * len(rows))
+    figure = new_figure(width, (_INCHES + 0.45) * len(rows))
     grid = figure.subplots(len(rows), max(1, columns), squeeze=False)
     for k, (caption, axes) in enumerate(zip(rows, grid, strict=True)):
         for each in axes:
@@ -80,12 +80,15 @@ def plot_captions(captions: Sequence[Caption], pictures: ArrayLike | None = None
             _map(each, weights, image)
             each.set_title(shown(word), fontsize=8, y=-0.25, parse_math=False)
         text = " ".join(shown(part) for part in caption.text.split())
-        first.text(
-            *(0, 1.08, f"{text}  ({caption.score:.2f})"),
+        if images is not None:
+            first.set_title(" ", fontsize=9)  # keeps room
+        heading = first.text(
+            *(0, 1.05, f"{text}  ({caption.score:.2f})"),
             transform=first.transAxes,
             fontsize=9,
             parse_math=False,
         )
+        heading.set_in_layout(False)  # it stands above the maps too
     return figure
 
 

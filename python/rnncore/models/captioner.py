@@ -27,7 +27,7 @@ from rnncore.layers import (
     require_cell_options,
 )
 from rnncore.models.bridge import Bridge
-from rnncore.models.captioning import Caption, captions
+from rnncore.models.captioning import Captioning
 from rnncore.models.decoders import (
     ATTENDING,
     DECODERS,
@@ -37,9 +37,9 @@ from rnncore.models.decoders import (
 )
 from rnncore.models.inputs import padded_ids
 from rnncore.models.model import Model
+from rnncore.models.pairs import pair_scores
 from rnncore.models.passes import Pass
 from rnncore.models.pictures import as_grid, caption_ids, picture_regions
-from rnncore.models.scoring import pair_scores
 from rnncore.progress import perplexity
 from rnncore.text import Tokenizer, as_tokenizer
 from rnncore.training import TrainingConfig, TrainingResult, fit
@@ -51,7 +51,7 @@ _LARGEST_NORM = 16.0
 _STARTS = ("first_input", "initial_state")
 
 
-class Captioner(Model):
+class Captioner(Model, Captioning):
     r"""Probability of the words of a caption, given features of a picture.
 
     The memory of region r of a picture is ``a_r = tanh(W f_r + e_r)``, where the vector e_r is
@@ -353,45 +353,6 @@ class Captioner(Model):
         return fit(self, training, checked, config, **options)
 
     # --- use -------------------------------------------------------------------------------------
-    def caption(
-        self, features: Any, beam_size: int = 5, n_best: int = 1, **options: Any
-    ) -> list[Any]:
-        """Return the most probable captions that a beam search finds.
-
-        Parameters
-        ----------
-        features : array, or list of N arrays
-            As in `fit`.
-        beam_size : int
-            Hypotheses that are kept of each picture; 1 is greedy.
-        n_best : int
-            Captions of each picture, at most; from 1 to `beam_size`.
-        **options
-            Of `rnncore.decode.beam_search`: ``max_length``, ``length_penalty``, ...
-
-        Returns
-        -------
-        list of str
-            A text for each picture; a list of them where `n_best` is above 1.
-
-        Raises
-        ------
-        TypeError, ValueError
-            If the features of a picture do not fit, by its number, or an option is not as above.
-        """
-        found = self.captions(features, beam_size, n_best, **options)
-        texts = [[each.text for each in best] for best in found]
-        return [best[0] for best in texts] if n_best == 1 else texts
-
-    def captions(
-        self, features: Any, beam_size: int = 5, n_best: int = 1, **options: Any
-    ) -> list[list[Caption]]:
-        """Return the captions of each picture with scores and weights, the best first.
-
-        Parameters and errors are those of `caption`.
-        """
-        return captions(self, self.regions(features), beam_size, n_best, **options)
-
     def score(self, features: Any, captions: Iterable[Any]) -> NDArray[np.float64]:
         """Return the log-probability ln p(caption | picture) of each caption, the end included.
 

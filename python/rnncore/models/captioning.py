@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -12,14 +13,13 @@ from rnncore import decode
 from rnncore._check import Array
 from rnncore._keywords import strict_keywords
 from rnncore.decode import Hypothesis
-from rnncore.heads import HeldSoftmax
+from rnncore.heads import Softmax
+from rnncore.models.decoders import Decoder, Encoded
 from rnncore.models.encoded import EncodedDecoder
 from rnncore.models.passes import Pass
+from rnncore.text import Tokenizer
 
-if TYPE_CHECKING:
-    from rnncore.models.captioner import Captioner
-
-__all__ = ["Caption", "captions", "picture_decoder"]
+__all__ = ["Caption", "Captioning", "picture_decoder"]
 
 _CAPTIONED_AT_ONCE = 64
 
@@ -59,14 +59,64 @@ class Caption:
     weights: Array | None = None
 
 
-def packed_writer(model: Captioner) -> tuple[Any, HeldSoftmax]:
-    """Return decoder and output layer with their weights packed once."""
-    return model.writer.packed(None), model.output.hold()
+class Captioning:
+    """What a `Captioner` does once it is trained; its methods."""
+
+    tokenizer: Tokenizer
+    grid: tuple[int, ...]
+    writer: Decoder
+    output: Softmax
+
+    @abstractmethod
+    def regions(self, features: Any) -> Array:
+        """Return features as the regions [N,R,I] that the model reads."""
+
+    @abstractmethod
+    def encode(self, run: Pass, regions: Array) -> tuple[Encoded, Any]:
+        """Return what the decoder knows of pictures, and its first input, or None."""
+
+    def caption(
+        self, features: Any, beam_size: int = 5, n_best: int = 1, **options: Any
+    ) -> list[Any]:
+        """Return the most probable captions that a beam search finds.
+
+        Parameters
+        ----------
+        features : array, or list of N arrays
+            As in `fit`.
+        beam_size : int
+            Hypotheses that are kept of each picture; 1 is greedy.
+        n_best : int
+            Captions of each picture, at most; from 1 to `beam_size`.
+        **options
+            Of `rnncore.decode.beam_search`: ``max_length``, ``length_penalty``, ...; and
+            ``weight_format``, see `rnncore.layers.Stream`.
+
+        Returns
+        -------
+        list of str
+            A text for each picture; a list of them where `n_best` is above 1.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the features of a picture do not fit, by its number, or an option is not as above.
+        """
+        found = self.captions(features, beam_size, n_best, **options)
+        texts = [[each.text for each in best] for best in found]
+        return [best[0] for best in texts] if n_best == 1 else texts
+
+    def captions(
+        self, features: Any, beam_size: int = 5, n_best: int = 1, **options: Any
+    ) -> list[list[Caption]]:
+        """Return the captions of each picture with scores and weights, the best first.
+
+        Parameters and errors are those of `caption`.
+        """
+        return _captions(self, self.regions(features), beam_size, n_best, **options)
 
 
-def picture_decoder(
-    model: Captioner, regions: Array, packed: tuple[Any, HeldSoftmax] | None = None
-) -> EncodedDecoder:
+def picture_decoder(model: Captioning, regions: Array, packed: Any = None) -> EncodedDecoder:
     """Return the `rnncore.decode.StepDecoder` over pictures.
 
     Parameters
@@ -75,25 +125,31 @@ def picture_decoder(
         It must not change any more.
     regions : array [N,R,I]
         What the model makes of features, see `Captioner.regions`.
-    packed : (any, HeldSoftmax), optional
-        See `packed_writer`, for many calls.
+    packed : (any, any), optional
+        What `packed_weights` returned, for many calls.
     """
-    writer, output = packed_writer(model) if packed is None else packed
+    writer, output = packed_weights(model) if packed is None else packed
     encoded, first = model.encode(Pass(), np.ascontiguousarray(regions.swapaxes(0, 1)))
     held = model.writer.hold(writer, encoded)
     state = model.writer.start(encoded)
     if first is not None:
         state = model.writer.step(held, first[0], state, np.arange(len(regions))).state
-    return EncodedDecoder(model.embedding, model.writer, held, output, state)
+    return EncodedDecoder(model, output, held, state)
 
 
-def captions(
-    model: Captioner,
+def packed_weights(model: Captioning, weight_format: str | None = None) -> tuple[Any, Any]:
+    """Return the weights of writer and output layer in the form that steps need."""
+    return model.writer.packed(weight_format), model.output.hold(weight_format)
+
+
+def _captions(
+    model: Captioning,
     regions: Array,
     beam_size: int,
     n_best: int,
     *,
     max_length: int = 50,
+    weight_format: str | None = None,
     **search: Any,
 ) -> list[list[Caption]]:
     """Return the captions of pictures [N,R,I], the best first.
@@ -106,18 +162,18 @@ def captions(
         See `Captioner.regions`.
     beam_size, n_best, max_length, **search
         Of `rnncore.decode.beam_search`.
+    weight_format : {"float32", "bfloat16", "int8", "int8_dynamic"} or None
+        How the decoder's matrices are stored, see `rnncore.layers.Stream`.
     """
-    opening, ending = model.tokenizer.start, model.tokenizer.end
-    assert opening is not None  # the model asks for both
-    packed = packed_writer(model)
+    packed, tokenizer = packed_weights(model, weight_format), model.tokenizer
     found: list[list[Caption]] = []
     for start in range(0, len(regions), _CAPTIONED_AT_ONCE):
         part = regions[start : start + _CAPTIONED_AT_ONCE]
         hypotheses = decode.beam_search(
             picture_decoder(model, part, packed),
             len(part),
-            start=opening,
-            end=ending,
+            start=np.int64(tokenizer.start),  # type: ignore[arg-type]  # the constructor has seen it
+            end=tokenizer.end,
             beam_size=beam_size,
             n_best=n_best,
             max_length=max_length,
@@ -127,7 +183,7 @@ def captions(
     return found
 
 
-def _caption(model: Captioner, found: Hypothesis) -> Caption:
+def _caption(model: Captioning, found: Hypothesis) -> Caption:
     """Return what a search has found, as a text."""
     weights, ids = found.attention, found.tokens
     if weights is not None:

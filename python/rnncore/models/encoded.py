@@ -8,9 +8,6 @@ import numpy as np
 
 from rnncore._check import Ids
 from rnncore.decode import Scores
-from rnncore.heads import HeldSoftmax
-from rnncore.layers import Embedding
-from rnncore.models.decoders import Decoder
 
 __all__ = ["EncodedDecoder"]
 
@@ -20,26 +17,21 @@ class EncodedDecoder:
 
     Parameters
     ----------
-    embedding : Embedding
-        Of the tokens that are written.
-    writer : Decoder
-        It must not change any more, nor may the embedding.
+    model : Seq2Seq or Captioner
+        With ``embedding`` and ``writer``; it must not change any more.
+    output : any
+        Its output layer, packed, see `Softmax.hold`.
     held : any
-        What the writer holds of the sources, see `Decoder.hold`.
-    output : HeldSoftmax
-        The output layer.
+        What its writer holds of the sources, see `Decoder.hold`.
     state : any
         State before the first token.
     """
 
-    def __init__(
-        self, embedding: Embedding, writer: Decoder, held: Any, output: HeldSoftmax, state: Any
-    ) -> None:
-        self.vocab_size: int = embedding.vocab_size
-        self._embedding = embedding
-        self._writer = writer
-        self._held = held
+    def __init__(self, model: Any, output: Any, held: Any, state: Any) -> None:
+        self.vocab_size: int = model.output.output_size
+        self._model = model
         self._output = output
+        self._held = held
         self._initial = state
 
     def start(self, count: int) -> tuple[Any, Ids]:
@@ -49,7 +41,8 @@ class EncodedDecoder:
     def advance(self, tokens: Ids, state: tuple[Any, Ids]) -> tuple[Scores, tuple[Any, Ids]]:
         """Read a token in every row; return the scores of the next one, and the state."""
         hidden, rows = state
-        step = self._writer.step(self._held, self._embedding(tokens), hidden, rows)
+        model = self._model
+        step = model.writer.step(self._held, model.embedding(tokens), hidden, rows)
         return self._output.scores(step.y, step.attention), (step.state, rows)
 
     def select(self, state: tuple[Any, Ids], rows: Ids) -> tuple[Any, Ids]:

@@ -59,8 +59,9 @@ def picture_regions(
             f"features: expected an array or a list of arrays, got {describe(features)}"
         )
     one = isinstance(features, np.ndarray)
-    listed: list[Any] = [features] if one else list(features)
-    given = listed if one else [as_array(f"features[{k}]", f) for k, f in enumerate(listed)]
+    given: list[Any] = (
+        [features] if one else [as_array(f"features[{k}]", f) for k, f in enumerate(features)]
+    )
     num_regions = int(np.prod(grid))
     shapes = {(*grid, input_size), (num_regions, input_size)} if grid else {(input_size,)}
     wanted = " or ".join(_text(shape) for shape in sorted(shapes, key=len, reverse=True))

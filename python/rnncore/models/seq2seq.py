@@ -39,8 +39,8 @@ from rnncore.models.decoders import (
 )
 from rnncore.models.inputs import id_sequences, padded_ids, vocab_size_of
 from rnncore.models.model import Model
+from rnncore.models.pairs import pair_scores
 from rnncore.models.passes import Pass, TrainingPass
-from rnncore.models.scoring import pair_scores
 from rnncore.models.translation import Translating
 from rnncore.progress import perplexity
 from rnncore.text import as_tokenizer

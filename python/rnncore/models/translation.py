@@ -97,8 +97,8 @@ class SourceDecoder(EncodedDecoder):
         encoder, writer, output = packed
         ids, lengths = pad(sources)
         encoded = model.encode(Pass(), ids, lengths, encoder)
-        held = model.writer.hold(writer, encoded)
-        super().__init__(model.embedding, model.writer, held, output, model.writer.start(encoded))
+        initial = model.writer.start(encoded)
+        super().__init__(model, output, model.writer.hold(writer, encoded), initial)
 
 
 @strict_keywords()
