@@ -1,5 +1,7 @@
 """AttentionRNN: outputs, states, weights and every gradient against the float64 twin."""
 
+import copy
+import pickle
 from dataclasses import dataclass
 from typing import Any
 
@@ -472,3 +474,77 @@ def test_layouts_of_memory() -> None:
     strided = [np.asfortranarray(x), memory.swapaxes(0, 2).copy().swapaxes(0, 2)]
     reversed_states = tuple(s[::-1].copy()[::-1] for s in state)
     np.testing.assert_array_equal(layer(*strided, reversed_states)[0], expected)
+
+
+def test_configuration_and_copies(tmp_path: Any) -> None:
+    options = {"feeding": "conditional", "score": "additive", "attention_size": 4, "cell": "lstm"}
+    layer = rc.AttentionRNN(3, 6, 4, output_context=True, **options, rng=0)
+    assert layer.config() | options == layer.config()
+    assert layer.output_size == 10
+    assert [name.split(".")[0] for name in layer.params][-4:] == ["context_rnn"] * 4
+    x, memory = np.ones((2, 1, 3), np.float32), np.ones((2, 1, 4), np.float32)
+    rc.save(layer, tmp_path / "layer")
+    loaded = rc.load(tmp_path / "layer")
+    others = copy.deepcopy(layer), pickle.loads(pickle.dumps(layer)), loaded
+    for other in others:
+        assert repr(other) == repr(layer)
+        np.testing.assert_array_equal(other(x, memory)[0], layer(x, memory)[0])
+    assert rc.AttentionRNN(3, 6, 4, reset="before").config()["reset"] == "before"
+    assert list(rc.AttentionRNN(3, 6, 4, bias=False).params) == [
+        *("rnn.weight_ih_l0", "rnn.weight_hh_l0"),
+        *("attention.key_projection.weight", "combine.weight"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"feeding": "luong"}, ValueError, r"feeding: expected one of \['conditional', 'input'\]"),
+        ({"cell": "elman"}, ValueError, "cell: expected one of"),
+        ({"score": "cosine"}, ValueError, "score: expected one of"),
+        ({"score": "dot"}, ValueError, "query_size: expected memory_size for score 'dot'"),
+        ({"num_heads": 5}, ValueError, "num_heads: expected a divisor"),
+        ({"output_context": 1}, TypeError, "output_context: expected True or False"),
+        ({"reset": "never"}, ValueError, "reset: expected one of"),
+        ({"cell": "lstm", "reset": "before"}, TypeError, "reset: no option of cell 'lstm'"),
+        ({"hidden": 3}, TypeError, "hidden: no option of AttentionRNN"),
+        ({"dtype": np.float64, "compute": "bfloat16"}, ValueError, "compute: 'bfloat16' needs"),
+    ],
+)
+def test_bad_options(options: dict[str, Any], error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        rc.AttentionRNN(3, 6, 4, **options)
+
+
+def test_bad_inputs() -> None:
+    case = Case.make("lstm")
+    layer = case.layer()
+    x, memory, (h, c, a) = case.inputs(np.float32)
+    for arguments, error, message in [
+        ((x.astype(float), memory), TypeError, "x: expected float32"),
+        ((x[:, 0], memory), ValueError, r"x: expected shape \[T, 4, 3\]"),
+        ((x[:, :2], memory), ValueError, r"x: expected shape \[T, 4, 3\]"),
+        ((x, memory[..., :2]), ValueError, r"memory: expected shape \[S, B, 4\]"),
+        ((x, memory.astype(float)), TypeError, "memory: expected float32"),
+        ((x, memory, (h, c)), TypeError, r"state: expected a tuple \(h, c, a\)"),
+        ((x, memory, (h, c, a[:2])), ValueError, r"state \(a\): expected shape \[4, 6\]"),
+        ((x, memory, (h, c.astype(float), a)), TypeError, r"state \(c\): expected float32"),
+        ((x, memory, None, [7, 1, 1, 1]), ValueError, "lengths: expected values in"),
+        ((x, memory, None, [1, 1]), ValueError, "lengths: expected shape"),
+        ((x, memory, None, None, [6, 1, 1, 1]), ValueError, "memory_lengths: expected values in"),
+        ((x, memory, None, None, [1.0] * 4), TypeError, "memory_lengths: expected integers"),
+    ]:
+        for call in (layer, layer.forward, layer.weights):
+            with pytest.raises(error, match=message):
+                call(*arguments)
+    y, final, cache = layer.forward(x, memory)
+    layer.zero_grad()
+    for gradients, error, message in [
+        ((y[:2], cache), ValueError, "dy: expected shape"),
+        ((y.astype(float), cache), TypeError, "dy: expected float32"),
+        ((y, None), TypeError, "cache: expected the Cache"),
+        ((y, cache, final[:2]), TypeError, r"dstate: expected a tuple \(h, c, a\)"),
+    ]:
+        with pytest.raises(error, match=message):
+            layer.backward(*gradients)
+    assert not layer.flat_grads.any()
