@@ -17,6 +17,7 @@ from rnncore import (
     ctc,
     data,
     datasets,
+    decode,
     diagnostics,
     heads,
     init,
@@ -32,13 +33,15 @@ from rnncore import (
 from rnncore._core import available_isas, isa
 from rnncore._threads import get_num_threads, set_num_threads
 from rnncore.io import load, register, save
-from rnncore.layers import GRU, LSTM, RNN, Dropout, Embedding, Linear
+from rnncore.layers import GRU, LSTM, RNN, Attention, AttentionRNN, Dropout, Embedding, Linear
 from rnncore.models import (
+    Captioner,
     CTCRecognizer,
     FrameRecognizer,
     LanguageModel,
     Model,
     Pass,
+    Seq2Seq,
     SequenceClassifier,
 )
 
@@ -48,7 +51,10 @@ __all__ = [
     "GRU",
     "LSTM",
     "RNN",
+    "Attention",
+    "AttentionRNN",
     "CTCRecognizer",
+    "Captioner",
     "Dropout",
     "Embedding",
     "FrameRecognizer",
@@ -56,6 +62,7 @@ __all__ = [
     "Linear",
     "Model",
     "Pass",
+    "Seq2Seq",
     "SequenceClassifier",
     "__version__",
     "audio",
@@ -63,6 +70,7 @@ __all__ = [
     "ctc",
     "data",
     "datasets",
+    "decode",
     "diagnostics",
     "get_num_threads",
     "heads",

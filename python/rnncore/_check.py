@@ -277,26 +277,24 @@ def check_below(name: str, ids: Ids, count: int, ignored: int | None = None) -> 
         )
 
 
-def lengths_array(lengths: object, shape: tuple[int, ...]) -> Ids:
+def lengths_array(lengths: object, shape: tuple[int, ...], name: str = "lengths") -> Ids:
     """Return `lengths` as integers [B] in [0, T], for sequences [T,B]; for one [T], also a number.
 
     `shape` is that of the sequences.
     """
-    array = ids_array("lengths", lengths)
+    array = ids_array(name, lengths)
     if len(shape) == 1:
         array = np.atleast_1d(array)
     if array.shape == shape[:1] != shape[1:] and len(shape) > 1:
         raise ValueError(
-            f"lengths: expected shape [{shape[1]}] for sequences [T={shape[0]}, B={shape[1]}], got "
+            f"{name}: expected shape [{shape[1]}] for sequences [T={shape[0]}, B={shape[1]}], got "
             f"{describe(array)}; are time and batch swapped? (batch_first)"
         )
-    check_shape("lengths", array, shape[1:] or (1,))
+    check_shape(name, array, shape[1:] or (1,))
     outside = np.flatnonzero((array < 0) | (array > shape[0]))
     if outside.size:
         at = int(outside[0])
-        raise ValueError(
-            f"lengths: expected values in [0, T={shape[0]}], got {array[at]} at [{at}]"
-        )
+        raise ValueError(f"{name}: expected values in [0, T={shape[0]}], got {array[at]} at [{at}]")
     return array
 
 

@@ -68,6 +68,7 @@ class LossHead:
         dropout: float = 0.0,  # probability
         seed: int = 0,  # of its mask
         compute: str | None = None,
+        label_smoothing: float = 0.0,  # of "softmax", in gradients and their losses
     ) -> None: ...
 
 class Network:
@@ -224,6 +225,68 @@ class Sampler:
     def copy(self) -> Sampler:
         """One that goes on from the same state on its own; they share the packed weights."""
 
+# --- decoding -------------------------------------------------------------------------------------
+class HeldNetwork:
+    """A unidirectional network that takes single steps of any number of rows; see rnncore.layers.
+
+    weight_format: "full", or of float32 "bfloat16", "int8" or "int8_dynamic".
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        params: Array,  # [P]
+        embedding: Array | None = None,  # [V,I]; None: ids are one-hot inputs
+        weight_format: str = "full",
+    ) -> None: ...
+    def step(
+        self,
+        x: Any,  # [N,I], or ids [N]
+        state: Sequence[Any] | None,  # arrays [L,M,H]; None: zero
+        rows: Any = None,  # [N], the row of the state that each row continues; None: its own
+    ) -> tuple[Array, tuple[Array, ...]]:  # y [N,H], state: arrays [L,N,H]
+        ...
+
+class HeldOutput:
+    """log softmax(y W^T + b) in blocks of classes; weight_format as of a HeldNetwork."""
+
+    def __init__(
+        self,
+        weight: Array,  # [V,H]
+        bias: Array | None,  # [V]
+        weight_format: str = "full",
+    ) -> None: ...
+    def log_probabilities(self, y: Array) -> Array:
+        """y [N,H] -> [N,V]."""
+
+    def top(self, y: Array, k: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """The k greatest log-probabilities [N,k], the greatest first, and their classes [N,k]."""
+
+    def of(self, y: Array, begins: Any, targets: Any) -> NDArray[np.float64]:
+        """Log-probabilities [M] of the classes [M]; row n has those from begins[n], [N+1], on."""
+
+def top_of_rows(values: Array, k: int) -> tuple[Array, NDArray[np.int64]]:
+    """values [N,V] -> the k greatest [N,k], of equal ones the first first, and where [N,k]."""
+
+def draw_rows(
+    values: Array,  # [N,V] log-probabilities
+    temperature: float,
+    top_k: int,
+    top_p: float,
+    seeds: Ids,  # [N]
+    counter: int,
+) -> NDArray[np.int64]:
+    """A token of each row, as Sampler.draw draws it with the seed of the row."""
+
+def best_continuations(
+    values: Array,  # [N,k] log-probabilities; -inf is never taken
+    ids: Ids,  # [N,k]
+    totals: NDArray[np.float64],  # [N] of each row so far
+    owners: Ids,  # [N] the sentence of each row, ascending
+    free: Ids,  # [count] how many each sentence takes
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
+    """Rows, tokens, log-probabilities and totals [M] of the best, sentence by sentence."""
+
 # --- other layers ---------------------------------------------------------------------------------
 def linear_forward(
     x: Array, weight: Array, bias: Array | None, compute: str | None = None
@@ -249,6 +312,118 @@ def dropout(x: Array, p: float, seed: int) -> Array:
 
     The same call on dy is the backward pass.
     """
+
+# --- attention, over the real steps of a batch, one sequence after the other: rows [N,*] ----------
+class AttentionMemory:
+    """What queries are compared with and read: keys [N,A] and values [N,M] of B sequences."""
+
+    def __init__(
+        self,
+        keys: Array | None,  # [N,A]; None: the values
+        values: Array,  # [N,M]
+        v: Array | None,  # [A] of additive scores; None: products, times scale
+        lengths: Ids,  # [B], of sum N
+        steps: int,  # S of the array that the rows are from
+        num_heads: int,
+        scale: float,
+    ) -> None: ...
+    @property
+    def steps(self) -> int: ...
+    def forward(
+        self, query: Array, query_lengths: Ids, steps: int, keep_weights: bool
+    ) -> tuple[Array, Array]:
+        """Query rows [N,A] of B targets -> context [T,B,M], and the weights, None if not kept.
+
+        They follow each other as [num_heads, length of the target, padded_weights(length)].
+        """
+
+    def backward(
+        self, dcontext: Array, query: Array, query_lengths: Ids, weights: Array, dv: Array | None
+    ) -> tuple[Array, Array | None, Array]:
+        """Adds to dv [A]; returns rows dquery [N,A], dkeys [N,A] (None: in dvalues), dvalues."""
+
+    def read(self, query: Array, rows: Ids) -> tuple[Array, Array]:
+        """Query [N,A], rows [N] in [0,B) -> context [N,M], mean weights of the heads [N,S]."""
+
+def padded_weights(steps: int) -> int:
+    """Elements of a row of weights for so many steps of a memory."""
+
+def join_rows(x: Array, lengths: Ids) -> Array:
+    """x [T,B,W], lengths [B] -> the real steps, one sequence after the other: [N,W]."""
+
+def part_rows(x: Array, more: Array | None, lengths: Ids, steps: int) -> Array:
+    """Rows x [N,W] + more [N,W] -> [T,B,W], zero past the end of a sequence."""
+
+# --- decoder whose step reads the context of the step before --------------------------------------
+DecoderArrays = Sequence[Array | None]
+"""Parameters, or gradients that are added to: [first cell [P1], second cell or combine [P2],
+query_weight [A,H], query_bias [A], v [A]]; the last three may be None."""
+
+class AttentionRNNCache:
+    """What back-propagation through time needs of one forward pass."""
+
+    @property
+    def nbytes(self) -> int: ...
+    def weights(self, steps: int) -> Array:
+        """Of the attention, [T,B,num_heads,steps]."""
+
+class AttentionRNN:
+    """The configuration of the decoder, not its parameters."""
+
+    def __init__(
+        self,
+        cell: str,  # as of a Network
+        input_size: int,
+        hidden_size: int,
+        context_size: int,
+        feeding: str,  # "input" or "conditional"
+        outputs_context: bool = False,
+        bias: bool = True,
+        dtype: str = "float32",
+        compute: str | None = None,
+    ) -> None: ...
+    def infer(
+        self,
+        params: DecoderArrays,
+        x: Array,  # [T,B,I]
+        memory: AttentionMemory,
+        state: Sequence[Array | None] | None,  # arrays [B,H]
+        lengths: Ids | None,
+    ) -> tuple[Array, tuple[Array, ...]]:
+        """Outputs [T,B,O] and the final state."""
+
+    def forward(
+        self,
+        params: DecoderArrays,
+        x: Array,
+        memory: AttentionMemory,
+        state: Sequence[Array | None] | None,
+        lengths: Ids | None,
+    ) -> tuple[Array, tuple[Array, ...], AttentionRNNCache]:
+        """The same, and what the way back needs."""
+
+    def backward(
+        self,
+        params: DecoderArrays,
+        grads: DecoderArrays,
+        dy: Array | None,
+        cache: AttentionRNNCache,
+        dstate: Sequence[Array | None] | None,
+    ) -> tuple[Array, Array | None, Array, tuple[Array, ...]]:
+        """Gradients of x [T,B,I], of keys (None: in those of the values), values and state."""
+
+class HeldAttentionRNN:
+    """A decoder with parameters that nobody changes any more, its weights packed once."""
+
+    def __init__(self, layer: AttentionRNN, params: DecoderArrays, key_size: int) -> None: ...
+    def step(
+        self,
+        x: Array,  # [N,I]
+        memory: AttentionMemory,
+        state: Sequence[Array | None] | None,  # arrays [N,H]
+        rows: Ids,  # [N] in [0,B)
+    ) -> tuple[Array, tuple[Array, ...], Array]:
+        """Outputs [N,O], state, mean weights of the heads [N,S]."""
 
 # --- losses ---------------------------------------------------------------------------------------
 def cross_entropy(logits: Array, targets: Ids, ignore_index: int) -> tuple[Array, Array]:
@@ -323,6 +498,9 @@ class PrefixSearch:
     """Prefix beam searches over some sequences, one call at a time."""
 
     def __init__(self, model: PrefixModel, count: int) -> None: ...
+    def copy(self) -> PrefixSearch:
+        """One that goes on from the same place on its own."""
+
     def advance(self, pieces: list[Array], first: Ids) -> NDArray[np.int64]:
         """Read pieces [T,C] from frames `first` [count] on; the first unread frame of each.
 

@@ -74,6 +74,19 @@ def test_frame_by_frame_and_what_is_heard_so_far(every: dict[str, PrefixDecoder]
     assert decoder.stream().finish() == [Transcript((), 0.0)]
 
 
+def test_copies_go_on_by_themselves(every: dict[str, PrefixDecoder]) -> None:
+    log_p = random_frames(np.random.default_rng(3), 50, 5)
+    model = rc.LanguageModel(5, hidden_size=4, num_layers=1, rng=0)
+    for decoder in (*every.values(), PrefixDecoder(NAMES, beam_size=5, language_model=model)):
+        first = decoder.stream()
+        first.push(log_p[:20])
+        second = first.copy()
+        first.push(log_p[20:30])
+        second.push(log_p[40:])
+        assert first.finish(3) == decoder.decode(log_p[:30], 3)
+        assert second.finish(3) == decoder.decode(np.concatenate([log_p[:20], log_p[40:]]), 3)
+
+
 def test_bad_pieces_are_not_read(every: dict[str, PrefixDecoder]) -> None:
     log_p = random_frames(np.random.default_rng(3), 30, 5)
     stream = every["plain"].stream()
@@ -135,6 +148,17 @@ def test_memory_of_a_long_stream(every: dict[str, PrefixDecoder]) -> None:
             assert held <= sum(map(len, texts)) + 1
             # two paths to each prefix, of which the last symbol is not held
             assert stream._search._core.num_spans <= 2 * sum(map(len, texts))
+
+
+def test_memory_of_a_long_pause(every: dict[str, PrefixDecoder]) -> None:
+    """In each frame the best paths of the beam might begin their symbols again."""
+    pause = np.log(np.tile([1 - 4e-12, *[1e-12] * 4], (3000, 1)))
+    for decoder in every.values():
+        stream = decoder.stream()
+        stream.push(random_frames(np.random.default_rng(1), 40, 5))
+        stream.push(pause)
+        (beam,) = stream._search.best(decoder.beam_size)
+        assert stream._search._core.num_spans <= 2 * sum(len(t.symbols) for t in beam)
 
 
 def test_a_long_output() -> None:

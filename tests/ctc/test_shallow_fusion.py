@@ -185,6 +185,22 @@ def test_small_beams_batches_and_pieces(seed: int) -> None:
         assert stream.finish(3) == alone
 
 
+def test_memory_of_a_long_stream(seed: int) -> None:
+    """Only prefixes of the beam, and for a moment those of the one before, have states."""
+    tokenizer = CharTokenizer(VOCABULARIES["edges"])
+    words = WordTokenizer(["<unk>", "<s>", "</s>", "b", "a", "ab", "other"])
+    for options in (
+        {"language_model": language_model(tokenizer, tokenizer.vocab_size)},
+        {"language_model": language_model(words, words.vocab_size), "separator": " "},
+    ):
+        stream = PrefixDecoder(NAMES, beam_size=6, **options).stream()
+        stream.push(random_frames(np.random.default_rng(seed), 300, 4))
+        states = stream._search._states
+        assert states is not None
+        places = states._states[0].shape[1]
+        assert places <= 2 * (2 * 6)  # room grows by doubling
+
+
 def test_float32_model_and_later_changes(seed: int) -> None:
     """A search reads the parameters as they are when it begins."""
     log_p = random_frames(np.random.default_rng(seed), 20, 4).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Linear, Embedding and Dropout: values, gradients, shapes, strides."""
+"""Linear, Embedding, Dropout, Tanh and Repeat: values, gradients, shapes, strides."""
 
 import numpy as np
 import pytest
@@ -119,3 +119,43 @@ def test_dropout_mask_goes_by_position_whatever_the_strides() -> None:
         np.broadcast_to(np.float32(1), (6, 10)),
     ):
         np.testing.assert_array_equal(layer.backward(dy, cache), y)
+
+
+def test_tanh(dtype: type[np.floating], tolerance: float) -> None:
+    layer = rc.layers.Tanh()
+    x, dy = inputs(STEPS, BATCH, INPUT, dtype=dtype), inputs(STEPS, BATCH, INPUT, dtype=dtype)
+    y, cache = layer.forward(x)
+    assert y.dtype == dtype
+    np.testing.assert_array_equal(layer(x), y)
+    np.testing.assert_allclose(y, np.tanh(x.astype(np.float64)), rtol=0, atol=tolerance)
+    expected = dy * (1 - np.tanh(x.astype(np.float64)) ** 2)
+    for _ in range(2):  # the cache may be used again
+        np.testing.assert_allclose(layer.backward(dy, cache), expected, rtol=0, atol=10 * tolerance)
+
+
+def test_repeat(dtype: type[np.floating], tolerance: float) -> None:
+    layer = rc.layers.Repeat()
+    x, dy = inputs(BATCH, INPUT, dtype=dtype), inputs(STEPS, BATCH, INPUT, dtype=dtype)
+    y, cache = layer.forward(x, num_steps=STEPS)
+    np.testing.assert_array_equal(y, np.stack([x] * STEPS))
+    np.testing.assert_array_equal(layer(x, STEPS), y)
+    np.testing.assert_allclose(
+        layer.backward(dy, cache), dy.sum(axis=0), rtol=0, atol=10 * tolerance
+    )
+    assert layer(x, 0).shape == (0, BATCH, INPUT)
+    assert not layer.backward(np.zeros((0, BATCH, INPUT), dtype), layer.forward(x, 0)[1]).any()
+
+
+@pytest.mark.parametrize("layer", [rc.layers.Tanh(), rc.layers.Repeat()])
+def test_tanh_and_repeat_refuse(layer: rc.layers.Module) -> None:
+    steps = (2,) if isinstance(layer, rc.layers.Repeat) else ()
+    with pytest.raises(TypeError, match="x: expected"):
+        layer(np.zeros((2, 3), int), *steps)
+    _, cache = layer.forward(np.zeros((2, 3)), *steps)
+    with pytest.raises(ValueError, match="dy: expected shape"):
+        layer.backward(np.zeros((1, 1)), cache)
+    if steps:
+        with pytest.raises(ValueError, match="x: expected shape"):
+            layer(np.zeros(3), *steps)
+        with pytest.raises(ValueError, match="num_steps"):
+            layer(np.zeros((2, 3)), -1)

@@ -19,7 +19,7 @@ ORDER = (
     ("heads", "optim", "text", "audio"),
     ("data",),
     ("io", "progress", "_draws"),
-    ("training", "decoding"),
+    ("training", "decode"),
     ("models",),
     ("datasets", "diagnostics"),
     ("_registered",),

@@ -338,3 +338,38 @@ def test_until(text: str, cuts: list[int], stop: str) -> None:
     expected = text if found < 0 else text[: found + len(stop)]
     assert "".join(until(parts, stop)) == expected
     assert "".join(until(list(text), stop)) == expected
+
+
+def test_joint_subwords_of_two_texts(tmp_path: Path) -> None:
+    pytest.importorskip("sentencepiece")
+    lines = ["ein hund läuft", "a dog runs", "zwei  hunde", "two dogs"] * 20
+    tokenizer = SentencePieceTokenizer.fit(lines, 48)
+    assert tokenizer.vocab_size == 48
+    assert (tokenizer.start, tokenizer.end) == (1, 2)
+    for line in ("ein hund läuft", "a dog runs", "hunds"):
+        assert tokenizer.decode(tokenizer.encode(line)) == line
+    assert len(tokenizer.encode("hund")) < 4  # of letters alone it would be five
+    same = SentencePieceTokenizer.fit("\n".join(lines), 48)
+    assert same.asset() == tokenizer.asset()
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "error", "message"),
+    [
+        (["a b"], {"vocab_size": 1000}, ValueError, "vocab_size: sentencepiece refuses 1000"),
+        (["a b"], {"vocab_size": 0}, ValueError, "vocab_size: expected"),
+        (3, {"vocab_size": 9}, TypeError, "text: expected str or lines of text"),
+    ],
+)
+def test_bad_subwords(text: Any, options: Any, error: type[Exception], message: str) -> None:
+    pytest.importorskip("sentencepiece")
+    with pytest.raises(error, match=message):
+        SentencePieceTokenizer.fit(text, **options)
+
+
+def test_words_that_are_not_in_the_vocabulary() -> None:
+    tokenizer = WordTokenizer.fit("to be, or not", lowercase=True)
+    assert tokenizer.words("To Zebra, or") == ["to", "zebra", ",", "or"]
+    assert tokenizer.join(["to", "zebra", ",", "or"]) == "to zebra, or"
+    with pytest.raises(TypeError, match="text: expected str"):
+        tokenizer.words(3)

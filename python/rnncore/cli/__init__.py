@@ -1,4 +1,4 @@
-"""The command ``rnncore``: train, plot, sample, score, classify, transcribe, quantize, info, bench.
+"""The command ``rnncore``: train a model, use it, look into its file, and measure.
 
 Results go to standard output. An error is one line on standard error and exit status 2; Ctrl-C is
 exit status 130.
@@ -15,7 +15,20 @@ from typing import Any
 import rnncore
 from rnncore import _help, _interrupt
 from rnncore._check import printable
-from rnncore.cli import bench, classify, info, plot, quantize, sample, score, tasks, transcribe
+from rnncore.cli import (
+    bench,
+    caption,
+    classify,
+    info,
+    plot,
+    quantize,
+    rescore,
+    sample,
+    score,
+    tasks,
+    transcribe,
+    translate,
+)
 from rnncore.cli.parser import Parser
 
 __all__ = ["main"]
@@ -25,7 +38,10 @@ _COMMANDS: dict[str, Any] = {
     "plot": plot,
     "sample": sample,
     "score": score,
+    "rescore": rescore,
     "classify": classify,
+    "translate": translate,
+    "caption": caption,
     "transcribe": transcribe,
     "quantize": quantize,
     "info": info,

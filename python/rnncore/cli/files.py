@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 from rnncore import _files, _memory, io
 from rnncore._check import quoted
-from rnncore.models import LanguageModel, SequenceClassifier
+from rnncore.models import LanguageModel, Seq2Seq, SequenceClassifier
 from rnncore.models.recognizer import Recognizer
 
 __all__ = [
@@ -20,7 +20,9 @@ __all__ = [
     "load_classifier",
     "load_language_model",
     "load_recognizer",
+    "load_translator",
     "read_labeled",
+    "read_parallel",
     "read_text",
     "require_out",
     "standard_lines",
@@ -106,6 +108,30 @@ def read_labeled(path: str) -> tuple[list[str], list[str]]:
     return labels, texts
 
 
+def read_parallel(source: str, target: str) -> tuple[list[str], list[str]]:
+    """Return the lines of two texts, each line of the one the translation of that of the other.
+
+    Raises
+    ------
+    OSError, MemoryError, ValueError
+        As `read_text`, and when one has more lines than the other, or a line is empty.
+    """
+    both = [read_text(path).removesuffix("\n").split("\n") for path in (source, target)]
+    for path, lines in zip((source, target), both, strict=True):
+        empty = [number for number, line in enumerate(lines, start=1) if not line.strip()]
+        if empty:
+            more = f" ({len(empty)} lines are empty)" if len(empty) > 1 else ""
+            raise ValueError(f"{path}: line {empty[0]}: expected a sentence, got none{more}")
+    counts = list(map(len, both))
+    if counts[0] != counts[1]:
+        longer = (source, target)[int(counts[1] > counts[0])]
+        raise ValueError(
+            f"{source}, {target}: expected a line for each line, got {counts[0]} and {counts[1]} "
+            f"lines; line {min(counts) + 1} of {longer} has no counterpart"
+        )
+    return both[0], both[1]
+
+
 def load_language_model(path: str) -> LanguageModel:
     """Return the language model of a file.
 
@@ -131,6 +157,20 @@ def load_classifier(path: str) -> SequenceClassifier:
     model = io.load(path)
     if not isinstance(model, SequenceClassifier) or model.tokenizer is None:
         raise ValueError(f"{path}: expected a classifier of texts, got {model!r}")
+    return model
+
+
+def load_translator(path: str) -> Seq2Seq:
+    """Return the model of a file that turns texts into texts.
+
+    Raises
+    ------
+    OSError, ValueError
+        As `rnncore.load`, and when the model is of another kind or has no vocabularies.
+    """
+    model = io.load(path)
+    if not isinstance(model, Seq2Seq) or None in (model.source_tokenizer, model.target_tokenizer):
+        raise ValueError(f"{path}: expected a model of task translate, got {model!r}")
     return model
 
 

@@ -38,8 +38,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--tensorboard", metavar="DIR", help="write the same for TensorBoard")
 
 
-def goes_on(given: argparse.Namespace) -> bool:
+def goes_on(given: argparse.Namespace, *files: str | None) -> bool:
     """Return whether the run goes on from a checkpoint; raise the errors of its files now.
+
+    `files` are what it reads.
 
     Raises
     ------
@@ -51,17 +53,18 @@ def goes_on(given: argparse.Namespace) -> bool:
     if given.checkpoint_every is not None:
         integer("--checkpoint-every", given.checkpoint_every, 1)
     checkpoint = f"{given.out}.checkpoint"
-    if (given.resume or given.checkpoint_every) and _is_same(given.file, checkpoint):
-        raise ValueError(
-            f"--out: expected another name, got {given.out}, whose checkpoint would replace the "
-            f"text {given.file}"
-        )
+    for file in files:
+        if (given.resume or given.checkpoint_every) and _is_same(file, checkpoint):
+            raise ValueError(
+                f"--out: expected another name, got {given.out}, whose checkpoint would replace "
+                f"the text {file}"
+            )
     resumes = given.resume and os.path.exists(checkpoint)
     if (given.resume or given.checkpoint_every) and not (resumes or given.overwrite):
         _files.require_new(checkpoint, "--resume goes on from it, --overwrite replaces it")
     if given.metrics is not None:
         _files.require_writable(given.metrics)
-        for other in (given.file, given.out, checkpoint):
+        for other in (*files, given.out, checkpoint):
             if _is_same(other, given.metrics):
                 raise ValueError(f"--metrics: expected a file of its own, got {given.metrics}")
         if not (resumes or given.overwrite):

@@ -63,6 +63,11 @@ class ModelStates:
         self._rnn = fused.model.rnn.frozen()
         self._states: list[Array] = []  # [L,N,H], n being context * count + sequence
 
+    def __copy__(self) -> ModelStates:
+        other = ModelStates.__new__(ModelStates)
+        other.__dict__.update(self.__dict__, _states=[state.copy() for state in self._states])
+        return other
+
     def serve(self, search: _core.PrefixSearch) -> bool:
         """Let the model read what the search asks for; return whether it asked."""
         sequence, parent, unit, context = search.requests().T
@@ -75,8 +80,6 @@ class ModelStates:
         reads = np.flatnonzero(~begins if fused.start is None else np.ones_like(begins))
         place = context * self._count + sequence
         self._reserve(int(place.max()) + 1)
-        for state in self._states:
-            state[:, place[begins]] = 0
         if len(reads):
             first = 0 if fused.start is None else fused.start
             tokens = np.where(begins, first, fused.tokens[unit])[reads]

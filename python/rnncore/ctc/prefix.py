@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -258,7 +259,8 @@ class PrefixStream:
 
     The result is the same bits as that of `PrefixDecoder.decode` over all frames at once, whatever
     the pieces. Memory grows with the length of the output only: prefixes that no hypothesis of the
-    beam begins with are freed. After an exception a stream cannot go on.
+    beam begins with are freed. After an exception other than one for bad frames a stream cannot go
+    on. A stream takes one call at a time; `copy` gives each thread its own.
 
     Parameters
     ----------
@@ -331,6 +333,15 @@ class PrefixStream:
             self._search.finish()
             self._finished = True
         return self._search.best(wanted)[0]
+
+    def copy(self) -> PrefixStream:
+        """Return a stream that goes on from the same place on its own, as `copy.copy` does."""
+        return copy(self)
+
+    def __copy__(self) -> PrefixStream:
+        other = type(self).__new__(type(self))
+        other.__dict__.update(self.__dict__, _search=copy(self._search))
+        return other
 
     def __repr__(self) -> str:
         return f"<PrefixStream after {self.frames} frames>"

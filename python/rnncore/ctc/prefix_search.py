@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 
 import numpy as np
@@ -24,6 +25,13 @@ class PrefixSearch:
         self._count = count
         fused = knowledge.fused
         self._states = None if fused is None else ModelStates(fused, count)
+
+    def __copy__(self) -> PrefixSearch:
+        other = PrefixSearch.__new__(PrefixSearch)
+        other.__dict__.update(
+            self.__dict__, _core=self._core.copy(), _states=copy.copy(self._states)
+        )
+        return other
 
     def read(self, pieces: list[Array]) -> None:
         """Read a piece of each sequence."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from rnncore._check import check_shape, ids_array, integer, is_ids
 from rnncore._keywords import strict_keywords
@@ -32,20 +32,22 @@ class Batch:
     Parameters
     ----------
     inputs : array, or what else the model's `compute` takes
-        Ids [T,B] or vectors [T,B,I].
+        Ids [T,B] or vectors [T,B,I]; of pairs, a tuple of what is read and of the targets before.
     targets : array
         What the model's head takes: classes [T,B] or [B], where `IGNORED` does not count, or
         numbers [...,V], where NaN does not count; or for CTC the labels of each sequence, a list of
         B arrays of ids or an array [B,U]. A tuple or dict of such is for several heads.
         None: `compute` needs none, or compares with the inputs.
     lengths : integers [B], or None
-        Steps of each sequence; None: T for all.
+        Steps of each sequence; None: T for all. Of pairs, a tuple of the lengths of both.
     weight : float
         Weight of this batch in the mean over an epoch; 1 for a batch of average size.
     bptt : int or None
         Steps that gradients reach back at most: they are cut where a piece of so many steps begins,
         while the state goes on. It needs inputs and targets [T,B,...]. None: they reach back to the
         first step.
+    contexts : array [B,C], or None
+        A vector of each sequence, for models that read one in every step.
 
     Examples
     --------
@@ -57,9 +59,10 @@ class Batch:
 
     inputs: Any
     targets: Any = None
-    lengths: ArrayLike | None = None
+    lengths: Any = None
     weight: float = 1.0
     bptt: int | None = None
+    contexts: Any = None
 
     def __post_init__(self) -> None:
         if self.bptt is not None:
@@ -76,7 +79,7 @@ class Batch:
             inputs = self.inputs[piece]
             left = None if lengths is None else np.clip(lengths - start, 0, len(inputs))
             targets = None if self.targets is None else self.targets[piece]
-            yield Batch(inputs, targets, left, self.weight)
+            yield Batch(inputs, targets, left, self.weight, contexts=self.contexts)
 
     @property
     def num_targets(self) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from rnncore._check import size
+from rnncore._check import as_array, check_shape, size
 from rnncore._keywords import strict_keywords
 from rnncore.data.batch import IGNORED, Batch, held_tokens
 from rnncore.data.checksum import checksum
@@ -36,6 +36,8 @@ class ContiguousBatches:
         False: every stream has floor((N-1)/B) targets and the up to B-1 targets left over at the
         end are dropped, as suits training. True: all N-1 targets occur, the last streams being
         padded with `IGNORED`, as a fair evaluation needs; B is lowered to N-1 where it exceeds it.
+    context : array [C], or None
+        A vector of the whole sequence, see `Batch`.
 
     Raises
     ------
@@ -52,7 +54,9 @@ class ContiguousBatches:
 
     carries_state = True
 
-    def __init__(self, ids: Any, batch_size: int, bptt: int, *, pad: bool = False) -> None:
+    def __init__(
+        self, ids: Any, batch_size: int, bptt: int, *, pad: bool = False, context: Any = None
+    ) -> None:
         self._ids = held_tokens("ids", ids)
         batch_size = size("batch_size", batch_size)
         num_targets = len(self._ids) - 1
@@ -66,6 +70,11 @@ class ContiguousBatches:
         self.batch_size = min(batch_size, num_targets)  # streams B
         # steps of a whole stream; only where they are padded do the streams hold more than there is
         self._steps = -(-num_targets // self.batch_size) if pad else num_targets // self.batch_size
+        self._contexts = None
+        if context is not None:
+            vector = as_array("context", context)
+            check_shape("context", vector, ("C",))
+            self._contexts = np.broadcast_to(vector, (self.batch_size, len(vector)))
         self._starts = np.arange(self.batch_size) * self._steps
 
     def __len__(self) -> int:
@@ -73,7 +82,8 @@ class ContiguousBatches:
 
     def checksum(self) -> int:
         """Return a checksum of all ids, by which a run that goes on knows its text again."""
-        return checksum(self._ids)
+        of_ids = checksum(self._ids)
+        return of_ids if self._contexts is None else checksum(self._contexts[0], of_ids)
 
     def epoch(self, number: int) -> Iterator[Batch]:
         """Yield the chunks of the streams; every epoch is the same."""
@@ -85,4 +95,4 @@ class ContiguousBatches:
             targets = self._ids[np.minimum(at + 1, last)].astype(np.int64)
             missing = at >= last
             inputs[missing], targets[missing] = 0, IGNORED
-            yield Batch(inputs, targets)
+            yield Batch(inputs, targets, contexts=self._contexts)

@@ -8,11 +8,12 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from rnncore._check import describe, integer, size
+from rnncore._check import as_array, check_shape, describe, integer, size
 from rnncore._keywords import strict_keywords
-from rnncore.data.batch import IGNORED, Batch, Ids, as_tokens, held_tokens
+from rnncore.data.batch import Batch, Ids, as_tokens, held_tokens
 from rnncore.data.buckets import Buckets
 from rnncore.data.checksum import checksum
+from rnncore.data.shifted import shifted
 
 __all__ = ["SentenceBatches", "Sentences", "sentences"]
 
@@ -36,12 +37,14 @@ class SentenceBatches:
         order. None: every epoch is the same, shortest sentences first.
     bptt : int or None
         Steps that gradients reach back at most, see `Batch`; None: through the whole sentence.
+    contexts : array [K,C], or None
+        A vector of each sentence, see `Batch`.
 
     Raises
     ------
     TypeError, ValueError
-        When there is no sentence, one is not integers [N] with N at least 2, or the batch size is
-        not positive.
+        When there is no sentence, one is not integers [N] with N at least 2, there is not one
+        context for each, or the batch size is not positive.
 
     Examples
     --------
@@ -61,6 +64,7 @@ class SentenceBatches:
         *,
         seed: int | None = None,
         bptt: int | None = None,
+        contexts: Any = None,
     ) -> None:
         if not isinstance(sentences, Iterable):
             raise TypeError(f"sentences: expected a sequence, got {describe(sentences)}")
@@ -72,6 +76,9 @@ class SentenceBatches:
         if not self._sentences:
             raise ValueError("sentences: expected at least one, got none")
         self._bptt = None if bptt is None else size("bptt", bptt)
+        self._contexts = None if contexts is None else as_array("contexts", contexts)
+        if self._contexts is not None:
+            check_shape("contexts", self._contexts, (len(self._sentences), "C"))
         lengths = (
             sentences.lengths
             if isinstance(sentences, Sentences)
@@ -92,23 +99,18 @@ class SentenceBatches:
     def checksum(self) -> int:
         """Return a checksum of all sentences, by which a run that goes on knows them again."""
         held = self._sentences
-        return held.checksum() if isinstance(held, Sentences) else checksum(held)
+        of_ids = held.checksum() if isinstance(held, Sentences) else checksum(held)
+        return of_ids if self._contexts is None else checksum(self._contexts, of_ids)
 
     def epoch(self, number: int) -> Iterator[Batch]:
         """Yield the batches of epoch `number`, counted from 0."""
         return map(self._batch, self._buckets.epoch(number))
 
     def _batch(self, members: NDArray[np.int64]) -> Batch:
-        lengths = self._lengths[members]
-        shape = (int(lengths.max()), len(members))
-        inputs = np.zeros(shape, np.int64)
-        targets = np.full(shape, IGNORED, np.int64)
-        for b, (k, length) in enumerate(zip(members, lengths, strict=True)):
-            sentence = self._sentences[int(k)]
-            inputs[:length, b] = sentence[:-1]
-            targets[:length, b] = sentence[1:]
+        inputs, targets, lengths = shifted([self._sentences[int(k)] for k in members])
         weight = self._buckets.weight(lengths.sum(), self._lengths.sum())
-        return Batch(inputs, targets, lengths, weight, self._bptt)
+        contexts = None if self._contexts is None else self._contexts[members]
+        return Batch(inputs, targets, lengths, weight, self._bptt, contexts)
 
 
 @strict_keywords()

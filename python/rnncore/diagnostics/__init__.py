@@ -1,5 +1,7 @@
 """Looking into a recurrent network: gradients through time, gates, norms, saturation, pictures."""
 
+from rnncore.diagnostics.alignments import plot_attention
+from rnncore.diagnostics.captions import plot_captions
 from rnncore.diagnostics.clipping import ClippingRecorder, clipping_events
 from rnncore.diagnostics.lags import GradientByLag, gradient_by_lag, text_gradient_by_lag
 from rnncore.diagnostics.norms import Norms, norms, spectral_radius
@@ -15,6 +17,8 @@ __all__ = [
     "clipping_events",
     "gradient_by_lag",
     "norms",
+    "plot_attention",
+    "plot_captions",
     "plot_gates",
     "plot_gradient_by_lag",
     "saturation",

@@ -60,7 +60,7 @@ def plot_gradient_by_lag(
         raise TypeError(f"lags: expected a mapping of name to gradients, got {describe(lags)}")
     if not lags:
         raise ValueError("lags: expected at least one curve, got none")
-    figure = _figure(7.5, 4.5)
+    figure = new_figure(7.5, 4.5)
     axes = figure.subplots()
     for i, (name, given) in enumerate(lags.items()):
         curve = given.mean() if isinstance(given, GradientByLag) else given
@@ -147,7 +147,7 @@ def plot_gates(
     num_steps = len(maps[0])
     tokens = None if text is None else token_list("text", text, num_steps)
     height = sum(0.7 + 0.06 * heat.shape[1] for heat in maps) + 0.5
-    figure = _figure(min(20.0, max(6.0, 2.5 + 0.16 * num_steps)), height)
+    figure = new_figure(min(20.0, max(6.0, 2.5 + 0.16 * num_steps)), height)
     grid = figure.subplots(len(maps), 1, squeeze=False, sharex=True)[:, 0]
     for axes, name, heat in zip(grid, chosen, maps, strict=True):
         gate = "_gate_" in name
@@ -203,7 +203,7 @@ def _label_steps(axes: Any, tokens: Sequence[str]) -> None:
     axes.tick_params(axis="x", length=0)
 
 
-def _figure(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float) -> Figure:
     """Return an empty figure, which belongs to no window and no global state.
 
     Raises

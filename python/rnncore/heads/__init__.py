@@ -8,8 +8,18 @@ losses, their gradients, what decoding needs and, where each row has a target of
 from rnncore.heads.binary import Binary
 from rnncore.heads.ctc import CTC
 from rnncore.heads.head import Head
+from rnncore.heads.held import HeldScores, HeldSoftmax
 from rnncore.heads.regression import Regression
 from rnncore.heads.rows import RowHead
 from rnncore.heads.softmax import Softmax
 
-__all__ = ["CTC", "Binary", "Head", "Regression", "RowHead", "Softmax"]
+__all__ = [
+    "CTC",
+    "Binary",
+    "Head",
+    "HeldScores",
+    "HeldSoftmax",
+    "Regression",
+    "RowHead",
+    "Softmax",
+]

@@ -29,6 +29,11 @@ class RowHead(Head):
     #: The kernel's name of the loss.
     kind: ClassVar[str]
 
+    @property
+    def label_smoothing(self) -> float:
+        """Share of each target that training spreads over all classes; see `Softmax`."""
+        return 0.0
+
     @abstractmethod
     def ignored(self, targets: Array, steps: NDArray[np.bool_]) -> Array:
         """Return the targets with those outside of `steps` [...] replaced by ones without loss."""
@@ -73,10 +78,16 @@ class RowHead(Head):
         """Return the loss of each row [...] and the gradient of ``scale * sum`` by y [...,H].
 
         The gradients of W and b are added to `grads`. Parameters and errors are those of `losses`.
+        Label smoothing acts here, and not there: losses without gradients stay comparable.
         """
         rows, outer, wanted, weights = self._rows(y, targets)
         head = self.loss_head(
-            self.kind, wanted, scale=real("scale", scale), weights=weights, ignore_index=IGNORED
+            self.kind,
+            wanted,
+            scale=real("scale", scale),
+            weights=weights,
+            ignore_index=IGNORED,
+            label_smoothing=self.label_smoothing,
         )
         losses, dy = _core.linear_losses_backward(head, rows)
         return losses.reshape(outer), dy.reshape(*outer, self.input_size)
@@ -102,6 +113,7 @@ class RowHead(Head):
             scale=scale,
             dropout=dropout,
             weights=self._weights_of(targets),
+            label_smoothing=self.label_smoothing,
             ignore_index=IGNORED,
         )
 

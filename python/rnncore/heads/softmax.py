@@ -16,9 +16,11 @@ from rnncore._check import (
     float_dtype,
     ids_array,
     instance,
+    real,
     size,
 )
 from rnncore.heads.head import IGNORED
+from rnncore.heads.held import HeldSoftmax
 from rnncore.heads.rows import RowHead
 from rnncore.layers import Embedding
 from rnncore.losses import log_softmax
@@ -31,7 +33,9 @@ class Softmax(RowHead):
 
     .. math:: p = softmax(W y + b), \qquad \ell = -w_{target} \log p_{target}
 
-    Targets of -100 do not count.
+    Targets of -100 do not count. With label smoothing e, training minimizes the cross-entropy
+    against ``(1 - e) one_hot(target) + e / V`` instead (Szegedy et al. 2016, arXiv 1512.00567);
+    `losses`, and so validations, remain as above.
 
     Parameters
     ----------
@@ -43,6 +47,9 @@ class Softmax(RowHead):
         Whether there is b.
     class_weights : V numbers, or None
         Factor w of each class's loss. The mean divides by the sum of the weights. None: all are 1.
+    label_smoothing : float
+        Share e of each target, in [0, 1), that training spreads over all classes; not together with
+        `class_weights`.
     tied : Embedding or None
         Layer of the same model whose matrix [V,H] is W here too (Press and Wolf 2017, arXiv
         1608.05859). The gradients of both uses add up. Only b is a parameter of this layer, which
@@ -67,6 +74,7 @@ class Softmax(RowHead):
         *,
         bias: bool = True,
         class_weights: Sequence[float] | None = None,
+        label_smoothing: float = 0.0,
         tied: Embedding | None = None,
         dtype: DTypeLike = np.float32,
         compute: str | None = None,
@@ -77,8 +85,19 @@ class Softmax(RowHead):
         self.__dict__["_tied"] = tied  # assigned, it would become a part of this layer
         weights = _class_weights(class_weights, output_size, float_dtype(dtype))
         self.class_weights = None if weights is None else weights.tolist()
+        self._label_smoothing = real("label_smoothing", label_smoothing, 0, 1, open_high=True)
+        if weights is not None and self._label_smoothing > 0:
+            raise ValueError(
+                "label_smoothing: expected 0 with class_weights, got "
+                f"{self._label_smoothing:g}; spread over classes, a target has no weight of its own"
+            )
         super().__init__(input_size, output_size, bias=bias, dtype=dtype, compute=compute, rng=rng)
         self._class_weights = weights
+
+    @property
+    def label_smoothing(self) -> float:
+        """Share of each target that training spreads over all classes."""
+        return self._label_smoothing
 
     @property
     def tied(self) -> Embedding | None:
@@ -123,6 +142,10 @@ class Softmax(RowHead):
     def log_probabilities(self, y: ArrayLike) -> NDArray[Any]:
         """Return ln p [...,V] of every class, for y [...,H]."""
         return log_softmax(self(y))
+
+    def hold(self, weight_format: str | None = None) -> HeldSoftmax:
+        """Return a `HeldSoftmax`: this head with its weights packed once, for decoding."""
+        return HeldSoftmax(self, weight_format)
 
     @property
     def weighs(self) -> bool:

@@ -136,6 +136,7 @@ class Linear(Module):
         ignore_index: int = -100,
         dropout: float = 0.0,
         seed: int = 0,
+        label_smoothing: float = 0.0,
     ) -> _core.LossHead:
         """Return this layer with a loss, as the kernel takes it; see `rnncore.heads`."""
         return _core.LossHead(
@@ -151,6 +152,7 @@ class Linear(Module):
             dropout,
             seed,
             self.compute,
+            label_smoothing,
         )
 
     def _checked(self, x: ArrayLike, name: str = "x") -> Array:

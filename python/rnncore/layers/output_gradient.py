@@ -51,6 +51,8 @@ class OutputGradient:
         Acts between y and the layer; its next mask is used.
     weights : array [T,B], optional
         Factor of each step's loss.
+    label_smoothing : float
+        Share of each target of "softmax" that is spread over all classes, see `rnncore.heads`.
     ignore_index : int
         Class of a step without loss. Of arrays, elements that are not a number do not count.
 
@@ -79,6 +81,7 @@ class OutputGradient:
         scale: float = 1.0,
         dropout: Dropout | None = None,
         weights: Array | None = None,
+        label_smoothing: float = 0.0,
         ignore_index: int = -100,
     ) -> None:
         instance("layer", layer, Linear)
@@ -91,6 +94,7 @@ class OutputGradient:
         self._scale = real("scale", scale)
         self._dropout = dropout
         self._weights = weights
+        self._smoothing = real("label_smoothing", label_smoothing, 0, 1, open_high=True)
         self._ignored = integer("ignore_index", ignore_index, -(2**63), 2**63 - 1)
 
     def bind(
@@ -131,6 +135,7 @@ class OutputGradient:
             ignore_index=self._ignored,
             dropout=0.0 if self._dropout is None else self._dropout.p,
             seed=0 if self._dropout is None else self._dropout.draw_seed(),
+            label_smoothing=self._smoothing,
         )
 
 

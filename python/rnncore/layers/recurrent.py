@@ -20,7 +20,9 @@ from rnncore._check import (
 from rnncore._keywords import strict_keywords
 from rnncore.layers.cache import Cache, open_cache
 from rnncore.layers.call import Call, is_one_sequence
+from rnncore.layers.embedding import Embedding
 from rnncore.layers.frozen import Frozen
+from rnncore.layers.held import Held
 from rnncore.layers.module import Module
 from rnncore.layers.options import DEFAULTS, RecurrentOptions, lists_options
 from rnncore.layers.output_gradient import OutputGradient
@@ -115,6 +117,7 @@ class Recurrent(Module, Generic[State]):
         rows = self.num_layers * self.num_directions
         _restoring.require_arrays("num_layers", rows)
         _memory.require(rows * 1024, f"num_layers: {self.num_layers} layers")
+        self._kernel_cell = cell
         self._network = _core.Network(
             cell,
             self.input_size,
@@ -133,6 +136,11 @@ class Recurrent(Module, Generic[State]):
     def network(self) -> _core.Network:
         """The compiled network, which holds the configuration but no parameters."""
         return self._network
+
+    @property
+    def kernel_cell(self) -> str:
+        """The kernel's name of the cell."""
+        return self._kernel_cell
 
     @property
     def num_directions(self) -> int:
@@ -363,3 +371,25 @@ class Recurrent(Module, Generic[State]):
             If the packed weights and states do not fit in memory.
         """
         return Stream(self, batch_size, weight_format)
+
+    @strict_keywords()
+    def hold(
+        self, weight_format: str | None = None, embedding: Embedding | None = None
+    ) -> Held[State]:
+        """Return a `Held`, which takes single steps of any number of rows, for decoding.
+
+        Parameters
+        ----------
+        weight_format : {"float32", "bfloat16", "int8", "int8_dynamic"} or None
+            How it stores the weight matrices, see `Stream`; None: as they are.
+        embedding : Embedding or None
+            What ids stand for; None: one-hot vectors.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is not as above, or the network is bidirectional.
+        MemoryError
+            If the packed weights do not fit in memory.
+        """
+        return Held(self, weight_format, embedding)

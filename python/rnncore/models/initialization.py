@@ -90,7 +90,9 @@ class Initialization:
         if self.scale is not None and rule.draw is None:
             raise ValueError(f"scale: no option of initialization {self.name!r}, got {self.scale}")
 
-    def apply(self, model: Module, layer: Recurrent[Any], *, one_hot: bool) -> None:
+    def apply(
+        self, model: Module, layer: Recurrent[Any], *, one_hot: bool, vocab_size: int | None = None
+    ) -> None:
         """Draw the parameters of a model that was made with the layers' own, from its `rng`.
 
         Parameters
@@ -101,6 +103,8 @@ class Initialization:
             Its recurrent layers.
         one_hot : bool
             Whether their inputs are one-hot vectors.
+        vocab_size : int or None
+            Width of these vectors, where others stand behind them; None: that of the inputs.
 
         Raises
         ------
@@ -122,7 +126,10 @@ class Initialization:
         if chosen.draw is not None and chosen.scale is not None:
             chosen.draw(model, chosen.scale, model.rng)
         if one_hot and chosen.one_hot_std is not None:
+            behind = layer.params["weight_ih_l0"][:, vocab_size:].copy() if vocab_size else None
             init.one_hot_input(layer, chosen.one_hot_std, model.rng)
+            if behind is not None:
+                layer.params["weight_ih_l0"][:, vocab_size:] = behind
         if chosen.forget_gate_bias is not None and forgets:
             init.forget_gate_bias(layer, chosen.forget_gate_bias)
         model.mark_changed()

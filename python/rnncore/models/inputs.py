@@ -8,7 +8,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rnncore._check import Array, as_array, check_below, check_shape, describe, is_ids, size
+from rnncore._check import (
+    Array,
+    Ids,
+    as_array,
+    check_below,
+    check_shape,
+    describe,
+    is_ids,
+    lengths_array,
+    size,
+    within,
+)
 from rnncore.text import Tokenizer
 
 __all__ = [
@@ -16,8 +27,10 @@ __all__ = [
     "class_names",
     "id_sequences",
     "input_sizes",
+    "padded_ids",
     "vector_sequence",
     "vector_sequences",
+    "vocab_size_of",
 ]
 
 # Names of classes that an error lists.
@@ -51,9 +64,12 @@ def input_sizes(
 
 
 def id_sequences(
-    sequences: Iterable[Any], vocab_size: int, tokenizer: Tokenizer | None
+    sequences: Iterable[Any],
+    vocab_size: int,
+    tokenizer: Tokenizer | None,
+    called: str = "sequences",
 ) -> list[NDArray[np.int64]]:
-    """Return texts, or sequences of ids [T_k], as ids.
+    """Return texts, or sequences of ids [T_k], as ids; errors say what they are `called`.
 
     Raises
     ------
@@ -61,8 +77,8 @@ def id_sequences(
         If one is neither a text nor integers [T] in [0, V), or is a text and there is no tokenizer.
     """
     ids = []
-    for k, sequence in enumerate(_listed(sequences)):
-        name = f"sequences[{k}]"
+    for k, sequence in enumerate(_listed(sequences, called)):
+        name = f"{called}[{k}]"
         if isinstance(sequence, str):
             if tokenizer is None:
                 raise ValueError(f"{name}: expected ids, got text; the model has no tokenizer")
@@ -164,7 +180,38 @@ def class_ids(
     return array.astype(np.int64)
 
 
-def _listed(sequences: Iterable[Any]) -> list[Any]:
+def vocab_size_of(side: str, given: int | None, tokenizer: Tokenizer | None) -> int:
+    """Return the number of tokens of a side, which is that of its tokenizer.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If there is none, or two that differ.
+    """
+    if given is None and tokenizer is None:
+        raise ValueError(
+            f"{side}_vocab_size: expected a number, or a {side}_tokenizer, got neither"
+        )
+    if tokenizer is None or given is None:
+        return size(f"{side}_vocab_size", given if tokenizer is None else tokenizer.vocab_size)
+    if given != tokenizer.vocab_size:
+        raise ValueError(
+            f"{side}_tokenizer: expected a vocabulary of {side}_vocab_size = {given} tokens, got "
+            f"{tokenizer.vocab_size}"
+        )
+    return size(f"{side}_vocab_size", given)
+
+
+def padded_ids(name: str, ids: Any, lengths: Any, vocab_size: int) -> Ids:
+    """Return ids [T,B] with 0 past the ends, checked."""
+    array = np.asarray(ids)
+    counts = within(lengths_array(lengths, array.shape), array.shape)
+    array = np.where(counts, array, 0)
+    check_below(name, array, vocab_size)
+    return array
+
+
+def _listed(sequences: Iterable[Any], called: str = "sequences") -> list[Any]:
     if isinstance(sequences, str) or not isinstance(sequences, Iterable):
-        raise TypeError(f"sequences: expected a list of them, got {describe(sequences)}")
+        raise TypeError(f"{called}: expected a list of them, got {describe(sequences)}")
     return list(sequences)

@@ -6,7 +6,7 @@ import os
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import DTypeLike
 
 from rnncore import _core, _restoring
 from rnncore._check import (
@@ -21,13 +21,15 @@ from rnncore._keywords import strict_keywords
 from rnncore._narrow import storage
 from rnncore.data import Batch, Batches
 from rnncore.data.batch import IdsLike
-from rnncore.decoding import Sampled
 from rnncore.heads import Softmax
-from rnncore.layers import Dropout, Embedding, recurrent
+from rnncore.layers import Concatenate, Dropout, Embedding, recurrent
+from rnncore.models.contexts import context_rows, context_vector, folded, one_hot, with_contexts
 from rnncore.models.initialization import Initialization
 from rnncore.models.model import Model
 from rnncore.models.passes import Pass
 from rnncore.models.presets import PRESETS
+from rnncore.models.scored import Scored
+from rnncore.models.stepping import LanguageModelDecoder
 from rnncore.models.texts import checked_batch, sentence_tokens, text_ids
 from rnncore.progress import bits, perplexity
 from rnncore.text import as_tokenizer
@@ -35,12 +37,8 @@ from rnncore.training import TrainingConfig, TrainingResult, fit, text_batches
 
 __all__ = ["LanguageModel"]
 
-# Steps whose outputs are held at once while a long text is scored: enough to keep the kernels
-# busy, and at a hidden size of 1024 still only 4 MB.
-_SCORED_AT_ONCE = 1024
 
-
-class LanguageModel(Model, Sampled):
+class LanguageModel(Model, Scored):
     r"""Probability of each token given all tokens before it, p(x[t+1] | x[0..t]).
 
     ``e[t] = dropout(embedding[x[t]])``, ``h[t] = cell(e[t], h[t-1])`` in ``num_layers`` layers with
@@ -84,6 +82,12 @@ class LanguageModel(Model, Sampled):
         Sampling does not round them.
     weight_format : {"bfloat16", "int8", "int8_dynamic"} or None
         See `weight_format`.
+    context_size : int or None
+        Width C of a vector that is read with each sequence, beside every token of it: the meaning
+        of a source sentence, a topic, a speaker (joint language and translation modeling; Auli,
+        Galley, Quirk and Zweig 2013). The recurrent layers read ``[e[t], context]``. Tokens without
+        an embedding then enter as vectors of V numbers, which a large vocabulary is too wide for.
+        None: the model reads tokens alone.
     rng : numpy Generator, int or None
         Source of the initial parameters and of dropout.
     **cell_options
@@ -127,12 +131,14 @@ class LanguageModel(Model, Sampled):
         dtype: DTypeLike = np.float32,
         compute: str | None = None,
         weight_format: str | None = None,
+        context_size: int | None = None,
         rng: np.random.Generator | int | None = None,
         **cell_options: Any,
     ) -> None:
         super().__init__(dtype, rng)
         self.weight_format = weight_format
         self.vocab_size = size("vocab_size", vocab_size)
+        self.context_size = None if context_size is None else size("context_size", context_size)
         self.sentences = sentences
         if tokenizer is not None:
             tokenizer = as_tokenizer(tokenizer)
@@ -160,7 +166,8 @@ class LanguageModel(Model, Sampled):
             )
         self.rnn = recurrent(
             cell,
-            self.vocab_size if embedding_size is None else embedding_size,
+            (self.vocab_size if embedding_size is None else embedding_size)
+            + (self.context_size or 0),
             hidden_size,
             num_layers,
             owner=LanguageModel,
@@ -179,10 +186,12 @@ class LanguageModel(Model, Sampled):
             compute=compute,
             **shared,
         )
+        if self.context_size is not None:
+            self.join = Concatenate()
         chosen = Initialization() if initialization is None else initialization
         chosen = named_config("initialization", chosen, Initialization)
         if not _restoring.is_restoring():
-            chosen.apply(self, self.rnn, one_hot=embedding_size is None)
+            chosen.apply(self, self.rnn, one_hot=embedding_size is None, vocab_size=vocab_size)
 
     @classmethod
     def from_preset(cls, name: str, vocab_size: int, **options: Any) -> Self:
@@ -205,12 +214,24 @@ class LanguageModel(Model, Sampled):
         x, targets = checked_batch(batch, self.vocab_size)
         if self.embedding is not None:
             x = run(self.drop, run(self.embedding, x))
+        if self.context_size is not None:
+            if self.embedding is None:
+                x = one_hot(x, self.vocab_size, self.dtype)
+            contexts = with_contexts(batch.contexts, batch.inputs, self.context_size, self.dtype)
+            x = run(self.join, x, contexts)
+        elif batch.contexts is not None:
+            raise ValueError("contexts: expected None for a model without context_size")
         y, final = run(self.rnn, x, state, lengths=batch.lengths)
         run.loss(self.output, run(self.drop, y), targets)
         return final
 
     def __call__(
-        self, ids: IdsLike, state: Any = None, lengths: IdsLike | None = None
+        self,
+        ids: IdsLike,
+        state: Any = None,
+        lengths: IdsLike | None = None,
+        *,
+        contexts: Any = None,
     ) -> tuple[Array, Any]:
         """Unnormalized log-probabilities of every next token.
 
@@ -222,6 +243,8 @@ class LanguageModel(Model, Sampled):
             Initial state; None is zero.
         lengths : integers [B], or one for ids [T], optional
             Steps of each row; None is T for all. Past the end the ids may be anything.
+        contexts : array [B,C], or [C] for ids [T]
+            What a model with `context_size` reads.
 
         Returns
         -------
@@ -230,7 +253,7 @@ class LanguageModel(Model, Sampled):
         state : like the argument
             Final state.
         """
-        ((head, y),), final = self.outputs(Batch(ids, lengths=lengths), state)
+        ((head, y),), final = self.outputs(Batch(ids, lengths=lengths, contexts=contexts), state)
         return head(y), final
 
     def metrics(self, loss: float) -> dict[str, float]:
@@ -238,53 +261,7 @@ class LanguageModel(Model, Sampled):
         unit = "token" if self.tokenizer is None else self.tokenizer.unit
         return {"perplexity": perplexity(loss), f"bits/{unit}": bits(loss)}
 
-    # --- scoring ---------------------------------------------------------------------------------
-    def score(self, tokens: str | IdsLike, weight_format: str | None = None) -> NDArray[np.float64]:
-        """Log-probability of every token but the first, given all tokens before it.
-
-        Parameters
-        ----------
-        tokens : str, or integers [N]
-            Text needs a tokenizer. Any length fits in memory: the text is read in pieces.
-        weight_format : {"float32", "bfloat16", "int8", "int8_dynamic"} or None
-            How the matrices are stored, see `rnncore.layers.Stream`; None is the model's own
-            choice, `weight_format`. Narrow ones take one step after the other, as sampling does.
-
-        Returns
-        -------
-        array [N-1]
-            Element t is ln p(x[t+1] | x[0..t]), from the zero state. Empty for N below 2.
-
-        Raises
-        ------
-        TypeError, ValueError
-            When tokens are not integers [N], an id lies outside [0, V), a character is not in the
-            vocabulary, the model has no vocabulary for text, or `weight_format` is not as above.
-        """
-        ids = self.encode(tokens)
-        if self._storage(weight_format) != "full":
-            return self.sampler(weight_format).score(ids)
-        scores = np.zeros(max(0, len(ids) - 1))
-        state: Any = None
-        for start in range(0, len(scores), _SCORED_AT_ONCE):
-            piece = slice(start, min(start + _SCORED_AT_ONCE, len(scores)))
-            (losses,), state = self.losses(Batch(ids[:-1][piece], ids[1:][piece]), state)
-            scores[piece] = -losses
-        return scores
-
-    def perplexity(self, tokens: str | IdsLike, weight_format: str | None = None) -> float:
-        """Perplexity of a text: exp of the mean negative log-probability, see `score`.
-
-        Raises
-        ------
-        ValueError
-            When there are fewer than two tokens; otherwise as `score`.
-        """
-        scores = self.score(tokens, weight_format)
-        if not scores.size:
-            raise ValueError("tokens: expected at least 2 for a perplexity, got fewer")
-        return perplexity(-float(scores.mean()))
-
+    # --- decoding ---------------------------------------------------------------------------------
     @property
     def weight_format(self) -> str | None:
         """How files, `score`, `sample` and `generate` hold the matrices; None: as they are.
@@ -331,25 +308,46 @@ class LanguageModel(Model, Sampled):
         return storage(self.weight_format if weight_format is None else weight_format, self.dtype)
 
     @strict_keywords()
-    def sampler(self, weight_format: str | None = None) -> _core.Sampler:
+    def sampler(self, weight_format: str | None = None, context: Any = None) -> _core.Sampler:
         """Return the kernel's sampler of one sequence, with the present parameters.
 
-        `weight_format` is how it stores the matrices; None is the model's own choice.
+        `weight_format` is how it stores the matrices; None is the model's own choice. `context` [C]
+        is what a model with `context_size` reads in every step.
         It takes one call at a time; ``sampler.copy()`` gives each thread its own.
         """
+        storage = self._storage(weight_format)
+        vector = context_vector("context", context, self.context_size, self.dtype)
+        network, params = self.rnn.network, self.rnn.flat_params
+        if vector is not None:
+            network, params = folded(self.rnn, vector, storage)
         return _core.Sampler(
-            self.rnn.network,
-            self.rnn.flat_params,
+            network,
+            params,
             None if self.embedding is None else self.embedding.params["weight"],
             self.output.weight,
             self.output.params.get("bias"),
-            self._storage(weight_format),
+            storage,
         )
+
+    @strict_keywords()
+    def decoder(
+        self, weight_format: str | None = None, contexts: Any = None
+    ) -> LanguageModelDecoder:
+        """Return the model as `rnncore.decode` searches it, with its present parameters.
+
+        `weight_format` is how it stores the matrices; None is the model's own choice. `contexts`
+        [count,C] are what a model with `context_size` reads with each sentence.
+        """
+        return LanguageModelDecoder(self, weight_format, contexts)
 
     # --- training on text ------------------------------------------------------------------------
     @strict_keywords()
     def batches(
-        self, tokens: str | IdsLike | os.PathLike[str], config: TrainingConfig | None = None
+        self,
+        tokens: str | IdsLike | os.PathLike[str],
+        config: TrainingConfig | None = None,
+        *,
+        contexts: Any = None,
     ) -> tuple[Batches, Batches | None]:
         """Training and validation batches of a text, as `rnncore.training.text_batches`.
 
@@ -361,29 +359,37 @@ class LanguageModel(Model, Sampled):
         config : TrainingConfig, optional
             With ``sentences``, every line is a sequence of its own, between the start and the end
             token of the tokenizer.
+        contexts : array [K,C] or [C], optional
+            What a model with `context_size` reads: a vector for each of K lines, where
+            ``config.sentences``; otherwise one for the whole text.
         """
         config = TrainingConfig() if config is None else config
         instance("config", config, TrainingConfig)
+        check = context_rows if config.sentences else context_vector
+        check("contexts", contexts, self.context_size, self.dtype)
         if not config.sentences:
-            return text_batches(text_ids(self, tokens), config)
+            return text_batches(text_ids(self, tokens), config, contexts=contexts)
         start, end, line_end = sentence_tokens(self.tokenizer)
-        return text_batches(text_ids(self, tokens), config, line_end, start, end)
+        ids = text_ids(self, tokens)
+        return text_batches(ids, config, line_end, start, end, contexts=contexts)
 
     def fit(
         self,
         tokens: str | IdsLike | os.PathLike[str],
         config: TrainingConfig | None = None,
+        *,
+        contexts: Any = None,
         **options: Any,
     ) -> TrainingResult:
         """Train on the `batches` of a text.
 
         Parameters
         ----------
-        tokens, config
+        tokens, config, contexts
             As of `batches`.
         **options
             Of `rnncore.training.fit`: ``path``, ``progress``, ``checkpoint_every``, ...
         """
-        batches = self.batches(tokens, config)
+        batches = self.batches(tokens, config, contexts=contexts)
         self.sentences = config is not None and config.sentences
         return fit(self, *batches, config, **options)

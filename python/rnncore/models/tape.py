@@ -60,8 +60,8 @@ class Call:
         self._memory_limit = memory_limit
         self._cache: Any = None
         self.outputs: list[Any] = [Value(self)]
-        if isinstance(layer, Recurrent):
-            state = tuple(Value(self) for _ in layer.state_names)
+        if names := state_names(layer):
+            state = tuple(Value(self) for _ in names)
             self.outputs.append(state if len(state) > 1 else state[0])
         for value in self._input_values():
             value.uses += 1
@@ -111,6 +111,12 @@ class Call:
     def _input_values(self) -> list[Value]:
         found = (leaf for given in self.inputs for leaf in leaves(given))
         return [leaf for leaf in found if isinstance(leaf, Value)]
+
+
+def state_names(layer: Any) -> tuple[str, ...]:
+    """Return the names of the parts of the state that a layer puts out besides y; none without."""
+    names: tuple[str, ...] = getattr(layer, "state_names", ())
+    return names
 
 
 def leaves(tree: Any) -> tuple[Any, ...]:

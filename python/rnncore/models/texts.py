@@ -20,7 +20,7 @@ from rnncore._check import (
 )
 from rnncore.data import IGNORED, Batch
 from rnncore.data.batch import IdsLike, held_tokens
-from rnncore.decoding import Sampled
+from rnncore.decode import Sampled
 from rnncore.text import Tokenizer, prepare
 
 __all__ = ["checked_batch", "sentence_tokens", "text_ids"]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import importlib
+from collections.abc import Iterable
+from io import BytesIO
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rnncore._check import check_below, check_shape, describe, ids_array
+from rnncore._check import check_below, check_shape, describe, ids_array, size
 from rnncore._keywords import strict_keywords
 from rnncore.text.tokenizer import Tokenizer
 
@@ -120,18 +122,8 @@ class SentencePieceTokenizer(Tokenizer):
 
     Examples
     --------
-    >>> import io
     >>> import rnncore as rc
-    >>> import sentencepiece
-    >>> model = io.BytesIO()
-    >>> sentencepiece.SentencePieceTrainer.train(
-    ...     sentence_iterator=iter(["to be or not to be"]),
-    ...     model_writer=model,
-    ...     vocab_size=11,
-    ...     minloglevel=2,
-    ... )
-    >>> processor = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
-    >>> tokenizer = rc.text.SentencePieceTokenizer(processor)
+    >>> tokenizer = rc.text.SentencePieceTokenizer.fit(["to be or not to be"], vocab_size=12)
     >>> tokenizer.decode(tokenizer.encode("not to be"))
     'not to be'
     """
@@ -146,6 +138,47 @@ class SentencePieceTokenizer(Tokenizer):
         known = [i for i in (start, end) if i >= 0]
         self.start = known[0] if known else None
         self.end = known[-1] if known else None
+
+    @classmethod
+    @strict_keywords()
+    def fit(cls, text: str | Iterable[str], vocab_size: int) -> Self:
+        """Subwords of a text; those of the lines of two languages are a joint vocabulary.
+
+        They are byte pairs (Sennrich, Haddow and Birch 2016, arXiv 1508.07909). Every character of
+        the text is a piece, or a part of one, and no text is changed.
+
+        Parameters
+        ----------
+        text : str, or iterable of str
+            A text, or its lines.
+        vocab_size : int
+            Number of pieces V; the unknown piece, start and end are the first three.
+
+        Raises
+        ------
+        ImportError
+            When sentencepiece is not installed.
+        TypeError, ValueError
+            When an argument has the wrong type, or the text has no vocabulary of this size.
+        """
+        lines = text.split("\n") if isinstance(text, str) else text
+        if not isinstance(lines, Iterable):
+            raise TypeError(f"text: expected str or lines of text, got {describe(text)}")
+        model = BytesIO()
+        try:
+            _library("sentencepiece").SentencePieceTrainer.train(
+                sentence_iterator=iter(lines),
+                model_writer=model,
+                model_type="bpe",
+                vocab_size=size("vocab_size", vocab_size),
+                character_coverage=1.0,
+                normalization_rule_name="identity",
+                num_threads=1,  # the pieces of several differ from run to run
+                minloglevel=2,
+            )
+        except RuntimeError as error:
+            raise ValueError(f"vocab_size: sentencepiece refuses {vocab_size} ({error})") from None
+        return cls.from_asset(base64.b64encode(model.getvalue()).decode("ascii"))
 
     @property
     def vocab_size(self) -> int:

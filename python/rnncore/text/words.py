@@ -164,13 +164,27 @@ class WordTokenizer(Tokenizer):
         TypeError
             When the text is not a string.
         """
-        if not isinstance(text, str):
-            raise TypeError(f"{name}: expected str, got {describe(text)}")
-        words = self._pattern.findall(text.lower() if self.lowercase else text)
         ids, unknown = self._ids, self.unknown
         return np.array(
-            [self.end if word == "\n" else ids.get(word, unknown) for word in words], np.int64
+            [
+                self.end if word == "\n" else ids.get(word, unknown)
+                for word in self.words(text, name)
+            ],
+            np.int64,
         )
+
+    def words(self, text: str, name: str = "text") -> list[str]:
+        """Return the words of a text, also those that are not in the vocabulary.
+
+        Raises
+        ------
+        TypeError
+            When the text is not a string.
+        """
+        if not isinstance(text, str):
+            raise TypeError(f"{name}: expected str, got {describe(text)}")
+        found: list[str] = self._pattern.findall(text.lower() if self.lowercase else text)
+        return found
 
     def encode_text(self, text: str, name: str = "text") -> NDArray[np.int64]:
         """Return the ids of a text, in which `encode` has ended the lines."""
@@ -193,7 +207,10 @@ class WordTokenizer(Tokenizer):
         array = ids_array("ids", ids)
         check_shape("ids", array, ("T",))
         check_below("ids", array, self.vocab_size)
-        words = [self._vocabulary[i] for i in array.tolist() if i != self.start]
+        return self.join(self._vocabulary[i] for i in array.tolist() if i != self.start)
+
+    def join(self, words: Iterable[str]) -> str:
+        """Return the text of words, which need not be in the vocabulary; see `decode`."""
         end = self._vocabulary[self.end or 0]
         lines = " ".join("\n" if word == end else word for word in words).split("\n")
         text = "\n".join(line.strip() for line in lines)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rnncore._check import instance, integer
+from rnncore._check import as_array, check_shape, instance, integer
 from rnncore.data import Batches, ContiguousBatches, SentenceBatches, sentences, split
 from rnncore.data.batch import held_tokens
 from rnncore.training.config import TrainingConfig
@@ -29,6 +29,8 @@ def text_batches(
     boundary: int | None = None,
     start: int | None = None,
     end: int | None = None,
+    *,
+    contexts: Any = None,
 ) -> tuple[Batches, Batches | None]:
     """Training batches of the beginning of a text, validation batches of its end.
 
@@ -42,6 +44,8 @@ def text_batches(
         The token between sentences; needed where ``config.sentences``.
     start, end : int, optional
         What begins and ends each sentence; None is the boundary.
+    contexts : array [K,C] or [C], optional
+        A vector of each sentence, where ``config.sentences``; otherwise that of the whole text.
 
     Returns
     -------
@@ -70,8 +74,21 @@ def text_batches(
                 f"{len(held_out)} (validation_fraction = {config.validation_fraction:g}; 0 holds "
                 "none out)"
             )
-        training = SentenceBatches(learned, config.batch_size, seed=config.seed, bptt=config.bptt)
-        return training, SentenceBatches(held_out, config.batch_size) if held_out else None
+        of_learned = of_held_out = None
+        if contexts is not None:
+            vectors = as_array("contexts", contexts)
+            check_shape("contexts", vectors, (len(every), "C"))
+            of_learned, of_held_out = vectors[: len(learned)], vectors[len(learned) :]
+        training = SentenceBatches(
+            learned,
+            config.batch_size,
+            seed=config.seed,
+            bptt=config.bptt,
+            contexts=of_learned,
+        )
+        if not held_out:
+            return training, None
+        return training, SentenceBatches(held_out, config.batch_size, contexts=of_held_out)
     first, last = split(held_tokens("ids", ids), config.validation_fraction)
     if len(first) <= config.batch_size:
         raise ValueError(
@@ -80,7 +97,10 @@ def text_batches(
         )
     streams = min(config.validation_streams, 1 + len(last) // _SHORTEST_STREAM)
     validation = (
-        ContiguousBatches(last, streams, _VALIDATION_STEPS, pad=True) if len(last) > 1 else None
+        ContiguousBatches(last, streams, _VALIDATION_STEPS, pad=True, context=contexts)
+        if len(last) > 1
+        else None
     )
     bptt = _BPTT if config.bptt is None else config.bptt
-    return ContiguousBatches(first, config.batch_size, bptt), validation
+    streams_of = ContiguousBatches(first, config.batch_size, bptt, context=contexts)
+    return streams_of, validation

@@ -124,6 +124,10 @@ public:
         for (Index i = 0; i < count; ++i) searches_.emplace_back(model_);
     }
 
+    PySearch(const PySearch& other) : model_(other.model_) {
+        other.call_.read([&] { searches_ = other.searches_; });
+    }
+
     py::array_t<std::int64_t> advance(const py::list& pieces, py::object first) {
         const auto count = static_cast<Index>(searches_.size());
         const Ids begin = ids(first, "first", {{"sequences", count}});
@@ -295,6 +299,7 @@ void register_ctc_search(py::module_& module) {
                  return std::make_unique<PySearch>(std::move(model), count);
              }),
              py::arg("model"), py::arg("count"))
+        .def("copy", copied<PySearch>)
         .def("advance", &PySearch::advance, py::arg("pieces"), py::arg("first"))
         .def("finish", &PySearch::finish)
         .def("requests", &PySearch::requests)

@@ -61,7 +61,7 @@ LossKind loss_named(const std::string& name) {
 
 template <class T>
 CheckedTargets<T>::CheckedTargets(const PyTargets& given, const Shape& rows, Index width)
-    : kind_(given.kind), width_(width), ignored_(given.ignored) {
+    : kind_(given.kind), width_(width), ignored_(given.ignored), smoothing_(given.smoothing) {
     if (kind_ == LossKind::softmax) {
         Ids classes = ids(given.values, "targets", rows);
         classes.require_below("targets", {"V", width}, ignored_);
@@ -78,7 +78,8 @@ RowTargets<T> CheckedTargets<T>::rows() const {
             {classes_.data(), ignored_},
             static_cast<const T*>(values_copy_.data()),
             static_cast<const T*>(weights_copy_.data()),
-            width_};
+            width_,
+            smoothing_};
 }
 
 template <class T>
@@ -135,14 +136,16 @@ void register_loss_head(py::module_& module) {
     py::class_<PyLossHead>(module, "LossHead")
         .def(py::init([](const std::string& loss, py::object weight, py::object bias, py::object dweight,
                          py::object dbias, py::object targets, py::object weights, std::int64_t ignored, double scale,
-                         double dropout, std::uint64_t seed, const ComputeName& compute) {
+                         double dropout, std::uint64_t seed, const ComputeName& compute, double smoothing) {
                  compute_named(compute, true);  // its name; that of the element type is checked with the arrays
-                 return PyLossHead{weight, bias,    dweight, dbias,  {loss_named(loss), targets, weights, ignored},
-                                   scale,  dropout, seed,    compute};
+                 return PyLossHead{
+                     weight, bias,    dweight, dbias,  {loss_named(loss), targets, weights, ignored, smoothing},
+                     scale,  dropout, seed,    compute};
              }),
              py::arg("loss"), py::arg("weight"), py::arg("bias"), py::arg("dweight"), py::arg("dbias"),
              py::arg("targets"), py::arg("weights") = py::none(), py::arg("ignore_index") = -100,
-             py::arg("scale") = 1.0, py::arg("dropout") = 0.0, py::arg("seed") = 0, py::arg("compute") = py::none());
+             py::arg("scale") = 1.0, py::arg("dropout") = 0.0, py::arg("seed") = 0, py::arg("compute") = py::none(),
+             py::arg("label_smoothing") = 0.0);
     module.def("linear_losses", over_rows<false>, py::arg("head"), py::arg("x"));
     module.def("linear_losses_backward", over_rows<true>, py::arg("head"), py::arg("x"));
 }

@@ -17,6 +17,7 @@ struct PyTargets {
     py::object values;     // integers [rows], or numbers [rows, V]
     py::object weights;    // [rows], or None
     std::int64_t ignored;  // class of a row without loss
+    double smoothing;      // of labels, in gradients
 };
 
 struct PyLossHead {
@@ -48,6 +49,7 @@ private:
     LossKind kind_;
     Index width_;
     std::int64_t ignored_;
+    double smoothing_;
     std::vector<std::int64_t> classes_;
     View<T> values_, weights_;
     Block values_copy_, weights_copy_;

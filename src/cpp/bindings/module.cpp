@@ -16,7 +16,10 @@ PYBIND11_MODULE(core_of_main_interpreter, module, pybind11::mod_gil_not_used()) 
     register_network(module);
     register_stream(module);
     register_sampler(module);
+    register_decode(module);
     register_layers(module);
+    register_attention(module);
+    register_attention_rnn(module);
     register_losses(module);
     register_ctc(module);
     register_loss_head(module);

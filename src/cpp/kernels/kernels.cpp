@@ -1,4 +1,5 @@
 // The kernels of one instruction set: compiled once for each, with its own flags and RNNCORE_ISA naming its namespace.
+#include "kernels/attention.hpp"
 #include "kernels/ceilings.hpp"
 #include "kernels/cells.hpp"
 #include "kernels/converted_product.hpp"
@@ -68,6 +69,10 @@ inline constexpr Kernels<T> kKernels = {
     .gru_before_output = gru_before_output<T>,
     .gru_before_output_backward = gru_before_output_backward<T>,
     .gru_before_gates_backward = gru_before_gates_backward<T>,
+    .attention = attention<T>,
+    .attention_scores_backward = attention_scores_backward<T>,
+    .attention_query_backward = attention_query_backward<T>,
+    .attention_memory_backward = attention_memory_backward<T>,
     .cross_entropy_grad = cross_entropy_grad<T>,
     .cross_entropy = cross_entropy<T>,
     .ctc = ctc<T>,

@@ -149,6 +149,51 @@ struct CellBackward {
     T* dextra;  // [rows, H] GRU only: gradient of `extra`, out (reset after) or in (reset before, second part)
 };
 
+// Rows of attention weights are padded with zeros to a multiple of so many elements, in every instruction set.
+inline constexpr Index kWeightsUnit = 16;
+[[gnu::always_inline]] inline constexpr Index padded_weights(Index steps) {
+    return (steps + kWeightsUnit - 1) / kWeightsUnit * kWeightsUnit;
+}
+
+// Attention of some queries to the steps of one sequence, one head:
+//     score[t, s] = scale query[t] . keys[s], or, where there is v, the sum of v tanh(query[t] + keys[s])
+//     weights[t] = softmax(score[t]),  context[t] = sum over s of weights[t, s] values[s]
+// Without steps the context is zero. The bits of a query's results do not depend on the other queries.
+template <class T>
+struct Attention {
+    Index queries, steps;
+    Index width, value_width;
+    const T* query;  // [queries, width]
+    Index ld_query;
+    const T* keys;  // [steps, width]
+    Index ld_keys;
+    const T* values;  // [steps, value_width]
+    Index ld_values;
+    const T* v;  // [width], or null
+    T scale;
+    T* weights;  // [queries, padded_weights(steps)]
+    Index ld_weights;
+    T* context;  // [queries, value_width]
+    Index ld_context;
+};
+
+// Its way back, in three calls: the second needs the first, the third both. Of queries that follow from each other the
+// first two are called for each, the third for all at once.
+template <class T>
+struct AttentionBackward {
+    Attention<T> of;  // without `context`
+    const T* dcontext;
+    Index ld_dcontext;
+    T* dscores;  // as `weights`, at their stride: 1. written, gradient of query[t] . keys[s] or of the sum of v tanh
+    T* dquery;   // 2. written
+    Index ld_dquery;
+    T* dkeys;  // added to, with v in 2., without in 3.
+    Index ld_dkeys;
+    T* dv;       // 2. added to
+    T* dvalues;  // 3. added to
+    Index ld_dvalues;
+};
+
 // y = x * mask / (1 - p): element i is kept where the Philox number of (seed, first + i) says so, whatever the
 // instruction set, the number of threads or the way an array is divided. x may be y.
 template <class T>
@@ -234,6 +279,11 @@ struct Kernels {
     void (*gru_before_output)(const CellForward<T>&);  // n and h
     void (*gru_before_output_backward)(const CellBackward<T>&);
     void (*gru_before_gates_backward)(const CellBackward<T>&);
+
+    void (*attention)(const Attention<T>&);
+    void (*attention_scores_backward)(const AttentionBackward<T>&);  // 1. dscores
+    void (*attention_query_backward)(const AttentionBackward<T>&);   // 2. dquery; with v also dkeys and dv
+    void (*attention_memory_backward)(const AttentionBackward<T>&);  // 3. dvalues; without v also dkeys
 
     // logits [V] -> (softmax - one_hot(target)) * scale, in place; returns -log softmax[target]
     double (*cross_entropy_grad)(T* logits, Index n, Index target, T scale);

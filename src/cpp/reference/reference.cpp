@@ -1,5 +1,6 @@
 #include "reference/reference.hpp"
 
+#include "reference/attention.hpp"
 #include "reference/ceilings.hpp"
 #include "reference/cells.hpp"
 #include "reference/ctc.hpp"
@@ -36,6 +37,10 @@ constexpr Kernels<T> kernels = {
     .gru_before_output = gru_before_output<T>,
     .gru_before_output_backward = gru_before_output_backward<T>,
     .gru_before_gates_backward = gru_before_gates_backward<T>,
+    .attention = attention<T>,
+    .attention_scores_backward = attention_scores_backward<T>,
+    .attention_query_backward = attention_query_backward<T>,
+    .attention_memory_backward = attention_memory_backward<T>,
     .cross_entropy_grad = cross_entropy_grad<T>,
     .cross_entropy = cross_entropy<T>,
     .ctc = ctc<T>,

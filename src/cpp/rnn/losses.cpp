@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "dispatch/dispatch.hpp"
 #include "rnn/blocks.hpp"
@@ -45,6 +46,17 @@ double row_sum(const RowTargets<T>& targets, const T* z, Index n, const Take& ta
                                             : row_sum(z, target, targets.width, squared_error, take);
 }
 
+template <class T>
+double mean(const T* z, Index n) {
+    constexpr Index kChains = 8;  // an addition waits for the one before
+    double sums[kChains] = {};
+    Index i = 0;
+    for (; i + kChains <= n; i += kChains)
+        for (Index c = 0; c < kChains; ++c) sums[c] += static_cast<double>(z[i + c]);
+    for (; i < n; ++i) sums[0] += static_cast<double>(z[i]);
+    return std::accumulate(sums, sums + kChains, 0.0) / static_cast<double>(n);
+}
+
 }  // namespace
 
 template <class T>
@@ -70,16 +82,30 @@ double RowTargets<T>::gradient(const Kernels<T>& kernels, T* z, Index n, T scale
     const T factor = weights ? scale * weights[n] : scale;
     if (kind != LossKind::softmax)
         return weight * row_sum(*this, z, n, [&](Index v, double g) { z[v] = static_cast<T>(g) * factor; });
-    if (classes.ids[n] != classes.ignored) return weight * kernels.cross_entropy_grad(z, width, classes.ids[n], factor);
+    const std::int64_t target = classes.ids[n];
+    if (target != classes.ignored && smoothing > 0) return weight * smoothed(kernels, z, target, factor);
+    if (target != classes.ignored) return weight * kernels.cross_entropy_grad(z, width, target, factor);
     std::fill_n(z, width, T(0));
     return 0;
+}
+
+// loss = log sum_v exp(z[v]) - (1 - e) z[class] - e mean(z), dz = softmax - (1 - e) one_hot(class) - e / V
+template <class T>
+double RowTargets<T>::smoothed(const Kernels<T>& kernels, T* z, Index target, T scale) const {
+    const double above = smoothing * (static_cast<double>(z[target]) - mean(z, width));
+    const double loss = kernels.cross_entropy_grad(z, width, target, scale) + above;
+    const double moved = smoothing * static_cast<double>(scale);
+    const T share = static_cast<T>(moved / static_cast<double>(width));
+    for (Index v = 0; v < width; ++v) z[v] -= share;
+    z[target] += static_cast<T>(moved);
+    return loss;
 }
 
 template <class T>
 void cross_entropy(const Matrix<const T>& logits, const Targets& targets, double* losses, T* dlogits) {
     const Kernels<T>& k = kernels<T>();
     const Matrix<T> gradient{dlogits, logits.rows, logits.columns, logits.columns};
-    const RowTargets<T> rows{LossKind::softmax, targets, nullptr, nullptr, logits.columns};
+    const RowTargets<T> rows{LossKind::softmax, targets, nullptr, nullptr, logits.columns, 0};
     for_row_blocks(logits.rows, logits.columns, [&](Index first, Index last) {
         for (Index n = first; n < last; ++n) {
             std::copy_n(logits.row(n), logits.columns, gradient.row(n));

@@ -25,7 +25,8 @@ enum class LossKind { softmax, squared_error, binary };
 //     squared_error    sum_v (z[v] - value[v])^2
 //     binary           -sum_v (value[v] log sigmoid(z[v]) + (1 - value[v]) log(1 - sigmoid(z[v])))
 // times the row's weight. A class of `ignored` and a value that is not a number do not count: their loss and gradient
-// are 0.
+// are 0. With label smoothing e (Szegedy et al. 2016, arXiv 1512.00567) the gradient, and the loss that it is of, are
+// those of softmax against the distribution (1 - e) one_hot(class) + e / V.
 template <class T>
 struct RowTargets {
     LossKind kind;
@@ -33,11 +34,15 @@ struct RowTargets {
     const T* values;   // [N,V], the others
     const T* weights;  // [N], null: all 1
     Index width;       // V
+    double smoothing;  // e, of softmax
 
-    RowTargets from(Index first) const;  // the rows from `first` on
-    double loss(const Kernels<T>& kernels, const T* z, Index n) const;
+    RowTargets from(Index first) const;                                 // the rows from `first` on
+    double loss(const Kernels<T>& kernels, const T* z, Index n) const;  // without smoothing
     // Overwrites z by the gradient times `scale`; returns the loss.
     double gradient(const Kernels<T>& kernels, T* z, Index n, T scale) const;
+
+private:
+    double smoothed(const Kernels<T>& kernels, T* z, Index target, T scale) const;
 };
 
 // Pairs of elements [n].

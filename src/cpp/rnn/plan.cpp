@@ -77,29 +77,6 @@ bool divides_layers(const Network& network, const Sequence& sequence, bool one_h
     return (near && network.layers() % threads == 0) || !divides_units(network, sequence, threads);
 }
 
-// Tasks of about equal numbers of steps, of one chunk of each direction.
-std::vector<RowTask> make_tasks(const Sequence& sequence, const std::vector<Chunk>& by_direction, int threads) {
-    const auto directions = static_cast<Index>(by_direction.size());
-    const Index wanted = std::max<Index>(threads % directions == 0 ? threads / directions : threads, 1);
-    std::vector<RowTask> tasks;
-    for (Index direction = 0; direction < directions; ++direction) {
-        const Chunk chunk = by_direction[static_cast<std::size_t>(direction)];
-        const Index active = chunk.lo < chunk.hi ? sequence.active(chunk.lo) : 0;
-        const Index steps = sequence.first(chunk.hi) - sequence.first(chunk.lo);
-        const Index parts = std::clamp<Index>(active / kFewestRows, 1, wanted);
-        Index begin = 0, part = 1, passed = 0;
-        for (Index b = 0; b < active && part < parts; ++b) {
-            passed += std::min(sequence.length(b), chunk.hi) - chunk.lo;
-            if (passed * parts < steps * part) continue;
-            tasks.push_back({direction, begin, b + 1});
-            begin = b + 1;
-            ++part;
-        }
-        tasks.push_back({direction, begin, sequence.batch()});
-    }
-    return tasks;
-}
-
 // --- what is packed when -------------------------------------------------------------------------
 
 // Whether W_ih is packed piece by piece, each by the thread that multiplies with it and just before it does. A whole
@@ -127,6 +104,28 @@ bool repacks(const Network& network, const Sequence& sequence, const BackwardPla
 
 }  // namespace
 
+std::vector<RowTask> divide_rows(const Sequence& sequence, const std::vector<Chunk>& by_direction, int threads) {
+    const auto directions = static_cast<Index>(by_direction.size());
+    const Index wanted = std::max<Index>(threads % directions == 0 ? threads / directions : threads, 1);
+    std::vector<RowTask> tasks;
+    for (Index direction = 0; direction < directions; ++direction) {
+        const Chunk chunk = by_direction[static_cast<std::size_t>(direction)];
+        const Index active = chunk.lo < chunk.hi ? sequence.active(chunk.lo) : 0;
+        const Index steps = sequence.first(chunk.hi) - sequence.first(chunk.lo);
+        const Index parts = std::clamp<Index>(active / kFewestRows, 1, wanted);
+        Index begin = 0, part = 1, passed = 0;
+        for (Index b = 0; b < active && part < parts; ++b) {
+            passed += std::min(sequence.length(b), chunk.hi) - chunk.lo;
+            if (passed * parts < steps * part) continue;
+            tasks.push_back({direction, begin, b + 1});
+            begin = b + 1;
+            ++part;
+        }
+        tasks.push_back({direction, begin, sequence.batch()});
+    }
+    return tasks;
+}
+
 template <class T>
 ForwardPlan plan_forward(const Network& network, const PassKernels<T>& kernels, const Sequence& sequence,
                          const ForwardCase& given) {
@@ -139,7 +138,7 @@ ForwardPlan plan_forward(const Network& network, const PassKernels<T>& kernels, 
         plan.division = Division::units;
 
     const std::vector<Chunk> all(static_cast<std::size_t>(network.directions()), Chunk{0, sequence.steps()});
-    for (const RowTask& rows : make_tasks(sequence, all, plan.by_units() ? 1 : plan.threads)) {
+    for (const RowTask& rows : divide_rows(sequence, all, plan.by_units() ? 1 : plan.threads)) {
         const Index steps = plan.by_layers() ? staggered_steps(sequence) : chunk_steps(sequence.steps(), rows.rows());
         plan.tasks.push_back({rows, steps, std::max<Index>(chunk_count(sequence.steps(), steps), 1)});
     }
@@ -172,7 +171,7 @@ BackwardPlan plan_backward(const Network& network, const Sequence& sequence, boo
         std::vector<Chunk> by_direction;
         for (Index d = 0; d < network.directions(); ++d)
             by_direction.push_back(chunk_at({sequence.steps(), d == 1}, chunk, plan.chunk_steps));
-        plan.tasks.push_back(make_tasks(sequence, by_direction, plan.by_units() ? 1 : plan.threads));
+        plan.tasks.push_back(divide_rows(sequence, by_direction, plan.by_units() ? 1 : plan.threads));
     }
     return plan;
 }

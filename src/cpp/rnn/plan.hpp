@@ -64,6 +64,9 @@ struct BackwardPlan {
     bool by_units() const { return division == Division::units; }
 };
 
+// Tasks of about equal numbers of steps, of one chunk of each direction.
+std::vector<RowTask> divide_rows(const Sequence& sequence, const std::vector<Chunk>& by_direction, int threads);
+
 // `source_flops`: of what makes the gradient of the outputs, during the pass.
 BackwardPlan plan_backward(const Network& network, const Sequence& sequence, bool one_hot, double source_flops);
 

@@ -95,7 +95,9 @@ void Stream<T>::reserve(Packed& packed, const Matrix<const T>& embedding) const 
 
 template <class T>
 void Stream<T>::take_working_memory() {
-    const Index rows = static_cast<Index>(count(batch_, most_steps_));
+    const auto rows = static_cast<Index>(count(batch_, most_steps_));
+    room_ = batch_;
+    arena_ = Arena();
     // As if it stood behind the weights. Both begin at a page, and a load waits for an earlier store at the same
     // distance from a page's beginning.
     arena_.reserve<char>(packed_->arena.size() % kPage);
@@ -154,6 +156,13 @@ void Stream<T>::fill_rows(const Packed& packed, const Matrix<const T>& embedding
         weight.multiply(arena, embedding, packed.layers[0].bias.in(packed.arena),
                         {rows, embedding.rows, input.rows, input.rows}, {0, input.rows}, worker);
     });
+}
+
+template <class T>
+void Stream<T>::set_batch(Index batch) {
+    batch_ = batch;
+    most_steps_ = 1;
+    if (batch > room_) take_working_memory();
 }
 
 template <class T>

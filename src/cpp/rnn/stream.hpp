@@ -33,6 +33,8 @@ public:
 
     const Network& network() const { return network_; }
     Index batch() const { return batch_; }
+    // Another number of sequences from now on, for one step at a time; what the states hold is lost.
+    void set_batch(Index batch);
     Index most_steps() const { return most_steps_; }  // that one call takes
 
     // The next `steps` steps, at most most_steps(): x [steps,B,I] -> y [steps,B,H], null: only the state is wanted.
@@ -43,7 +45,8 @@ public:
     T* state(Index which) const { return state_[which].in(arena_); }  // [L,B,H]
     // The last layer's outputs of the last step, [B,H].
     const T* last_output() const { return state(0) + state_size(0) - batch_ * network_.output(); }
-    void reset();  // to zero
+    void reset();                       // to zero
+    void require_same_kernels() const;  // Invalid where another instruction set was selected since
 
 private:
     struct Layer {
@@ -64,7 +67,6 @@ private:
     // input: W_ih of the first layer
     void fill_rows(const Packed& packed, const Matrix<const T>& embedding, const Matrix<const T>& input) const;
     void take_working_memory();
-    void require_same_kernels() const;
     void multiply_input(const Layer& layer, const T* x, Index rows);  // sums = W_ih x + b
     void run_layers(Index steps, T* y);                               // the sums of the first layer are in place
 
@@ -72,6 +74,7 @@ private:
     const KernelTable* table_;  // that the weights are packed for
     const StorageKernels<T>* kernels_;
     Index batch_, most_steps_;
+    Index room_ = 0;  // sequences that the working memory is for
     // Ids with an embedding: its rows, or what the first layer's sums start from for each id, embedding W_ih^T + b.
     enum class IdsAre { one_hot, rows_of_embedding, rows_of_sums } ids_are_ = IdsAre::one_hot;
     std::shared_ptr<const Packed> packed_;

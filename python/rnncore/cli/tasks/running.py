@@ -26,8 +26,10 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     add_checkpoint_options(parser)
 
 
-def run_options(given: argparse.Namespace) -> dict[str, Any]:
+def run_options(given: argparse.Namespace, **inputs: str) -> dict[str, Any]:
     """Take the threads, and return the keywords of `fit` that say where the run is written.
+
+    `inputs` are the files that are read, by what they are; None: ``given.file``, the text.
 
     Raises
     ------
@@ -35,8 +37,9 @@ def run_options(given: argparse.Namespace) -> dict[str, Any]:
         When a file cannot be written or has two meanings, or a number is out of range.
     """
     threads = None if given.threads is None else integer("--threads", given.threads, 1, 2**31 - 1)
-    given.overwrite |= goes_on(given)
-    require_out(given, text=given.file)
+    read = inputs or {"text": given.file}
+    given.overwrite |= goes_on(given, *read.values())
+    require_out(given, **read)
     if threads is not None:
         rnncore.set_num_threads(threads)
     return {"path": given.out, "overwrite": True, **run_keywords(given)}

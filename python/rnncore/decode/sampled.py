@@ -1,10 +1,9 @@
-"""Drawing tokens from a language model."""
+"""A language model that is sampled from: one sequence at a time, in the kernel."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
@@ -17,53 +16,21 @@ from rnncore._check import (
     flag,
     generator,
     ids_or_floats,
-    integer,
-    real,
     size,
 )
 from rnncore._draws import Draws
 from rnncore._keywords import strict_keywords
 from rnncore.data.batch import IdsLike, as_tokens
+from rnncore.decode.sampling import Sampling
 from rnncore.text import Tokenizer
 
 if TYPE_CHECKING:
     from rnncore import _core
 
-__all__ = ["Sampled", "Sampling"]
+__all__ = ["Sampled"]
 
 #: Tokens drawn at once where a text may stop: those behind the stop are drawn in vain.
 _BLOCK = 32
-
-
-@strict_keywords()
-@dataclass(frozen=True)
-class Sampling:
-    """How the next token is drawn from p = softmax(logits / temperature).
-
-    Parameters
-    ----------
-    temperature : float
-        Above 0; smaller is more conservative. 0 is greedy: always the most probable token.
-    top_k : int
-        Draw among the k most probable tokens only (Fan et al. 2018); 0: among all.
-    top_p : float
-        Draw among the fewest most probable tokens whose probabilities sum to at least p, in
-        (0, 1] (nucleus sampling, Holtzman et al. 2020); 1: among all.
-
-    Raises
-    ------
-    TypeError, ValueError
-        When a number is not one, or outside its range.
-    """
-
-    temperature: float = 1.0
-    top_k: int = 0
-    top_p: float = 1.0
-
-    def __post_init__(self) -> None:
-        real("temperature", self.temperature, 0)
-        integer("top_k", self.top_k, 0)
-        real("top_p", self.top_p, 0, 1, open_low=True)
 
 
 class Sampled(ABC):
@@ -74,10 +41,11 @@ class Sampled(ABC):
     sentences: bool
 
     @abstractmethod
-    def sampler(self, weight_format: str | None = None) -> _core.Sampler:
+    def sampler(self, weight_format: str | None = None, context: Any = None) -> _core.Sampler:
         """Return the kernel's sampler of one sequence, with the present parameters.
 
-        `weight_format` is how it stores the matrices; None is the model's own choice.
+        `weight_format` is how it stores the matrices; None is the model's own choice. `context` [C]
+        is what a model with ``context_size`` reads in every step.
         It takes one call at a time; ``sampler.copy()`` gives each thread its own.
         """
 
@@ -131,6 +99,7 @@ class Sampled(ABC):
         rng: np.random.Generator | int | None = ...,
         weight_format: str | None = ...,
         *,
+        context: Any = ...,
         stop: str | None = ...,
         stop_at_end: bool | None = ...,
         num_samples: None = ...,
@@ -146,6 +115,7 @@ class Sampled(ABC):
         rng: np.random.Generator | int | None = ...,
         weight_format: str | None = ...,
         *,
+        context: Any = ...,
         stop: str | None = ...,
         stop_at_end: bool | None = ...,
         num_samples: None = ...,
@@ -161,6 +131,7 @@ class Sampled(ABC):
         rng: np.random.Generator | int | None = ...,
         weight_format: str | None = ...,
         *,
+        context: Any = ...,
         stop: str | None = ...,
         stop_at_end: bool | None = ...,
         num_samples: int,
@@ -176,6 +147,7 @@ class Sampled(ABC):
         rng: np.random.Generator | int | None = ...,
         weight_format: str | None = ...,
         *,
+        context: Any = ...,
         stop: str | None = ...,
         stop_at_end: bool | None = ...,
         num_samples: int,
@@ -191,6 +163,7 @@ class Sampled(ABC):
         rng: np.random.Generator | int | None = None,
         weight_format: str | None = None,
         *,
+        context: Any = None,
         stop: str | None = None,
         stop_at_end: bool | None = None,
         num_samples: int | None = None,
@@ -238,7 +211,7 @@ class Sampled(ABC):
         count = size("length", length, 0)
         _memory.require(8 * count * wanted, f"length: {count * wanted} tokens")
         sampling = Sampling(temperature, top_k, top_p)
-        draws = self._draws(prompt, sampling, rng, weight_format, stop, stop_at_end)
+        draws = self._draws(prompt, sampling, rng, (weight_format, context), stop, stop_at_end)
         may_stop = stop is not None or draws.end is not None
         samples: list[Any] = []
         for _ in range(wanted):
@@ -260,6 +233,7 @@ class Sampled(ABC):
         rng: np.random.Generator | int | None = ...,
         weight_format: str | None = ...,
         *,
+        context: Any = ...,
         stop: str | None = ...,
         stop_at_end: bool | None = ...,
     ) -> Iterator[str]: ...
@@ -274,6 +248,7 @@ class Sampled(ABC):
         rng: np.random.Generator | int | None = ...,
         weight_format: str | None = ...,
         *,
+        context: Any = ...,
         stop: str | None = ...,
         stop_at_end: bool | None = ...,
     ) -> Iterator[int]: ...
@@ -288,6 +263,7 @@ class Sampled(ABC):
         rng: np.random.Generator | int | None = None,
         weight_format: str | None = None,
         *,
+        context: Any = None,
         stop: str | None = None,
         stop_at_end: bool | None = None,
     ) -> Iterator[str] | Iterator[int]:
@@ -299,7 +275,7 @@ class Sampled(ABC):
         """
         count = size("length", length, 0)
         sampling = Sampling(temperature, top_k, top_p)
-        draws = self._draws(prompt, sampling, rng, weight_format, stop, stop_at_end)
+        draws = self._draws(prompt, sampling, rng, (weight_format, context), stop, stop_at_end)
         pieces = draws.pieces(count, 1)
         if isinstance(prompt, str):
             return draws.texts(pieces)
@@ -310,31 +286,41 @@ class Sampled(ABC):
         prompt: str | IdsLike,
         sampling: Sampling,
         rng: np.random.Generator | int | None,
-        weight_format: str | None,
+        form: tuple[str | None, Any],
         stop: str | None,
         stop_at_end: bool | None,
     ) -> Draws:
         """Read the prompt; return what continues it."""
-        ids = self.encode(prompt, "prompt")
-        if isinstance(prompt, str) and self.sentences and self.opening is not None:
-            ids = np.insert(ids, 0, self.opening)
-        if not ids.size:
-            raise ValueError("prompt: expected at least one token, got none")
+        ids = self._opened(prompt)
         if stop is not None and not (isinstance(stop, str) and stop and isinstance(prompt, str)):
             kind = TypeError if not isinstance(stop, str) else ValueError
             raise kind(
                 f"stop: expected None or a string of some length beside a text as prompt, got "
                 f"{describe(stop)}"
             )
-        ends = self.sentences if stop_at_end is None else flag("stop_at_end", stop_at_end)
-        end = None if self.tokenizer is None or not ends else self.tokenizer.end
-        if stop_at_end and end is None:
-            raise ValueError("stop_at_end: expected a model whose vocabulary has an end token")
-        sampler = self.sampler(weight_format)
+        end = self._end(stop_at_end)
+        sampler = self.sampler(*form)
         sampler.feed(ids)
         top_k = min(sampling.top_k, self.vocab_size)
         options = sampling.temperature, top_k, sampling.top_p
         return Draws(sampler, ids, options, generator(rng), self.tokenizer, end, stop)
+
+    def _opened(self, prompt: str | IdsLike, name: str = "prompt") -> NDArray[np.int64]:
+        """Return the ids of a prompt, at least one, behind what opens a sentence."""
+        ids = self.encode(prompt, name)
+        if isinstance(prompt, str) and self.sentences and self.opening is not None:
+            ids = np.insert(ids, 0, self.opening)
+        if not ids.size:
+            raise ValueError(f"{name}: expected at least one token, got none")
+        return ids
+
+    def _end(self, stop_at_end: bool | None) -> int | None:
+        """Return the token that ends what is written, None: there is none."""
+        ends = self.sentences if stop_at_end is None else flag("stop_at_end", stop_at_end)
+        end = None if self.tokenizer is None or not ends else self.tokenizer.end
+        if stop_at_end and end is None:
+            raise ValueError("stop_at_end: expected a model whose vocabulary has an end token")
+        return end
 
     def _vocabulary(self, name: str) -> Tokenizer:
         if self.tokenizer is None:
