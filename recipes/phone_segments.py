@@ -68,6 +68,6 @@ for kind, targets in ((rc.CTCRecognizer, transcripts), (rc.FrameRecognizer, labe
     rate = rc.metrics.error_rate(right, [transcript.symbols for transcript in found])
     print(f"{kind.__name__}: {result.seconds:.0f} s, of the processor {busy:.0f} s")
     print(f"  phone error {rate:.4f} on {sum(map(len, right))} held-out phones")
-    print(f"  median boundary error {1000 * np.median(errors):.1f} ms", flush=True)
-share = np.mean(errors <= 0.025)
+    share = np.mean(errors <= 0.025)
+    print(f"  boundary error: median {1000 * np.median(errors):.1f} ms, {share:.4f} within 25 ms")
 print(f"share within 25 ms {share:.4f} on {len(errors)} held-out boundaries")
