@@ -250,22 +250,11 @@ py::tuple backward_call(const PyAttentionRnn& self, py::list params_given, const
     });
 }
 
-// [T,B,heads,steps], zero past the ends
 template <class T>
 py::array_t<T> attention_weights(const AttentionRnnTape<T>& tape, Index steps) {
     const Sequence& sequence = tape.sequence;
-    const Index heads = tape.memory.heads;
-    auto result = new_array<T>({sequence.steps(), sequence.batch(), heads, steps});
-    T* const to = result.mutable_data();
-    std::fill_n(to, result.size(), T(0));
-    for (Index b = 0; b < sequence.batch(); ++b) {
-        const Index count = tape.memory_steps(b), pitch = padded_weights(count);
-        for (Index t = 0; t < sequence.length(b); ++t) {
-            T* const row = to + (t * sequence.batch() + sequence.user_row(b)) * heads * steps;
-            for (Index head = 0; head < heads; ++head)
-                std::copy_n(tape.weights_of(b, t) + head * pitch, count, row + head * steps);
-        }
-    }
+    auto result = new_array<T>({sequence.steps(), sequence.batch(), tape.memory.heads, steps});
+    spread_weights(tape, steps, result.mutable_data());
     return result;
 }
 
@@ -314,15 +303,7 @@ py::tuple step(const HeldAttentionRnn<T>& held, py::object x_given, py::object m
         prepare_tape(tape, projects, states.pointers());
         run_forward(tape, held.params(), final_state.pointers, &held);
         std::copy_n(tape.y.data, rows * layer.output(), to_y);
-        // the mean of the heads
-        std::fill_n(to_weights, rows * steps, T(0));
-        for (Index n = 0; n < rows; ++n) {
-            const Index count = tape.memory_steps(n);
-            for (Index head = 0; head < memory.heads; ++head) {
-                const T* const from = tape.weights_of(n, 0) + head * padded_weights(count);
-                for (Index s = 0; s < count; ++s) to_weights[n * steps + s] += from[s] / static_cast<T>(memory.heads);
-            }
-        }
+        mean_weights(tape, steps, to_weights);
     });
     return py::make_tuple(y, py::tuple(final_state.arrays), weights);
 }

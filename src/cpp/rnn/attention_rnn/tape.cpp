@@ -122,9 +122,43 @@ void prepare_tape(AttentionRnnTape<T>& tape, bool projects_query, const std::vec
     }
 }
 
+template <class T>
+void spread_weights(const AttentionRnnTape<T>& tape, Index steps, T* to) {
+    const Sequence& sequence = tape.sequence;
+    const Index heads = tape.memory.heads, width = heads * steps;
+    std::fill_n(to, sequence.steps() * sequence.batch() * width, T(0));
+    for (Index b = 0; b < sequence.batch(); ++b) {
+        const Index count = tape.memory_steps(b);
+        for (Index t = 0; t < sequence.length(b); ++t) {
+            T* const row = to + (t * sequence.batch() + sequence.user_row(b)) * width;
+            for (Index head = 0; head < heads; ++head)
+                std::copy_n(tape.weights_of(b, t) + head * padded_weights(count), count, row + head * steps);
+        }
+    }
+}
+
+template <class T>
+void mean_weights(const AttentionRnnTape<T>& tape, Index steps, T* to) {
+    const Index heads = tape.memory.heads;
+    std::fill_n(to, tape.sequence.batch() * steps, T(0));
+    for (Index b = 0; b < tape.sequence.batch(); ++b) {
+        const Index count = tape.memory_steps(b);
+        T* const row = to + tape.sequence.user_row(b) * steps;
+        for (Index head = 0; head < heads; ++head) {
+            const T* const from = tape.weights_of(b, 0) + head * padded_weights(count);
+            for (Index s = 0; s < count; ++s) row[s] += from[s] / static_cast<T>(heads);
+        }
+    }
+}
+
 template struct AttentionRnnTape<float>;
 template struct AttentionRnnTape<double>;
 template void prepare_tape(AttentionRnnTape<float>&, bool, const std::vector<const float*>&);
 template void prepare_tape(AttentionRnnTape<double>&, bool, const std::vector<const double*>&);
+
+template void spread_weights(const AttentionRnnTape<float>&, Index, float*);
+template void spread_weights(const AttentionRnnTape<double>&, Index, double*);
+template void mean_weights(const AttentionRnnTape<float>&, Index, float*);
+template void mean_weights(const AttentionRnnTape<double>&, Index, double*);
 
 }  // namespace rnncore
