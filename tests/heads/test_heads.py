@@ -148,3 +148,23 @@ def test_a_head_is_saved(tmp_path: Any) -> None:
     loaded = rc.load(tmp_path / "head")
     assert loaded.config() == head.config()
     np.testing.assert_array_equal(loaded.flat_params, head.flat_params)
+
+
+def test_rows_that_do_not_count_cost_nothing_and_change_nothing() -> None:
+    """Padding: the other rows have what they have alone, also where there are none."""
+    head, y, targets = problem("softmax")
+    counts = targets != heads.head.IGNORED
+    losses_of_all, dy = head.losses_and_grad(y, targets)
+    gradient = head.flat_grads.copy()
+    head.zero_grad()
+    alone, dalone = head.losses_and_grad(y[counts], targets[counts])
+    np.testing.assert_array_equal(losses_of_all[counts], alone)
+    np.testing.assert_array_equal(dy[counts], dalone)
+    np.testing.assert_array_equal(gradient, head.flat_grads)
+    assert not dy[~counts].any()
+    head.zero_grad()
+    nothing, dnothing = head.losses_and_grad(y, np.full_like(targets, heads.head.IGNORED))
+    assert not nothing.any()
+    assert dnothing.shape == y.shape
+    assert not dnothing.any()
+    assert not head.flat_grads.any()

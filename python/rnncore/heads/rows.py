@@ -69,8 +69,10 @@ class RowHead(Head):
             If an array has another type or shape, or a target is outside its range.
         """
         rows, outer, wanted, weights = self._rows(y, targets)
+        kept = self._kept(wanted)
+        rows, wanted, weights = (_taken(array, kept) for array in (rows, wanted, weights))
         head = self.loss_head(self.kind, wanted, weights=weights, ignore_index=IGNORED)
-        return _core.linear_losses(head, rows).reshape(outer)
+        return _put(_core.linear_losses(head, rows), kept).reshape(outer)
 
     def losses_and_grad(
         self, y: ArrayLike, targets: ArrayLike, scale: float = 1.0
@@ -81,6 +83,8 @@ class RowHead(Head):
         Label smoothing acts here, and not there: losses without gradients stay comparable.
         """
         rows, outer, wanted, weights = self._rows(y, targets)
+        kept = self._kept(wanted)
+        rows, wanted, weights = (_taken(array, kept) for array in (rows, wanted, weights))
         head = self.loss_head(
             self.kind,
             wanted,
@@ -89,7 +93,7 @@ class RowHead(Head):
             ignore_index=IGNORED,
             label_smoothing=self.label_smoothing,
         )
-        losses, dy = _core.linear_losses_backward(head, rows)
+        losses, dy = (_put(array, kept) for array in _core.linear_losses_backward(head, rows))
         return losses.reshape(outer), dy.reshape(*outer, self.input_size)
 
     def output_gradient(
@@ -117,6 +121,10 @@ class RowHead(Head):
             ignore_index=IGNORED,
         )
 
+    def _kept(self, targets: Array) -> NDArray[np.bool_] | None:
+        """Return which rows [N] count, the others need no work; None: all may."""
+        return None
+
     def _weights_of(self, targets: ArrayLike) -> Array | None:
         """Return the factor of each row's loss [...]; None: all are 1."""
         return None
@@ -136,3 +144,17 @@ class RowHead(Head):
             flat,
             None if weights is None else as_flat("weights", weights),
         )
+
+
+def _taken(array: Any, kept: NDArray[np.bool_] | None) -> Any:
+    """Return the rows that count."""
+    return array if array is None or kept is None else array[kept]
+
+
+def _put(array: Array, kept: NDArray[np.bool_] | None) -> Array:
+    """Return all rows, those that do not count as zeros."""
+    if kept is None:
+        return array
+    whole = np.zeros((len(kept), *array.shape[1:]), array.dtype)
+    whole[kept] = array
+    return whole

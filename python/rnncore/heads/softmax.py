@@ -164,6 +164,10 @@ class Softmax(RowHead):
         """Return targets [...] with -100 outside of `steps` [...]."""
         return np.where(steps, np.asarray(targets, np.int64), IGNORED)
 
+    def _kept(self, targets: Array) -> NDArray[np.bool_] | None:
+        counts: NDArray[np.bool_] = targets != IGNORED
+        return None if counts.all() else counts
+
     def _weights_of(self, targets: ArrayLike) -> Array | None:
         if self._class_weights is None:
             return None

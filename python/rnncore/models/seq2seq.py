@@ -204,13 +204,6 @@ class Seq2Seq(Model, Translating):
             cell, width, hidden, num_layers, bidirectional=bidirectional, **options, **products
         )
         memory = hidden * self.encoder.num_directions
-        self.bridges: tuple[Bridge, ...] = ()
-        if choice("bridge", bridge, ("tanh", "zero")) == "tanh":
-            counts = num_layers, layers
-            self.bridges = [  # type: ignore[assignment]
-                Bridge(counts, (memory, hidden), self.encoder.num_directions, **products)
-                for _ in self.encoder.state_names
-            ]
         outputs = width if flag("tie_weights", tie_weights) else hidden
         sizes = SimpleNamespace(
             cell=cell,
@@ -223,6 +216,13 @@ class Seq2Seq(Model, Translating):
             attention=attention,
         )
         self.writer: Decoder = DECODERS[context](sizes, options, products)
+        self.bridges: tuple[Bridge, ...] = ()
+        if choice("bridge", bridge, ("tanh", "zero")) == "tanh":
+            counts = num_layers, layers
+            self.bridges = [  # type: ignore[assignment]
+                Bridge(counts, (memory, hidden), self.encoder.num_directions, **products)
+                for _ in self.encoder.state_names
+            ]
         self.drop = Dropout(dropout, rng=self.rng)
         self.output = Softmax(
             outputs,

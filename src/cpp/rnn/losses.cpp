@@ -46,15 +46,19 @@ double row_sum(const RowTargets<T>& targets, const T* z, Index n, const Take& ta
                                             : row_sum(z, target, targets.width, squared_error, take);
 }
 
+// In T over a few elements, for the vector units, and in double over these sums.
 template <class T>
 double mean(const T* z, Index n) {
-    constexpr Index kChains = 8;  // an addition waits for the one before
-    double sums[kChains] = {};
+    constexpr Index kChains = 16, kTerms = 8;
+    double sum = 0;
     Index i = 0;
-    for (; i + kChains <= n; i += kChains)
-        for (Index c = 0; c < kChains; ++c) sums[c] += static_cast<double>(z[i + c]);
-    for (; i < n; ++i) sums[0] += static_cast<double>(z[i]);
-    return std::accumulate(sums, sums + kChains, 0.0) / static_cast<double>(n);
+    for (; i + kChains * kTerms <= n; i += kChains * kTerms) {
+        T part[kChains] = {};
+        for (Index t = 0; t < kTerms; ++t)
+            for (Index c = 0; c < kChains; ++c) part[c] += z[i + t * kChains + c];
+        sum = std::accumulate(part, part + kChains, sum);
+    }
+    return std::accumulate(z + i, z + n, sum) / static_cast<double>(n);
 }
 
 }  // namespace
