@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import importlib
 from collections.abc import Iterable
 from io import BytesIO
 from typing import Any, Self
@@ -11,6 +10,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from rnncore import _extras
 from rnncore._check import check_below, check_shape, describe, ids_array, size
 from rnncore._keywords import strict_keywords
 from rnncore.text.tokenizer import Tokenizer
@@ -93,7 +93,7 @@ class HuggingFaceTokenizer(Tokenizer):
         TypeError, ValueError
             When the value is no such JSON.
         """
-        library = _library("tokenizers")
+        library = _extras.library("tokenizers", "text")
         try:
             tokenizer = library.Tokenizer.from_str(value)
         except TypeError:
@@ -166,7 +166,7 @@ class SentencePieceTokenizer(Tokenizer):
             raise TypeError(f"text: expected str or lines of text, got {describe(text)}")
         model = BytesIO()
         try:
-            _library("sentencepiece").SentencePieceTrainer.train(
+            _extras.library("sentencepiece", "text").SentencePieceTrainer.train(
                 sentence_iterator=iter(lines),
                 model_writer=model,
                 model_type="bpe",
@@ -214,7 +214,7 @@ class SentencePieceTokenizer(Tokenizer):
         TypeError, ValueError
             When the value is no such model.
         """
-        library = _library("sentencepiece")
+        library = _extras.library("sentencepiece", "text")
         model = base64.b64decode(value, validate=True)
         processor = library.SentencePieceProcessor()
         try:
@@ -227,13 +227,6 @@ class SentencePieceTokenizer(Tokenizer):
 
     def __repr__(self) -> str:
         return f"<SentencePieceTokenizer of {self.vocab_size} tokens>"
-
-
-def _library(name: str) -> Any:
-    try:
-        return importlib.import_module(name)
-    except ImportError:
-        raise ImportError(f"{name}: not installed; pip install 'rnncore[text]' brings it") from None
 
 
 def _first_known(tokenizer: Any, tokens: tuple[str, ...]) -> int | None:
