@@ -23,7 +23,17 @@ SENTENCES = [
     for whom in ("dog", "cat")
 ] * 4
 SMALL = ["--hidden-size", "16", "--embedding-size", "16", "--epochs", "1", "--batch-size", "8"]
-LEARNS = [*SMALL, "--epochs", "40", "--dropout", "0", "--validation-fraction", "0"]
+LEARNS = [
+    *SMALL,
+    "--epochs",
+    "40",
+    "--learning-rate",
+    "0.01",
+    "--dropout",
+    "0",
+    "--validation-fraction",
+    "0",
+]
 
 
 def answer(sentence: str) -> str:
@@ -104,6 +114,15 @@ def test_validation_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     options = ["--validation", str(held_out), str(held_out), "--context", "state"]
     assert main(train(tmp_path, *options, "--max-tokens", "50")) == 0
     assert "validation loss" in capsys.readouterr().out
+
+
+def test_the_learning_rate_is_that_of_the_task(tmp_path: Path) -> None:
+    for options, rate in (([], 2e-3), (["--learning-rate", "0.5"], 0.5)):
+        metrics = tmp_path / "metrics.jsonl"
+        run = ["--context", "state", "--schedule", "constant", "--overwrite"]
+        assert main(train(tmp_path, *run, "--metrics", str(metrics), *options)) == 0
+        rows = [json.loads(line) for line in metrics.read_text().splitlines()]
+        assert rows[0]["learning_rate"] == rate
 
 
 def test_a_run_goes_on(tmp_path: Path) -> None:

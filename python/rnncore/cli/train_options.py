@@ -98,8 +98,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_training_options(parser, text=True)
 
 
-def add_training_options(parser: argparse.ArgumentParser, *, text: bool = False) -> None:
-    """Add the options that describe a training run; `text` adds those of one long text."""
+def add_training_options(
+    parser: argparse.ArgumentParser, *, text: bool = False, learning_rate: float | None = None
+) -> None:
+    """Add the options that describe a training run; `text` adds those of one long text.
+
+    `learning_rate` is the task's default, which `training_config` is given too.
+    """
     training = OptionGroup(parser, _TRAINING, dataclass_defaults(TrainingConfig))
     training.add(
         "--epochs", "epochs", "passes over the text (default: about 4,000 updates)", **_INTEGER
@@ -131,7 +136,8 @@ def add_training_options(parser: argparse.ArgumentParser, *, text: bool = False)
     training.add("--non-finite", "non_finite", bad, choices=["stop", "skip"])
     training.add("--seed", "seed", "seed of all random numbers", **_INTEGER)
 
-    optimizer = OptionGroup(parser, _OPTIMIZER, dataclass_defaults(OptimizerConfig))
+    own = {} if learning_rate is None else {"learning_rate": learning_rate}
+    optimizer = OptionGroup(parser, _OPTIMIZER, dataclass_defaults(OptimizerConfig) | own)
     optimizer.add("--optimizer", "name", "update rule", choices=list(OPTIMIZERS))
     optimizer.add("--learning-rate", "learning_rate", "learning rate", **_NUMBER)
     optimizer.add("--momentum", "momentum", "momentum of sgd", **_NUMBER)
@@ -179,11 +185,14 @@ def model_keywords(given: argparse.Namespace) -> dict[str, Any]:
     return {**given_sizes, "initialization": Initialization(**initial)}
 
 
-def training_config(given: argparse.Namespace) -> TrainingConfig:
-    """Return the training run that was described."""
+def training_config(
+    given: argparse.Namespace, learning_rate: float | None = None
+) -> TrainingConfig:
+    """Return the training run that was described; `learning_rate` is the task's default."""
+    own = {} if learning_rate is None else {"learning_rate": learning_rate}
     return TrainingConfig(
         **keywords(given, _TRAINING),
-        optimizer=OptimizerConfig(**keywords(given, _OPTIMIZER)),
+        optimizer=OptimizerConfig(**{**own, **keywords(given, _OPTIMIZER)}),
         schedule=ScheduleConfig(**keywords(given, _SCHEDULE)),
     )
 

@@ -144,7 +144,8 @@ void register_loss_head(py::module_& module) {
              }),
              py::arg("loss"), py::arg("weight"), py::arg("bias"), py::arg("dweight"), py::arg("dbias"),
              py::arg("targets"), py::arg("weights") = py::none(), py::arg("ignore_index") = -100,
-             py::arg("scale") = 1.0, py::arg("dropout") = 0.0, py::arg("seed") = 0, py::arg("compute") = py::none(), py::arg("label_smoothing") = 0.0);
+             py::arg("scale") = 1.0, py::arg("dropout") = 0.0, py::arg("seed") = 0, py::arg("compute") = py::none(),
+             py::arg("label_smoothing") = 0.0);
     module.def("linear_losses", over_rows<false>, py::arg("head"), py::arg("x"));
     module.def("linear_losses_backward", over_rows<true>, py::arg("head"), py::arg("x"));
 }

@@ -36,7 +36,7 @@ struct RowTargets {
     Index width;       // V
     double smoothing;  // e, of softmax
 
-    RowTargets from(Index first) const;  // the rows from `first` on
+    RowTargets from(Index first) const;                                 // the rows from `first` on
     double loss(const Kernels<T>& kernels, const T* z, Index n) const;  // without smoothing
     // Overwrites z by the gradient times `scale`; returns the loss.
     double gradient(const Kernels<T>& kernels, T* z, Index n, T scale) const;

@@ -36,6 +36,8 @@ _MODEL, _VOCABULARY = "model", "words"
 
 #: What a few ten thousand sentences need.
 MODEL: dict[str, Any] = {"dropout": 0.3, "label_smoothing": 0.1}
+#: Of Adam; a language model takes larger steps.
+LEARNING_RATE = 2e-3
 #: A word that occurs once is read as unknown, so that there is a vector for unknown words.
 VOCABULARY: dict[str, Any] = {"min_count": 2}
 
@@ -100,13 +102,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     model.add("--scheduled-sampling", "scheduled_sampling", own, **_SHARE)
     rounded = "type that the operands of products are rounded to"
     model.add("--compute", "compute", rounded, choices=["bfloat16"])
-    add_training_options(parser)
+    add_training_options(parser, learning_rate=LEARNING_RATE)
 
 
 def run(given: argparse.Namespace) -> int:
     """Run the task; return the exit status."""
     listen_to_ctrl_c()
-    config = training_config(given)
+    config = training_config(given, LEARNING_RATE)
     options = {**MODEL, **keywords(given, _MODEL)}
     held_out = dict(
         zip(("validation source", "validation target"), given.validation or (), strict=False)
