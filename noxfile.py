@@ -11,12 +11,13 @@ nox.options.default_venv_backend = "venv"
 nox.options.sessions = ["tests", "lint"]
 
 EXTRAS = nox.project.load_toml("pyproject.toml")["project"]["optional-dependencies"]
-WHEEL_LIMIT = 1_500_000  # bytes, the embedded text not counted
+WHEEL_LIMIT = 2_000_000  # bytes, the embedded text not counted
 # What calls the kernels with odd sizes and the bindings with bad arguments.
 SANITIZED_TESTS = (
     "test_kernels*.py",
     "test_bfloat16_kernels.py",
     "test_stored_weights.py",
+    "test_held.py",
     "test_frozen.py",
     "test_output_gradient.py",
     "test_heads.py",

@@ -15,6 +15,9 @@ from pathlib import Path
 
 import bench_bfloat16
 import bench_contention
+import bench_ctc
+import bench_ctc_decoding
+import bench_decode
 import bench_kernels
 import bench_language_model
 import bench_layers
@@ -43,9 +46,12 @@ MODULES: dict[str, Tables] = {
     "language_model": bench_language_model.tables,
     "word_model": bench_word_model.tables,
     "sampling": bench_sampling.tables,
+    "decode": bench_decode.tables,
     "rescore": bench_rescore.tables,
     "stream": bench_stream.tables,
     "ragged": bench_ragged.tables,
+    "ctc": bench_ctc.tables,
+    "ctc_decoding": bench_ctc_decoding.tables,
     "contention": bench_contention.tables,
     "memory": bench_memory.tables,
     "long_sequences": bench_long_sequences.tables,

@@ -13,6 +13,8 @@ from rnncore import _interrupt as _interrupt  # first: what follows takes a mome
 from rnncore import _openmp as _openmp  # before the rest: it sets how the kernel's threads wait
 from rnncore import _registered as _registered
 from rnncore import (
+    audio,
+    ctc,
     data,
     datasets,
     decode,
@@ -21,6 +23,7 @@ from rnncore import (
     init,
     layers,
     losses,
+    metrics,
     models,
     optim,
     progress,
@@ -31,7 +34,16 @@ from rnncore._core import available_isas, isa
 from rnncore._threads import get_num_threads, set_num_threads
 from rnncore.io import load, register, save
 from rnncore.layers import GRU, LSTM, RNN, Attention, AttentionRNN, Dropout, Embedding, Linear
-from rnncore.models import Captioner, LanguageModel, Model, Pass, Seq2Seq, SequenceClassifier
+from rnncore.models import (
+    Captioner,
+    CTCRecognizer,
+    FrameRecognizer,
+    LanguageModel,
+    Model,
+    Pass,
+    Seq2Seq,
+    SequenceClassifier,
+)
 
 __version__ = "0.1.0"
 
@@ -41,9 +53,11 @@ __all__ = [
     "RNN",
     "Attention",
     "AttentionRNN",
+    "CTCRecognizer",
     "Captioner",
     "Dropout",
     "Embedding",
+    "FrameRecognizer",
     "LanguageModel",
     "Linear",
     "Model",
@@ -51,7 +65,9 @@ __all__ = [
     "Seq2Seq",
     "SequenceClassifier",
     "__version__",
+    "audio",
     "available_isas",
+    "ctc",
     "data",
     "datasets",
     "decode",
@@ -63,6 +79,7 @@ __all__ = [
     "layers",
     "load",
     "losses",
+    "metrics",
     "models",
     "optim",
     "progress",

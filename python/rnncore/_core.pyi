@@ -435,11 +435,98 @@ def linear_losses(head: LossHead, x: Array) -> Array:
 def linear_losses_backward(head: LossHead, x: Array) -> tuple[Array, Array]:
     """x [N,H] -> losses [N] float64, dx [N,H]; adds to the gradients of the head."""
 
+def ctc_losses(z: Array, frames: Ids, labels: Ids, counts: Ids, blank: int) -> Array:
+    """z [N,C], frames [B], labels [K], counts of labels [B] -> losses [B] float64.
+
+    The rows are the frames of all sequences at step 0 in their order, then those at step 1 of the
+    sequences that have one, and so on. inf: no path; nan: a frame is no distribution.
+    """
+
+def ctc_gradient(
+    z: Array, frames: Ids, labels: Ids, counts: Ids, blank: int, scale: float = 1.0
+) -> Array:
+    """The same; z becomes the gradient of scale * (sum of the finite losses)."""
+
+def ctc_align(
+    log_p: Array, frames: Ids, labels: Ids, counts: Ids, blank: int
+) -> tuple[NDArray[np.int64], Array]:
+    """States [N] of the most probable path, 2 i + 1 for label i, and its log-probability [B]."""
+
 def mse(prediction: Array, target: Array) -> tuple[Array, Array]:
     """[N], [N] -> squared errors [N] float64, 2*(prediction - target) [N]."""
 
 def binary_cross_entropy(logits: Array, targets: Array) -> tuple[Array, Array]:
     """[N], [N] -> losses [N] float64, sigmoid(logits) - targets [N]."""
+
+# --- decoding of CTC ------------------------------------------------------------------------------
+class Ngram:
+    """An n-gram model with backoff, from the text of an ARPA file; ValueError names the line."""
+
+    def __init__(self, text: bytes, name: str, log10_unknown: float) -> None: ...
+    @property
+    def order(self) -> int: ...
+    @property
+    def size(self) -> int: ...
+    def words(self) -> list[str]: ...
+    def id(self, word: str) -> int:
+        """Number of a word in `words`, that of <unk>, or -1."""
+
+    def score(self, words: list[str], start: bool, end: bool) -> NDArray[np.float64]:
+        """log10 p of each word, and of </s> with `end`."""
+
+class PrefixModel:
+    """What a prefix search knows; the options are those of rnn/decode/prefix_model.hpp.
+
+    Units are "symbols" or "words"; a list of lists is its elements [N] and where each list ends.
+    """
+
+    def __init__(
+        self,
+        options: dict[str, Any],
+        lexicon_symbols: Ids,
+        lexicon_ends: Ids,
+        lexicon_words: Ids,  # of each spelling
+        known_words: Ids,  # [words + 1], 0 or 1
+        hot_tokens: Ids,  # words or symbols
+        hot_ends: Ids,
+        hot_weights: Array,
+        ngram: Ngram | None,
+        ngram_words: Ids,  # of each unit: C symbols, or words + 1
+    ) -> None: ...
+
+class PrefixSearch:
+    """Prefix beam searches over some sequences, one call at a time."""
+
+    def __init__(self, model: PrefixModel, count: int) -> None: ...
+    def copy(self) -> PrefixSearch:
+        """One that goes on from the same place on its own."""
+
+    def advance(self, pieces: list[Array], first: Ids) -> NDArray[np.int64]:
+        """Read pieces [T,C] from frames `first` [count] on; the first unread frame of each.
+
+        A search stops before the end of its piece where it needs a language model.
+        """
+
+    def requests(self) -> NDArray[np.int64]:
+        """What a language model has to read, [N,4]: sequence, parent, unit, context.
+
+        `unit` follows the context `parent`; both are -1 for the beginning.
+        """
+
+    def supply(self, rows: Array) -> None:
+        """ln p of each unit and of the end after each request, [N, units + 1]."""
+
+    def finish(self) -> None: ...
+    def best(self, n: int) -> list[list[tuple[Any, ...]]]:
+        """The n best of each sequence: (score, symbols, starts, ends, probabilities, words)."""
+
+    @property
+    def num_prefixes(self) -> int:
+        """Prefixes that are held."""
+
+    @property
+    def num_spans(self) -> int:
+        """Symbols of best paths, each with its frames, that are held."""
 
 # --- optimizers: one pass over flat buffers, g = clip(grad * scale, -clip_value, clip_value) ------
 def squared_norm(x: Array) -> float:

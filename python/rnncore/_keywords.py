@@ -14,6 +14,7 @@ Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 #: Our name of an option, and how other libraries and textbooks call it.
 _ELSEWHERE = {
     "batch_size": "batchsize mini_batch minibatch_size",
+    "beam_size": "beam beam_width num_beams width",
     "bidirectional": "num_directions",
     "bptt": "seq_len seq_length sequence_length num_steps timesteps window",
     "clip_norm": "clipnorm max_norm max_grad_norm grad_clip clip",
@@ -28,7 +29,11 @@ _ELSEWHERE = {
     "input_size": "input_dim in_features in_size n_inputs num_features",
     "learning_rate": "lr eta step_size",
     "length": "max_length max_new_tokens num_tokens n",
+    "length_penalty": "alpha lenpen",
+    "max_length": "max_len max_new_tokens length",
+    "n_best": "num_return_sequences nbest",
     "nonlinearity": "activation act",
+    "num_heads": "heads n_heads nhead n_head",
     "num_layers": "layers n_layers nlayers depth",
     "output_size": "output_dim out_features out_size n_outputs units",
     "p": "rate dropout prob",
@@ -87,7 +92,8 @@ class StrictKeywords:
 def keywords_of(function: Callable[..., Any]) -> tuple[str, ...]:
     """Return the names of the parameters of a function, or of the constructor of a class."""
     if isinstance(function, type):
-        return keywords_of(vars(function)["__init__"])
+        bases = (vars(base) for base in function.__mro__)
+        return keywords_of(next(own["__init__"] for own in bases if "__init__" in own))
     if listed := _listed(function):
         return listed[1:]
     code: CodeType = inspect.unwrap(function).__code__

@@ -26,7 +26,7 @@ from rnncore._check import (
 )
 from rnncore._layout import as_flat, as_rows
 
-__all__ = ["binary_cross_entropy", "cross_entropy", "mse"]
+__all__ = ["binary_cross_entropy", "cross_entropy", "log_softmax", "mse"]
 
 _REDUCTIONS = ("mean", "sum", "none")
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
@@ -84,6 +84,42 @@ def cross_entropy(
     )
     count = int(np.count_nonzero(classes != ignored))
     return _reduce(losses.reshape(classes.shape), gradient.reshape(scores.shape), count, reduction)
+
+
+def log_softmax(logits: ArrayLike) -> Array:
+    r"""Log-probabilities of the softmax of logits.
+
+    .. math:: \log p = z - \log \sum_v e^{z_v}
+
+    Parameters
+    ----------
+    logits : array [...,V], float32 or float64
+        Unnormalized log-probabilities z.
+
+    Returns
+    -------
+    array [...,V]
+        In the dtype of the logits.
+
+    Raises
+    ------
+    TypeError
+        If the logits are not float32 or float64.
+    ValueError
+        If there are no classes.
+
+    Examples
+    --------
+    >>> import numpy as np, rnncore as rc
+    >>> np.exp(rc.losses.log_softmax(np.zeros(4))).tolist()
+    [0.25, 0.25, 0.25, 0.25]
+    """
+    z = _floating("logits", logits)
+    if z.ndim == 0 or z.shape[-1] == 0:
+        raise ValueError(f"logits: expected shape [..., V], got {describe(z)}")
+    result: Array = z - z.max(axis=-1, keepdims=True)
+    result -= np.log(np.exp(result).sum(axis=-1, keepdims=True))
+    return result
 
 
 def mse(prediction: ArrayLike, target: ArrayLike, *, reduction: str = "mean") -> tuple[Any, Array]:

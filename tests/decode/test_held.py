@@ -1,11 +1,13 @@
 """Steps and log-probabilities with weights packed once: values, and bits of a row by itself."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import pytest
 
 import rnncore as rc
+from instruction_sets import selected
 from rnncore import _core
 from rnncore.layers.recurrent import Recurrent
 
@@ -182,6 +184,46 @@ def test_a_row_of_the_output_does_not_depend_on_the_others(
             )
 
 
+@pytest.mark.parametrize("rows", [1, 5, 31, 100])
+def test_threads_divide_rows_or_classes(rows: int) -> None:
+    """Large enough for several threads: they divide the classes where there are few rows."""
+    held = rc.heads.Softmax(256, 9_000, rng=0).hold()
+    layer = rc.LSTM(256, 256, 2, rng=0).hold()
+    y = np.random.default_rng(0).standard_normal((rows, 256)).astype(np.float32)
+    results = []
+    for threads in (1, 2, 3):
+        rc.set_num_threads(threads)
+        out, state = layer.step(y)
+        out, state = layer.step(y, state)
+        chosen = held.of(y, np.arange(rows + 1), np.arange(rows) * 89)
+        results.append([out, *state, held.log_probabilities(y), *held.top(y, 11), chosen])
+    for other in results[1:]:
+        assert all(map(np.array_equal, other, results[0]))
+    log_probabilities, top, classes = results[0][3:6]
+    order = np.argsort(-log_probabilities, axis=1, kind="stable")[:, :11]
+    # float32 log-probabilities tie where the logits do not
+    assert np.mean(order == classes) > 0.9
+    assert np.allclose(np.take_along_axis(log_probabilities, order, 1), top, atol=1e-6)
+
+
+def test_several_threads_of_python_may_call_at_once() -> None:
+    rc.set_num_threads(1)
+    layer, output = rc.GRU(64, 64, rng=0).hold(), rc.heads.Softmax(64, 700, rng=0).hold()
+    x = [np.random.default_rng(n).standard_normal((n + 1, 64)).astype(np.float32) for n in range(8)]
+
+    def work(n: int) -> list[Any]:
+        y, state = layer.step(x[n])
+        for _ in range(30):
+            y, state = layer.step(x[n], state)
+        return [y, state, *output.top(y, 5)]
+
+    expected = [work(n) for n in range(8)]
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(5):
+            for ours, alone in zip(pool.map(work, range(8)), expected, strict=True):
+                assert all(map(np.array_equal, ours, alone))
+
+
 @pytest.mark.parametrize("weight_format", FORMATS[1:])
 def test_narrow_output_weights(weight_format: str) -> None:
     head = rc.heads.Softmax(64, 1000, rng=0)
@@ -189,6 +231,27 @@ def test_narrow_output_weights(weight_format: str) -> None:
     ours = head.hold(weight_format).log_probabilities(y)
     # 64 weights of at most 1/8, off by 2^-8 of that; activations too in int8_dynamic
     assert np.allclose(ours, expected_log_probabilities(head, y), atol=0.02)
+
+
+@pytest.mark.parametrize("weight_format", FORMATS)
+@pytest.mark.parametrize("name", LAYERS)
+def test_the_slow_kernels_agree(name: str, weight_format: str | None, isa: str) -> None:
+    layer, head = make(name), rc.heads.Softmax(37, 1100, rng=0)
+    x = np.random.default_rng(0).standard_normal((5, 9)).astype(np.float32)
+
+    def results() -> list[Any]:
+        held, output = layer.hold(weight_format), head.hold(weight_format)
+        y, state = held.step(x)
+        y, state = held.step(x, state, [4, 3, 3, 0, 1])
+        return [y, *parts(state), output.log_probabilities(y), output.top(y, 5)[0]]
+
+    ours = results()
+    with selected("reference"):
+        expected = results()
+    for a, b in zip(ours, expected, strict=True):
+        # the same rounded weights; an activation on the other side of a rounding limit is off by
+        # 2^-7 of the greatest of its row
+        assert np.allclose(a, b, atol=0.01 if weight_format == "int8_dynamic" else 1e-5)
 
 
 def test_of_equal_logits_the_first_come_first() -> None:

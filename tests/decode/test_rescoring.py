@@ -8,7 +8,7 @@ import pytest
 import rnncore as rc
 from language_models import MODELS, make_model
 from rnncore.decode.prefix_tree import prefix_tree
-from rnncore.models import scoring
+from rnncore.models import scored
 
 FORMATS = (None, "bfloat16", "int8", "int8_dynamic")
 
@@ -61,7 +61,7 @@ def test_many_sequences_take_several_trees(monkeypatch: pytest.MonkeyPatch) -> N
     model = make_model("lstm")
     sequences = n_best(23, np.random.default_rng(3))
     whole = model.score_prefix_tree(sequences)
-    monkeypatch.setattr(scoring, "_AT_ONCE", 5)
+    monkeypatch.setattr(scored, "_AT_ONCE", 5)
     for ours, expected in zip(model.score_prefix_tree(sequences), whole, strict=True):
         assert np.array_equal(ours, expected)
 

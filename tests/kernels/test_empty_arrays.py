@@ -50,6 +50,18 @@ def linear_and_embedding() -> None:
     assert not np.any(embedding.flat_grads)
 
 
+def attention() -> None:
+    for score in ("dot", "additive"):
+        layer = rc.Attention(3, 3, score=score, rng=0)
+        for steps, length in ((HUGE, 0), (0, HUGE), (HUGE, HUGE)):
+            for query, memory in zip(empty(steps, 0, 3), empty(length, 0, 3), strict=True):
+                context, cache = layer.forward(query, memory)
+                assert context.shape == layer(query, memory).shape == (steps, 0, 3)
+                dquery, dmemory = layer.backward(query, cache)
+                assert (dquery.shape, dmemory.shape) == (query.shape, memory.shape)
+                layer.hold(memory)
+
+
 def losses() -> None:
     for shape in ((HUGE, 0), (0, HUGE), (2, 0, HUGE)):
         for a in empty(*shape):
@@ -103,7 +115,9 @@ def language_model() -> None:
         assert not np.any(model.flat_grads)
 
 
-@pytest.mark.parametrize("task", [dropout, linear_and_embedding, losses, recurrent, language_model])
+@pytest.mark.parametrize(
+    "task", [dropout, linear_and_embedding, attention, losses, recurrent, language_model]
+)
 def test_empty_arrays_return_at_once(task: Callable[[], None]) -> None:
     """In a process of its own: a loop over nothing may not hear of Ctrl-C."""
     program = f"""

@@ -20,7 +20,7 @@ from language_models import (
     text_model,
 )
 from rnncore.data import IGNORED, ContiguousBatches
-from rnncore.models import Initialization, scoring
+from rnncore.models import Initialization, scored
 from rnncore.text import CharTokenizer
 from rnncore.training import OptimizerConfig, TrainingConfig
 
@@ -57,7 +57,7 @@ def test_a_long_text_is_scored_in_pieces(monkeypatch: pytest.MonkeyPatch, length
     ids = np.random.default_rng(1).integers(0, 7, length)
     whole = model.score(ids)
     assert whole.shape == (max(0, length - 1),)
-    monkeypatch.setattr(scoring, "_SCORED_AT_ONCE", 7)
+    monkeypatch.setattr(scored, "_SCORED_AT_ONCE", 7)
     np.testing.assert_allclose(model.score(ids), whole, rtol=1e-12)
 
 

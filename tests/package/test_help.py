@@ -25,7 +25,7 @@ MODULES = [
 ]
 FACES = (
     *(rc, rc.layers, rc.models, rc.optim, rc.training, rc.text, rc.data, rc.progress),
-    rc.diagnostics,
+    *(rc.diagnostics, rc.decode, rc.ctc, rc.audio, rc.metrics),
 )
 CLASSES = sorted(
     {v for m in FACES for n in m.__all__ if isinstance(v := getattr(m, n), type)},
@@ -36,7 +36,7 @@ WITHOUT_EXAMPLE = {
     *(rc.layers.Module, rc.layers.Recurrent, rc.optim.Optimizer, rc.optim.Schedule),
     *(rc.text.Tokenizer, rc.text.HuggingFaceTokenizer, rc.text.SentencePieceTokenizer),
     *(rc.training.Trainable, rc.data.Batches, rc.progress.Progress, rc.progress.RichProgress),
-    rc.training.TensorBoard,
+    *(rc.training.TensorBoard, rc.decode.Scores, rc.decode.Sampled, rc.decode.Searched),
 }
 
 
@@ -64,7 +64,7 @@ def test_dir_after_nothing_but_the_import() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout
     tokenizers = sorted(rc.text.__all__)
-    losses = ["binary_cross_entropy", "cross_entropy", "mse"]
+    losses = ["binary_cross_entropy", "cross_entropy", "log_softmax", "mse"]
     assert shown == f"{tokenizers} {['tinyshakespeare']} {losses}\n"
 
 

@@ -11,12 +11,12 @@ PACKAGE = Path(rnncore.__file__).parent
 #: whose name begins with an underscore are helpers without knowledge of layers.
 ORDER = (
     ("_core", "_interrupt", "_openmp", "_memory", "_restoring"),
-    ("_check", "_advice", "_keywords", "_help"),
+    ("_check", "_advice", "_keywords", "_help", "_extras"),
     ("_layout", "_temporary", "_threads"),
     ("_files", "_narrow"),
     ("layers",),
-    ("losses", "init"),
-    ("heads", "optim", "text"),
+    ("losses", "init", "ctc", "metrics"),
+    ("heads", "optim", "text", "audio"),
     ("data",),
     ("io", "progress", "_draws"),
     ("training", "decode"),

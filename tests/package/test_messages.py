@@ -87,6 +87,9 @@ def message(call: Callable[[], Any], error: type[Exception] = TypeError) -> str:
         (lambda: small_model().generate("t", max_length=3), "did you mean length?"),
         (lambda: rc.LSTM(2, 2).stream(quantize="int8"), "which takes batch_size, weight_format"),
         (lambda: rc.init.orthogonal(rc.RNN(2, 2), seed=0), "of orthogonal; did you mean rng?"),
+        (lambda: rc.decode.Ranking(alpha=1), "of Ranking; did you mean length_penalty?"),
+        (lambda: small_model().decoder(quantize=1), "of decoder, which takes weight_format"),
+        (lambda: small_model().beam_search(["t"], num_beams=3), "did you mean beam_size?"),
         (lambda: ContiguousBatches([1, 2], 1, seq_len=3), "did you mean bptt?"),
         (lambda: PlainProgress(io.StringIO(), units="word"), "did you mean unit?"),
     ],
@@ -98,9 +101,11 @@ def test_unknown_keyword(call: Callable[[], Any], expected: str) -> None:
 def test_every_public_constructor_names_its_keywords() -> None:
     """None is forgotten: each says what it takes where the keyword is like nothing it has."""
     modules = (rc, rc.layers, rc.models, rc.optim, rc.training, rc.text, rc.data, rc.progress)
+    modules += (rc.audio,)
     kinds = {v for m in modules for n in m.__all__ if isinstance(v := getattr(m, n), type)}
     made_by_the_package = {
         *(rc.layers.Cache, rc.layers.Frozen, rc.layers.Held, rc.layers.Stream),
+        *(rc.layers.FrozenAttentionRNN, rc.layers.HeldDecoder, rc.layers.HeldMemory),
         rc.progress.Report,
         *(rc.training.Validation, rc.training.TrainingResult, rc.training.Run),
         *(rc.training.Evaluation, rc.training.Update, rc.training.Curves),
@@ -114,8 +119,11 @@ def test_every_public_constructor_names_its_keywords() -> None:
     for kind in kinds - made_by_the_package - abstract - without:
         # of these the other keywords are the cell's
         needed = {
+            rc.AttentionRNN: {"input_size": 2, "hidden_size": 2, "memory_size": 2},
             rc.LanguageModel: {"vocab_size": 7},
             rc.SequenceClassifier: {"num_classes": 2, "vocab_size": 7},
+            rc.CTCRecognizer: {"symbols": "a", "input_size": 7},
+            rc.FrameRecognizer: {"symbols": "a", "input_size": 7},
             rc.Captioner: {"input_size": 2, "tokenizer": rc.text.ByteTokenizer()},
         }.get(kind, {})
         told = message(lambda kind=kind, needed=needed: kind(**needed, zzqx=1))

@@ -29,6 +29,12 @@ embedding = rc.Embedding(9, 70, dtype="{dtype}", rng=0)
 dropout = rc.Dropout(0.5)
 y, cache = linear.forward(dropout.forward(embedding(np.zeros((40, 3), np.int64)))[0])
 linear.backward(y, cache)
+for score in ("general", "additive"):
+    attention = rc.Attention(300, 70, score=score, dtype="{dtype}", compute={compute!r}, rng=0)
+    memory = np.ones((33, 3, 70), attention.dtype)
+    context, cache = attention.forward(y, memory)
+    attention.backward(context, cache)
+    attention.hold(memory).read(y[0])
 rc.losses.cross_entropy(y, np.zeros((40, 3), np.int64))
 rc.losses.mse(y, y)
 for name in ("SGD", "RMSprop", "Adam", "AdamW"):

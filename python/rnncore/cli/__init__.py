@@ -26,6 +26,7 @@ from rnncore.cli import (
     sample,
     score,
     tasks,
+    transcribe,
     translate,
 )
 from rnncore.cli.parser import Parser
@@ -41,6 +42,7 @@ _COMMANDS: dict[str, Any] = {
     "classify": classify,
     "translate": translate,
     "caption": caption,
+    "transcribe": transcribe,
     "quantize": quantize,
     "info": info,
     "bench": bench,

@@ -13,11 +13,13 @@ from typing import BinaryIO
 from rnncore import _files, _memory, io
 from rnncore._check import quoted
 from rnncore.models import LanguageModel, Seq2Seq, SequenceClassifier
+from rnncore.models.recognizer import Recognizer
 
 __all__ = [
     "add_overwrite",
     "load_classifier",
     "load_language_model",
+    "load_recognizer",
     "load_translator",
     "read_labeled",
     "read_parallel",
@@ -169,6 +171,20 @@ def load_translator(path: str) -> Seq2Seq:
     model = io.load(path)
     if not isinstance(model, Seq2Seq) or None in (model.source_tokenizer, model.target_tokenizer):
         raise ValueError(f"{path}: expected a model of task translate, got {model!r}")
+    return model
+
+
+def load_recognizer(path: str) -> Recognizer:
+    """Return the recognizer of a file.
+
+    Raises
+    ------
+    OSError, ValueError
+        As `rnncore.load`, and when the model is of another kind.
+    """
+    model = io.load(path)
+    if not isinstance(model, Recognizer):
+        raise ValueError(f"{path}: expected a recognizer of speech, got {model!r}")
     return model
 
 

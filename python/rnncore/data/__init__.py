@@ -2,7 +2,8 @@
 
 `ContiguousBatches` walks one long text and carries the state from batch to batch (truncated BPTT);
 `SentenceBatches` takes whole sentences, each from the zero state; `LabeledBatches`
-takes sequences with a label each; `PairBatches` takes sequences with a sequence each.
+takes sequences with a label each; `TranscribedBatches` sequences with several; `PairBatches` takes
+sequences with a sequence each.
 """
 
 from rnncore.data.batch import IGNORED, Batch, Batches
@@ -15,6 +16,7 @@ from rnncore.data.pictures import patches
 from rnncore.data.sentences import SentenceBatches, Sentences, sentences
 from rnncore.data.splitting import split, split_shuffled
 from rnncore.data.standardization import Standardization
+from rnncore.data.transcribed import TranscribedBatches
 
 __all__ = [
     "IGNORED",
@@ -27,6 +29,7 @@ __all__ = [
     "SentenceBatches",
     "Sentences",
     "Standardization",
+    "TranscribedBatches",
     "pad",
     "patches",
     "sentences",

@@ -35,7 +35,8 @@ class Batch:
         Ids [T,B] or vectors [T,B,I]; of pairs, a tuple of what is read and of the targets before.
     targets : array
         What the model's head takes: classes [T,B] or [B], where `IGNORED` does not count, or
-        numbers [...,V], where NaN does not count; or a tuple or dict of such, for several heads.
+        numbers [...,V], where NaN does not count; or for CTC the labels of each sequence, a list of
+        B arrays of ids or an array [B,U]. A tuple or dict of such is for several heads.
         None: `compute` needs none, or compares with the inputs.
     lengths : integers [B], or None
         Steps of each sequence; None: T for all. Of pairs, a tuple of the lengths of both.
@@ -102,11 +103,18 @@ def _number(targets: Any) -> int:
     try:
         array = np.asarray(targets)
     except ValueError:  # a list of arrays of different shapes
+        if all(np.ndim(part) == 1 and _holds_ids(part) for part in targets):
+            return sum(map(_number, targets))  # the labels of each sequence
         return _number(tuple(targets))
     if array.dtype.kind not in "iuf":
         return array.size
     counts = array != IGNORED if is_ids(array) else ~np.isnan(array)
     return int(np.count_nonzero(counts))
+
+
+def _holds_ids(part: Any) -> bool:
+    array = np.asarray(part)
+    return not array.size or is_ids(array)
 
 
 def _shape(value: Any) -> str:

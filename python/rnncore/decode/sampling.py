@@ -41,6 +41,12 @@ class Sampling:
     ------
     TypeError, ValueError
         When a number is not one, or outside its range.
+
+    Examples
+    --------
+    >>> import rnncore as rc
+    >>> rc.decode.Sampling(temperature=0.8, top_p=0.9)
+    Sampling(temperature=0.8, top_k=0, top_p=0.9)
     """
 
     temperature: float = 1.0

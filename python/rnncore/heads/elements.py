@@ -6,12 +6,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rnncore._check import Array, floats
-from rnncore.heads.head import Head
+from rnncore.heads.rows import RowHead
 
 __all__ = ["ElementHead"]
 
 
-class ElementHead(Head):
+class ElementHead(RowHead):
     """A head with a target for every output [...,V]; NaN as a target does not count.
 
     The loss of a row is the sum over its elements. The mean is taken over elements.

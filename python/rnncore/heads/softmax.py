@@ -19,14 +19,16 @@ from rnncore._check import (
     real,
     size,
 )
-from rnncore.heads.head import IGNORED, Head
+from rnncore.heads.head import IGNORED
 from rnncore.heads.held import HeldSoftmax
+from rnncore.heads.rows import RowHead
 from rnncore.layers import Embedding
+from rnncore.losses import log_softmax
 
 __all__ = ["Softmax"]
 
 
-class Softmax(Head):
+class Softmax(RowHead):
     r"""Probability of each of V classes, with cross-entropy as its loss.
 
     .. math:: p = softmax(W y + b), \qquad \ell = -w_{target} \log p_{target}
@@ -139,10 +141,7 @@ class Softmax(Head):
 
     def log_probabilities(self, y: ArrayLike) -> NDArray[Any]:
         """Return ln p [...,V] of every class, for y [...,H]."""
-        z = self(y)
-        z -= z.max(axis=-1, keepdims=True)
-        z -= np.log(np.exp(z).sum(axis=-1, keepdims=True))
-        return z
+        return log_softmax(self(y))
 
     def hold(self, weight_format: str | None = None) -> HeldSoftmax:
         """Return a `HeldSoftmax`: this head with its weights packed once, for decoding."""

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from rnncore import _core
+from rnncore import _core, _memory
 from rnncore._check import (
     Array,
     Ids,
@@ -16,6 +16,7 @@ from rnncore._check import (
     compute_type,
     flag,
     floats,
+    integer,
     lengths_array,
     size,
 )
@@ -129,13 +130,15 @@ class Attention(Module):
     ) -> None:
         super().__init__(dtype, rng)
         self.compute = compute_type(compute, self.dtype)
-        self.query_size = size("query_size", query_size)
-        self.memory_size = size("memory_size", memory_size)
         self.score = choice("score", score, ("dot", "general", "additive"))
+        # Of a file, sizes are held against the parameters that it has, and "dot" has none.
+        checked = integer if self.score == "dot" else size
+        self.query_size = checked("query_size", query_size, 1)
+        self.memory_size = checked("memory_size", memory_size, 1)
         self.attention_size = (
             None if attention_size is None else size("attention_size", attention_size)
         )
-        self.num_heads = size("num_heads", num_heads)
+        self.num_heads = integer("num_heads", num_heads, 1)
         self.scaled = flag("scaled", scaled)
         self._width = self.attention_size or self.query_size
         self._require_fitting()
@@ -375,6 +378,7 @@ class Attention(Module):
 
 def ends_of(name: str, lengths: Any, shape: tuple[int, ...]) -> Ids:
     """Return lengths [B] of sequences [T,B,...], checked; None is T for all."""
+    _memory.require(64 * shape[1], f"{name} of B={shape[1]} sequences")
     if lengths is None:
         return np.full(shape[1], shape[0])
     return lengths_array(lengths, shape[:2], name)

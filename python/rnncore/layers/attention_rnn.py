@@ -8,26 +8,17 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from rnncore import _core
-from rnncore._check import (
-    Array,
-    Ids,
-    check_shape,
-    choice,
-    compute_type,
-    flag,
-    floats,
-    lengths_array,
-    size,
-)
+from rnncore._check import Array, Ids, choice, compute_type, flag, floats, size
 from rnncore._keywords import strict_keywords
-from rnncore.layers.attention import Attention, Projected, ends_of, through
+from rnncore.layers.attention import Attention, Projected, through
 from rnncore.layers.cache import Cache, open_cache
+from rnncore.layers.decoder_call import DecoderCall, checked_state
 from rnncore.layers.held_decoder import FrozenAttentionRNN, HeldDecoder
 from rnncore.layers.linear import Linear
 from rnncore.layers.module import Module
 from rnncore.layers.named import recurrent
 from rnncore.layers.parameters import apart
-from rnncore.layers.state import pack_state, state_parts
+from rnncore.layers.state import pack_state
 
 __all__ = ["AttentionRNN"]
 
@@ -43,22 +34,6 @@ class Saved(NamedTuple):
     state_shapes: list[tuple[int, ...]]  # as the caller gave the parts
 
 
-class GivenState(NamedTuple):
-    """A state as the kernel takes it, and the shapes that its parts had."""
-
-    parts: list[Array | None] | None
-    shapes: list[tuple[int, ...]]
-
-
-class Inputs(NamedTuple):
-    """The checked arrays of a call."""
-
-    x: Array
-    memory: _core.AttentionMemory
-    state: list[Array | None] | None
-    lengths: Ids | None
-
-
 class AttentionRNN(Module):
     r"""Recurrent decoder whose step reads the attention's context of the step before.
 
@@ -70,9 +45,8 @@ class AttentionRNN(Module):
         c_t &= \mathrm{attention}(h_t,\ \mathrm{memory}) \\
         a_t &= \tanh(W_c [c_t; h_t] + b_c), \qquad y_t = a_t
 
-    ``feeding="conditional"`` is the decoder of Bahdanau, Cho and Bengio 2015 (arXiv 1409.0473) in
-    the form of the conditional GRU of nematus (Sennrich et al. 2017, arXiv 1703.04357), with any
-    cell:
+    ``feeding="conditional"`` is the decoder of Bahdanau, Cho and Bengio 2015 (arXiv 1409.0473) as
+    the conditional GRU of nematus (Sennrich et al. 2017, arXiv 1703.04357), with any cell:
 
     .. math::
         q_t &= \mathrm{cell}_1(x_t,\ s_{t-1}) \\
@@ -83,14 +57,11 @@ class AttentionRNN(Module):
     too. The parts of the layer are layers of their own: `rnn`, `attention` (see `Attention`), and
     `combine` (W_c, b_c) or `context_rnn`.
 
-    The state is a tuple of arrays [B,H], in the order of `state_names`: h, of an LSTM also its cell
-    state c, and with ``feeding="input"`` the attentional vector a. A state that is h alone is no
-    tuple but the array. A part that is None is zero. An array [1,B,H], the state of a recurrent
-    layer, is taken for [B,H].
+    The state is a tuple of arrays [B,H], named by `state_names`: h, of an LSTM also its cell state
+    c, and with ``feeding="input"`` the vector a; h alone is no tuple but the array. A part that is
+    None is zero. An array [1,B,H], the state of a recurrent layer, is taken for [B,H].
 
-    Threads divide the sequences and wait for nobody in the time loop; the results have the same
-    bits for any number of threads. `forward` keeps, for every real step, the gates of the cells,
-    their states, the contexts and the weights of the attention.
+    Threads divide the sequences; the results have the same bits for any number of threads.
 
     Parameters
     ----------
@@ -247,8 +218,7 @@ class AttentionRNN(Module):
         state : array or tuple of arrays [B,H], optional
             Initial state, see above; None is zero.
         lengths : integers [B], optional
-            Steps of each sequence, from 0 to T; None is T for all. Outputs past them are zero; the
-            final state is the one after the last step.
+            Steps of each sequence, from 0 to T; None is T for all. Outputs past them are zero.
         memory_lengths : integers [B], optional
             Steps of each memory, from 0 to S; None is S for all. What lies past them is not read.
             Of a memory without steps all contexts are zero.
@@ -269,8 +239,8 @@ class AttentionRNN(Module):
         MemoryError
             If the result does not fit in memory.
         """
-        inputs, _ = self._checked(x, memory, state, lengths, memory_lengths, keep=False)
-        y, final = self._core.infer(self.kernel_params(), *inputs)
+        call = DecoderCall.of(self, x, memory, state, lengths, memory_lengths)
+        y, final = self._core.infer(self.kernel_arrays(), *call.inputs)
         return y, pack_state(final)
 
     def forward(
@@ -281,9 +251,7 @@ class AttentionRNN(Module):
         lengths: ArrayLike | None = None,
         memory_lengths: ArrayLike | None = None,
     ) -> tuple[Array, Any, Cache[Saved]]:
-        """Run all steps for training.
-
-        Parameters and errors are those of calling the layer.
+        """Run all steps for training; parameters and errors are those of calling the layer.
 
         Returns
         -------
@@ -332,11 +300,11 @@ class AttentionRNN(Module):
         saved = open_cache(cache, self)
         if dy is not None:
             dy = apart(floats("dy", dy, self.dtype, saved.y_shape), self._flat_grads)
-        dfinal = self.checked_state("dstate", dstate, saved.y_shape[1]).parts
+        dfinal = checked_state("dstate", dstate, self, saved.y_shape[1]).parts
         if dfinal is not None:
             dfinal = [None if d is None else apart(d, self._flat_grads) for d in dfinal]
         dx, dkeys, dvalues, dinitial = self._core.backward(
-            self.kernel_params(), self._grads_of_parts(), dy, saved.core, dfinal
+            self.kernel_arrays(), self.kernel_arrays("grads"), dy, saved.core, dfinal
         )
         more = None
         if dkeys is not None:
@@ -414,58 +382,19 @@ class AttentionRNN(Module):
     def _forward(
         self, x: Any, memory: Any, state: Any, lengths: Any, memory_lengths: Any
     ) -> tuple[Array, tuple[Array, ...], Saved]:
-        inputs, kept = self._checked(x, memory, state, lengths, memory_lengths, keep=True)
-        y, final, core = self._core.forward(self.kernel_params(), *inputs)
-        return (
-            y,
-            final,
-            Saved(core, *kept, y.shape, self.checked_state("state", state, y.shape[1]).shapes),
-        )
+        call = DecoderCall.of(self, x, memory, state, lengths, memory_lengths, keep=True)
+        y, final, core = self._core.forward(self.kernel_arrays(), *call.inputs)
+        saved = Saved(core, call.keys, call.memory_lengths, call.memory_shape, y.shape, call.shapes)
+        return y, final, saved
 
-    def _checked(
-        self, x: Any, memory: Any, state: Any, lengths: Any, memory_lengths: Any, *, keep: bool
-    ) -> tuple[Inputs, tuple[Projected, Ids, tuple[int, ...]]]:
-        source = floats("memory", memory, self.dtype, ("S", "B", self.memory_size))
-        batch_size = source.shape[1]
-        inputs = floats("x", x, self.dtype, ("T", batch_size, self.input_size))
-        ends = ends_of("memory_lengths", memory_lengths, source.shape)
-        targets = None if lengths is None else lengths_array(lengths, inputs.shape[:2])
-        values = _core.join_rows(source, ends)
-        keys, core = self.attention.prepare(values, ends, len(source), keep=keep)
-        initial = self.checked_state("state", state, batch_size)
-        return Inputs(inputs, core, initial.parts, targets), (keys, ends, source.shape)
-
-    def checked_state(self, name: str, state: Any, batch_size: int) -> GivenState:
-        """Check a state of so many sequences."""
-        shape = batch_size, self.hidden_size
-        shapes: list[tuple[int, ...]] = [shape for _ in self.state_names]
-        if state is None:
-            return GivenState(None, shapes)
-        arrays: list[Array | None] = []
-        for i, (part, value) in enumerate(state_parts(name, state, self.state_names).items()):
-            array = None if value is None else floats(part, value, self.dtype)
-            if array is not None:
-                shapes[i] = array.shape
-                if array.shape == (1, *shape):
-                    array = array[0]
-                check_shape(part, array, shape)
-            arrays.append(array)
-        return GivenState(arrays, shapes)
-
-    def kernel_params(self) -> list[Array | None]:
-        """Return the parameters as the kernel takes them."""
-        return self._arrays("flat_params", "params")
-
-    def _grads_of_parts(self) -> list[Array | None]:
-        return self._arrays("flat_grads", "grads")
-
-    def _arrays(self, flat: str, named: str) -> list[Array | None]:
+    def kernel_arrays(self, which: str = "params") -> list[Array | None]:
+        """Return the parameters, or with "grads" the gradients, as the kernel takes them."""
         query = self.attention.query_projection
-        of_query = {} if query is None else getattr(query, named)
+        of_query = {} if query is None else getattr(query, which)
         return [
-            getattr(self.rnn, flat),
-            getattr(self._last, flat),
+            getattr(self.rnn, f"flat_{which}"),
+            getattr(self._last, f"flat_{which}"),
             of_query.get("weight"),
             of_query.get("bias"),
-            getattr(self.attention, named).get("v"),
+            getattr(self.attention, which).get("v"),
         ]

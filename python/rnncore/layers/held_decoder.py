@@ -11,6 +11,7 @@ from rnncore import _core
 from rnncore._check import Array, Ids, check_below, check_shape, floats, ids_array
 from rnncore.layers.assembly import copy_for_inference
 from rnncore.layers.attention import ends_of
+from rnncore.layers.decoder_call import checked_state
 from rnncore.layers.state import pack_state
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class FrozenAttentionRNN:
         self.layer = copy_for_inference(layer)
         attention = self.layer.attention
         self.core = _core.HeldAttentionRNN(
-            self.layer.core, self.layer.kernel_params(), attention.key_size
+            self.layer.core, self.layer.kernel_arrays(), attention.key_size
         )
 
     def hold(self, memory: ArrayLike, memory_lengths: ArrayLike | None = None) -> HeldDecoder:
@@ -145,7 +146,7 @@ class HeldDecoder:
         ids = ids_array("rows", rows)
         check_shape("rows", ids, inputs.shape[:1])
         check_below("rows", ids, self.batch_size)
-        parts = layer.checked_state("state", state, len(inputs)).parts
+        parts = checked_state("state", state, layer, len(inputs)).parts
         y, final, weights = self._frozen.core.step(inputs, self._memory, parts, ids)
         return y, pack_state(final), weights
 

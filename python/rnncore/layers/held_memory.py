@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 
 from rnncore import _core
 from rnncore._check import Array, Ids, check_below, check_shape, floats, ids_array
+from rnncore._keywords import strict_keywords
 
 if TYPE_CHECKING:
     from rnncore.layers.attention import Attention
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["HeldMemory"]
 
 
+@strict_keywords()
 class HeldMemory:
     """A memory with its keys, which the queries of a decoder's step read; see `Attention.hold`.
 

@@ -28,6 +28,7 @@ __all__ = [
     "id_sequences",
     "input_sizes",
     "padded_ids",
+    "vector_sequence",
     "vector_sequences",
     "vocab_size_of",
 ]
@@ -104,28 +105,31 @@ def vector_sequences(
     TypeError, ValueError
         If one has another shape, or holds anything but finite numbers.
     """
-    arrays = []
-    for k, sequence in enumerate(_listed(sequences)):
-        name = f"sequences[{k}]"
-        array = as_array(name, sequence)
-        if array.dtype.kind not in "fiub":
-            raise TypeError(f"{name}: expected numbers, got {describe(sequence)}")
-        if array.ndim == 1 and input_size == 1:
-            array = array[:, np.newaxis]
-        if array.size == 0 and array.ndim == 1:
-            array = array.reshape(0, input_size)
-        check_shape(name, array, ("T", input_size))
-        with np.errstate(over="ignore"):
-            converted = array.astype(dtype, copy=False)
-        outside = ~np.isfinite(converted)
-        if outside.any():
-            step, element = np.argwhere(outside)[0].tolist()
-            raise ValueError(
-                f"{name}: expected finite numbers of {dtype}, got {array[step, element]} at step "
-                f"{step}"
-            )
-        arrays.append(converted)
-    return arrays
+    return [
+        vector_sequence(f"sequences[{k}]", sequence, input_size, dtype)
+        for k, sequence in enumerate(_listed(sequences))
+    ]
+
+
+def vector_sequence(name: str, sequence: Any, input_size: int, dtype: np.dtype[Any]) -> Array:
+    """Return one sequence as `vector_sequences` does; errors call it ``name``."""
+    array = as_array(name, sequence)
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"{name}: expected numbers, got {describe(sequence)}")
+    if array.ndim == 1 and input_size == 1:
+        array = array[:, np.newaxis]
+    if array.size == 0 and array.ndim == 1:
+        array = array.reshape(0, input_size)
+    check_shape(name, array, ("T", input_size))
+    with np.errstate(over="ignore"):
+        converted = array.astype(dtype, copy=False)
+    outside = ~np.isfinite(converted)
+    if outside.any():
+        step, element = np.argwhere(outside)[0].tolist()
+        raise ValueError(
+            f"{name}: expected finite numbers of {dtype}, got {array[step, element]} at step {step}"
+        )
+    return converted
 
 
 def class_names(labels: Iterable[Any], num_classes: int) -> list[str]:

@@ -28,7 +28,7 @@ from rnncore.models.initialization import Initialization
 from rnncore.models.model import Model
 from rnncore.models.passes import Pass
 from rnncore.models.presets import PRESETS
-from rnncore.models.scoring import Scored
+from rnncore.models.scored import Scored
 from rnncore.models.stepping import LanguageModelDecoder
 from rnncore.models.texts import checked_batch, sentence_tokens, text_ids
 from rnncore.progress import bits, perplexity

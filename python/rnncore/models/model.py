@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnncore.data import Batch
+from rnncore.heads import RowHead
 from rnncore.models.passes import CountingPass, LossPass, Pass, TrainingPass
 from rnncore.models.tape import state_arrays
 from rnncore.training import Trainable, TrainingResult, fit
@@ -93,6 +94,7 @@ class Model(Trainable):
         for piece in batch.pieces():
             run = TrainingPass(memory_limit)
             final = self._computed(run, piece, state)
+            _require_rows(run)
             alike = run.counts_all and all(count == piece.num_targets for count in run.counts)
             if whole is None:
                 whole = alike
@@ -185,6 +187,16 @@ class Model(Trainable):
         run = Pass()
         final = self._computed(run, batch, state)
         return run.outputs, final
+
+
+def _require_rows(run: Pass) -> None:
+    """Raise unless each step has a target of its own, so that a sequence can be cut."""
+    for head, _ in run.outputs:
+        if not isinstance(head, RowHead):
+            raise ValueError(
+                f"bptt: expected heads with a target for every step, got {head!r}, whose loss "
+                "needs whole sequences; give batches without bptt"
+            )
 
 
 def _other_targets(expected: int, counts: list[float]) -> str:

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rnncore._check import instance, lengths_array, real, within
+from rnncore._check import instance, real
 from rnncore._keywords import strict_keywords
-from rnncore.heads import Head
+from rnncore.heads import Head, RowHead
 from rnncore.layers import Dropout, Module, OutputGradient, Recurrent
 from rnncore.models.tape import Call, Value, arrays_of, keep
 
@@ -74,7 +74,7 @@ class Pass:
         self,
         head: Head,
         y: Any,
-        targets: ArrayLike | None,
+        targets: Any,
         *,
         lengths: ArrayLike | None = None,
         weight: float = 1.0,
@@ -87,8 +87,8 @@ class Pass:
             Output layer and loss.
         y : value [...,H]
             What the head is given.
-        targets : array
-            See `Head.losses`.
+        targets : array, or what else the head takes
+            See `losses` of the head.
         lengths : integers [B], optional
             Steps that count, where y is [T,B,H]; None: all.
         weight : float
@@ -105,7 +105,7 @@ class LossPass(Pass):
     Attributes
     ----------
     losses : list of float64 array
-        Loss of every target, one array for each head.
+        Loss of every target, or of every sequence for `CTC`; one array for each head.
     counts : list of float
         What the mean of each head divides by.
     means : list of float
@@ -136,14 +136,14 @@ class LossPass(Pass):
         self,
         head: Head,
         y: Any,
-        targets: ArrayLike | None,
+        targets: Any,
         *,
         lengths: ArrayLike | None = None,
         weight: float = 1.0,
     ) -> None:
         """Compute the losses; see `Pass.loss`."""
         super().loss(head, y, targets, lengths=lengths, weight=weight)
-        wanted = _counting(head, targets, lengths)
+        wanted = _counting(head, y, targets, lengths)
         losses = head.losses(y, wanted)
         self.losses.append(losses)
         self.counts.append(head.count(wanted))
@@ -162,14 +162,14 @@ class CountingPass(Pass):
         self,
         head: Head,
         y: Any,
-        targets: ArrayLike | None,
+        targets: Any,
         *,
         lengths: ArrayLike | None = None,
         weight: float = 1.0,
     ) -> None:
         """Count the targets; see `Pass.loss`."""
         super().loss(head, y, targets, lengths=lengths, weight=weight)
-        self.counts.append(head.count(_counting(head, targets, lengths)))
+        self.counts.append(head.count(_counting(head, y, targets, lengths)))
 
 
 @strict_keywords()
@@ -225,14 +225,14 @@ class TrainingPass(Pass):
         self,
         head: Head,
         y: Any,
-        targets: ArrayLike | None,
+        targets: Any,
         *,
         lengths: ArrayLike | None = None,
         weight: float = 1.0,
     ) -> None:
         """Take note of a loss, which `backward` computes; see `Pass.loss`."""
         super().loss(head, y, targets, lengths=lengths, weight=weight)
-        wanted = _counting(head, targets, lengths)
+        wanted = _counting(head, y, targets, lengths)
         if isinstance(y, Value):
             y.uses += 1
         self.counts.append(head.count(wanted))
@@ -264,7 +264,7 @@ class TrainingPass(Pass):
             head, y, targets, weight = loss
             factor = weight / (count or 1)
             call, dropout = _sweep(y)
-            if call is not None:
+            if call is not None and isinstance(head, RowHead):
                 call.run(needs_output=False)
                 source = head.output_gradient(targets, scale * share * factor, dropout)
                 sweeps[call] = source, factor, share
@@ -306,15 +306,11 @@ def _waiting(y: Any) -> Call | None:
     return y.call
 
 
-def _counting(head: Head, targets: ArrayLike | None, lengths: ArrayLike | None) -> Any:
+def _counting(head: Head, y: Any, targets: Any, lengths: ArrayLike | None) -> Any:
     """Return the targets, without loss past the ends of their sequences."""
     if targets is None:
         raise TypeError(
             "targets: expected an array, got None; give the batch targets, or let compute call "
             "run.loss with what it compares with, such as batch.inputs"
         )
-    if lengths is None:
-        return targets
-    array = np.asarray(targets)
-    shape = array.shape[:2]
-    return head.ignored(array, within(lengths_array(lengths, shape), shape))
+    return head.counting(targets, lengths, lambda: arrays_of(y).shape)

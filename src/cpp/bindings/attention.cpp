@@ -29,75 +29,72 @@ py::tuple attention_forward(const PyAttentionMemory& self, py::object query, py:
                             bool keep) {
     const Joined queries = queries_of(self, lengths, steps);
     return by_dtype(query, "query", [&]<class T>() -> py::tuple {
-        return self.with<T>([&](const AttentionMemory<T>& memory) -> py::tuple {
-            const auto rows = query_view<T>(query, memory, queries.rows());
-            auto context = new_array<T>({steps, queries.batch(), memory.value_width});
-            T* const to = context.mutable_data();
-            py::object kept = py::none();
-            T* weights = nullptr;
-            if (keep) {
-                auto array = new_array<T>({static_cast<Index>(weights_size(memory, queries))});
-                weights = array.mutable_data();
-                kept = std::move(array);
-            }
-            without_gil([&] {
-                const Contiguous<T> values(rows);
-                attend(memory, queries, values.data(), steps, to, weights);
-            });
-            return py::make_tuple(context, kept);
+        const CheckedMemory<T> memory(self);
+        const auto rows = query_view<T>(query, *memory, queries.rows());
+        auto context = new_array<T>({steps, queries.batch(), memory->value_width});
+        T* const to = context.mutable_data();
+        py::object kept = py::none();
+        T* weights = nullptr;
+        if (keep) {
+            auto array = new_array<T>({static_cast<Index>(weights_size(*memory, queries))});
+            weights = array.mutable_data();
+            kept = std::move(array);
+        }
+        without_gil([&] {
+            const Contiguous<T> values(rows);
+            attend(*memory, queries, values.data(), steps, to, weights);
         });
+        return py::make_tuple(context, kept);
     });
 }
 
 py::tuple attention_backward(const PyAttentionMemory& self, py::object dcontext, py::object query, py::object lengths,
                              py::object weights, py::object dv) {
     return by_dtype(dcontext, "dcontext", [&]<class T>() -> py::tuple {
-        return self.with<T>([&](const AttentionMemory<T>& memory) -> py::tuple {
-            const auto gradient =
-                view<T>(dcontext, "dcontext", {{"T"}, {"B", self.rows.batch()}, {"M", memory.value_width}});
-            const Joined queries = queries_of(self, lengths, gradient.shape[0]);
-            const auto rows = query_view<T>(query, memory, queries.rows());
-            const auto kept = view<T>(weights, "weights", {{"W", static_cast<Index>(weights_size(memory, queries))}});
-            if (memory.v && dv.is_none()) throw py::value_error("dv: expected an array, got None");
-            T* const to_v = writeable_or_none<T>(dv, "dv", {{"A", memory.width}});
-            auto dquery = new_array<T>({queries.rows(), memory.width});
-            auto dvalues = new_array<T>({self.rows.rows(), memory.value_width});
-            py::object dkeys = py::none();
-            AttentionGradients<T> out{{gradient.data(), gradient.strides[0], gradient.strides[1], gradient.strides[2]},
-                                      dquery.mutable_data(),
-                                      dvalues.mutable_data(),
-                                      dvalues.mutable_data(),
-                                      to_v};
-            if (!self.keys.is_none()) {
-                auto array = new_array<T>({self.rows.rows(), memory.width});
-                out.dkeys = array.mutable_data();
-                dkeys = std::move(array);
-            }
-            without_gil([&] {
-                const Contiguous<T> values(rows), probabilities(kept);
-                attend_backward(memory, queries, values.data(), probabilities.data(), out);
-            });
-            return py::make_tuple(dquery, dkeys, dvalues);
+        const CheckedMemory<T> memory(self);
+        const auto gradient =
+            view<T>(dcontext, "dcontext", {{"T"}, {"B", self.rows.batch()}, {"M", memory->value_width}});
+        const Joined queries = queries_of(self, lengths, gradient.shape[0]);
+        const auto rows = query_view<T>(query, *memory, queries.rows());
+        const auto kept = view<T>(weights, "weights", {{"W", static_cast<Index>(weights_size(*memory, queries))}});
+        if (memory->v && dv.is_none()) throw py::value_error("dv: expected an array, got None");
+        T* const to_v = writeable_or_none<T>(dv, "dv", {{"A", memory->width}});
+        auto dquery = new_array<T>({queries.rows(), memory->width});
+        auto dvalues = new_array<T>({self.rows.rows(), memory->value_width});
+        py::object dkeys = py::none();
+        AttentionGradients<T> out{{gradient.data(), gradient.strides[0], gradient.strides[1], gradient.strides[2]},
+                                  dquery.mutable_data(),
+                                  dvalues.mutable_data(),
+                                  dvalues.mutable_data(),
+                                  to_v};
+        if (!self.keys.is_none()) {
+            auto array = new_array<T>({self.rows.rows(), memory->width});
+            out.dkeys = array.mutable_data();
+            dkeys = std::move(array);
+        }
+        without_gil([&] {
+            const Contiguous<T> values(rows), probabilities(kept);
+            attend_backward(*memory, queries, values.data(), probabilities.data(), out);
         });
+        return py::make_tuple(dquery, dkeys, dvalues);
     });
 }
 
 py::tuple attention_read(const PyAttentionMemory& self, py::object query, py::object rows_given) {
     return by_dtype(query, "query", [&]<class T>() -> py::tuple {
-        return self.with<T>([&](const AttentionMemory<T>& memory) -> py::tuple {
-            const Ids of = ids(rows_given, "rows", {{"N"}});
-            of.require_below("rows", {"B", self.rows.batch()});
-            const Index count = of.shape[0];
-            const auto rows = query_view<T>(query, memory, count);
-            auto context = new_array<T>({count, memory.value_width});
-            auto weights = new_array<T>({count, self.steps});
-            T *const to = context.mutable_data(), *const to_weights = weights.mutable_data();
-            without_gil([&] {
-                const Contiguous<T> values(rows);
-                attend_rows<T>(memory, {of.values.data(), count, self.steps}, values.data(), to, to_weights);
-            });
-            return py::make_tuple(context, weights);
+        const CheckedMemory<T> memory(self);
+        const Ids of = ids(rows_given, "rows", {{"N"}});
+        of.require_below("rows", {"B", self.rows.batch()});
+        const Index count = of.shape[0];
+        const auto rows = query_view<T>(query, *memory, count);
+        auto context = new_array<T>({count, memory->value_width});
+        auto weights = new_array<T>({count, self.steps});
+        T *const to = context.mutable_data(), *const to_weights = weights.mutable_data();
+        without_gil([&] {
+            const Contiguous<T> values(rows);
+            attend_rows<T>(*memory, {of.values.data(), count, self.steps}, values.data(), to, to_weights);
         });
+        return py::make_tuple(context, weights);
     });
 }
 

@@ -17,21 +17,40 @@ struct PyAttentionMemory {
     Index steps;  // of the array that the rows are from
     Index heads;
     double scale;
-
-    // Calls work(memory) with views of the arrays.
-    template <class T, class Work>
-    auto with(Work&& work) const {
-        const auto value_rows = view<T>(values, "values", {{"N", rows.rows()}, {"M"}});
-        const auto key_rows = view_or_none<T>(keys, "keys", {{"N", rows.rows()}, {"A"}});
-        const Index value_width = value_rows.shape[1], width = key_rows ? key_rows.shape[1] : value_width;
-        const auto v_row = view_or_none<T>(v, "v", {{"A", width}});
-        if (width % heads != 0 || value_width % heads != 0)
-            throw py::value_error("num_heads: expected a divisor of the widths, got " + std::to_string(heads));
-        const Contiguous<T> k(key_rows), x(value_rows), w(v_row);
-        const AttentionMemory<T> memory{rows,     heads,    width,   value_width, k.data() ? k.data() : x.data(),
-                                        x.data(), w.data(), T(scale)};
-        return work(memory);
-    }
 };
+
+// Its arrays, checked; contiguous copies live as long as this.
+template <class T>
+class CheckedMemory {
+public:
+    explicit CheckedMemory(const PyAttentionMemory& given);
+    const AttentionMemory<T>& operator*() const { return memory_; }
+    const AttentionMemory<T>* operator->() const { return &memory_; }
+
+private:
+    View<T> values_, keys_, v_;
+    Contiguous<T> value_rows_, key_rows_, v_row_;
+    AttentionMemory<T> memory_;
+};
+
+template <class T>
+CheckedMemory<T>::CheckedMemory(const PyAttentionMemory& given)
+    : values_(view<T>(given.values, "values", {{"N", given.rows.rows()}, {"M"}})),
+      keys_(view_or_none<T>(given.keys, "keys", {{"N", given.rows.rows()}, {"A"}})),
+      v_(view_or_none<T>(given.v, "v", {{"A", (keys_ ? keys_ : values_).shape[1]}})),
+      value_rows_(values_),
+      key_rows_(keys_),
+      v_row_(v_),
+      memory_{given.rows,
+              given.heads,
+              (keys_ ? keys_ : values_).shape[1],
+              values_.shape[1],
+              keys_ ? key_rows_.data() : value_rows_.data(),
+              value_rows_.data(),
+              v_row_.data(),
+              T(given.scale)} {
+    if (memory_.width % given.heads != 0 || memory_.value_width % given.heads != 0)
+        throw py::value_error("num_heads: expected a divisor of the widths, got " + std::to_string(given.heads));
+}
 
 }  // namespace rnncore::bindings

@@ -31,26 +31,12 @@ using DecoderTape = std::shared_ptr<AttentionRnnTape<T>>;
 
 struct PyAttentionRnnCache {
     std::variant<DecoderTape<float>, DecoderTape<double>> tape;
-    py::object memory, x;  // keep what the tape reads
-    Block copy;            // of x
+    // what the tape reads, kept
+    py::object memory, x;
+    std::shared_ptr<const void> memory_rows;
+    Block copy;  // of x
     std::size_t nbytes;
 };
-
-// The memory itself: its arrays are contiguous, and live as long as the Python object.
-template <class T>
-AttentionMemory<T> memory_of(const PyAttentionMemory& given) {
-    const auto contiguous = [](const View<T>& rows, const char* name) -> const T* {
-        if (rows && !rows.contiguous()) throw py::value_error(std::string(name) + ": expected a contiguous array");
-        return rows.data();
-    };
-    const auto values = view<T>(given.values, "values", {{"N", given.rows.rows()}, {"M"}});
-    const auto keys = view_or_none<T>(given.keys, "keys", {{"N", given.rows.rows()}, {"A"}});
-    const Index value_width = values.shape[1], width = keys ? keys.shape[1] : value_width;
-    const auto v = view_or_none<T>(given.v, "v", {{"A", width}});
-    const T* const rows = contiguous(values, "values");
-    return {given.rows, given.heads,        width,         value_width, keys ? contiguous(keys, "keys") : rows,
-            rows,       contiguous(v, "v"), T(given.scale)};
-}
 
 template <class T>
 void require_widths(const AttentionRnn& layer, const AttentionMemory<T>& memory, bool projects_query) {
@@ -165,7 +151,8 @@ struct DecoderCall {
 template <class T>
 py::tuple run(const PyAttentionRnn& self, const DecoderCall& call) {
     const AttentionRnn& layer = self.layer;
-    const auto memory = memory_of<T>(call.memory.cast<const PyAttentionMemory&>());
+    const auto checked = std::make_shared<CheckedMemory<T>>(call.memory.cast<const PyAttentionMemory&>());
+    const AttentionMemory<T>& memory = **checked;
     const Params<T> params(layer, call.params, memory.width);
     const bool projects = params.arrays().query_weight != nullptr;
     require_widths(layer, memory, projects);
@@ -195,7 +182,8 @@ py::tuple run(const PyAttentionRnn& self, const DecoderCall& call) {
     if (!call.keeps) return py::make_tuple(*y, finals);
     const std::size_t nbytes = tape->arena.size() + copy.size();
     py::object read = copy.data() ? py::object(py::none()) : py::object(x.owner);
-    return py::make_tuple(*y, finals, PyAttentionRnnCache{tape, call.memory, std::move(read), std::move(copy), nbytes});
+    return py::make_tuple(*y, finals,
+                          PyAttentionRnnCache{tape, call.memory, std::move(read), checked, std::move(copy), nbytes});
 }
 
 py::tuple forward_call(const PyAttentionRnn& self, const DecoderCall& call) {
@@ -304,7 +292,8 @@ py::tuple step(const HeldAttentionRnn<T>& held, py::object x_given, py::object m
                py::object rows_given) {
     const AttentionRnn& layer = held.layer();
     const auto& given = memory_given.cast<const PyAttentionMemory&>();
-    const auto memory = memory_of<T>(given);
+    const CheckedMemory<T> checked(given);
+    const AttentionMemory<T>& memory = *checked;
     const bool projects = held.params().query_weight != nullptr;
     require_widths(layer, memory, projects);
     const auto x = view<T>(x_given, "x", {{"N"}, {"I", layer.input()}});

@@ -21,8 +21,10 @@ PYBIND11_MODULE(core_of_main_interpreter, module, pybind11::mod_gil_not_used()) 
     register_attention(module);
     register_attention_rnn(module);
     register_losses(module);
+    register_ctc(module);
     register_loss_head(module);
     register_optimisers(module);
+    register_ctc_search(module);
     register_kernels(module);
 }
 

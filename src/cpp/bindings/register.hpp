@@ -14,8 +14,10 @@ void register_layers(pybind11::module_& module);
 void register_attention(pybind11::module_& module);
 void register_attention_rnn(pybind11::module_& module);
 void register_losses(pybind11::module_& module);
+void register_ctc(pybind11::module_& module);
 void register_loss_head(pybind11::module_& module);
 void register_optimisers(pybind11::module_& module);
+void register_ctc_search(pybind11::module_& module);
 void register_kernels(pybind11::module_& module);
 
 }  // namespace rnncore::bindings

@@ -41,6 +41,17 @@ template <class T>
     }
 }
 
+// for_lanes of little code: where masks cost nothing, whole vectors are masked too.
+template <class T, class Body>
+[[gnu::always_inline]] inline void for_masked_lanes(Index n, const Body& body) {
+#if defined(__AVX512F__)
+    for (Index i = 0; i < n; i += kLanes<T>)
+        body(i, SomeLanes{static_cast<int>(n - i < kLanes<T> ? n - i : kLanes<T>)});
+#else
+    for_lanes<T>(n, body);
+#endif
+}
+
 inline constexpr int kScoredSteps = 4;                           // steps of a sequence that are compared at once
 inline constexpr int kScoredQueries = kRegisters == 32 ? 4 : 2;  // with so many queries
 inline constexpr int kSummedRows = 4;                            // rows of a sum of weighted rows
@@ -74,7 +85,7 @@ template <int Q, class T>
         const T* b[kScoredSteps];
         for (int s = 0; s < kScoredSteps; ++s) b[s] = row_of(t.b, t.ldb, step + s, t.n);
         Vec<T> sums[Q][kScoredSteps] = {};
-        for_lanes<T>(t.k, [&](Index i, auto lanes) RNNCORE_INLINED {
+        for_masked_lanes<T>(t.k, [&](Index i, auto lanes) RNNCORE_INLINED {
             Vec<T> keys[kScoredSteps];
 #pragma GCC unroll 4
             for (int s = 0; s < kScoredSteps; ++s) keys[s] = lanes.load(b[s] + i);
@@ -107,7 +118,7 @@ void compare(const Comparison<T>& t) {
 template <class T>
 [[gnu::noinline]] T additive_score(const T* query, const T* key, const T* v, Index width) {
     Vec<T> sum{};
-    for_lanes<T>(width, [&](Index i, auto lanes) RNNCORE_INLINED {
+    for_masked_lanes<T>(width, [&](Index i, auto lanes) RNNCORE_INLINED {
         sum += lanes.load(v + i) * tanh<T>(lanes.load(query + i) + lanes.load(key + i));
     });
     return fold<1, T>(sum, kSum);
@@ -115,8 +126,7 @@ template <class T>
 
 // The elements behind the steps of a row.
 template <class T>
-[[gnu::always_inline]] inline void pad_weights(T* row, Index steps, T value) {
-#pragma GCC unroll 1
+[[gnu::noinline]] void pad_weights(T* row, Index steps, T value) {
     for (Index i = steps; i < padded_weights(steps); ++i) row[i] = value;
 }
 
@@ -127,7 +137,7 @@ template <class T, class Body>
 
 // Scores -> weights. A padded element, -inf, becomes zero.
 template <class T>
-[[gnu::always_inline]] inline void softmax_row(T* row, Index steps) {
+[[gnu::noinline]] void softmax_row(T* row, Index steps) {
     pad_weights<T>(row, steps, -__builtin_inf());
     Vec<T> greatest = load(row), sum{};
     for_padded<T>(steps, [&](Index i) { greatest = kGreater(greatest, load(row + i)); });
@@ -253,7 +263,7 @@ void attention_scores_backward(const AttentionBackward<T>& p) {
 template <class T>
 void additive_backward(const AttentionBackward<T>& p) {
     const Attention<T>& of = p.of;
-    for_lanes<T>(of.width, [&](Index i, auto lanes) {
+    for_masked_lanes<T>(of.width, [&](Index i, auto lanes) {
         const Vec<T> v = lanes.load(of.v + i);
         Vec<T> dv = lanes.load(p.dv + i);
         for (Index t = 0; t < of.queries; ++t) {

@@ -3,6 +3,7 @@
 #include "kernels/ceilings.hpp"
 #include "kernels/cells.hpp"
 #include "kernels/converted_product.hpp"
+#include "kernels/ctc.hpp"
 #include "kernels/elementwise.hpp"
 #include "kernels/losses.hpp"
 #include "kernels/optimisers.hpp"
@@ -74,6 +75,8 @@ inline constexpr Kernels<T> kKernels = {
     .attention_memory_backward = attention_memory_backward<T>,
     .cross_entropy_grad = cross_entropy_grad<T>,
     .cross_entropy = cross_entropy<T>,
+    .ctc = ctc<T>,
+    .ctc_frame_bytes = ctc_frame_bytes<T>,
     .exp = map_exp<T>,
     .sigmoid = map_sigmoid<T>,
     .tanh = map_tanh<T>,

@@ -206,6 +206,22 @@ struct Dropout {
     double p;
 };
 
+// Connectionist temporal classification of one sequence: of frames z [C] of unnormalised log-probabilities, the
+// probability of its labels, which is the sum over all paths of one symbol a frame that become the labels once repeats
+// are merged and blanks left out.
+template <class T>
+struct Ctc {
+    T* const* rows;  // [frames], each z [C]; with `gradient` overwritten, otherwise only read
+    Index frames, symbols;
+    const std::int64_t* labels;  // [label_count], none of them the blank
+    Index label_count, blank;
+    bool gradient;
+    T scale;        // of the gradient
+    T* row;         // [symbols], without gradient: for work
+    void* scratch;  // [(frames + kCtcSpareFrames) * ctc_frame_bytes(label_count)]; without gradient as of 1 frame
+};
+inline constexpr Index kCtcSpareFrames = 4;
+
 // One update of the parameters p by gradients g' = clip(g * scale, -clip_value, clip_value).
 template <class T>
 struct Update {
@@ -272,6 +288,12 @@ struct Kernels {
     // logits [V] -> (softmax - one_hot(target)) * scale, in place; returns -log softmax[target]
     double (*cross_entropy_grad)(T* logits, Index n, Index target, T scale);
     double (*cross_entropy)(const T* logits, Index n, Index target);
+
+    // -log of the probability of the labels: infinity where it is 0, not a number where a frame is not made of numbers
+    // below infinity. Rows become the gradient by z, (softmax(z) - posterior) * scale; where the loss is infinite 0,
+    // and where it is not a number that too.
+    double (*ctc)(const Ctc<T>&);
+    Index (*ctc_frame_bytes)(Index label_count);
 
     void (*exp)(const T* x, Index n, T* y);
     void (*sigmoid)(const T* x, Index n, T* y);

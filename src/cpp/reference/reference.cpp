@@ -3,6 +3,7 @@
 #include "reference/attention.hpp"
 #include "reference/ceilings.hpp"
 #include "reference/cells.hpp"
+#include "reference/ctc.hpp"
 #include "reference/elementwise.hpp"
 #include "reference/optimisers.hpp"
 #include "reference/products.hpp"
@@ -42,6 +43,8 @@ constexpr Kernels<T> kernels = {
     .attention_memory_backward = attention_memory_backward<T>,
     .cross_entropy_grad = cross_entropy_grad<T>,
     .cross_entropy = cross_entropy<T>,
+    .ctc = ctc<T>,
+    .ctc_frame_bytes = ctc_frame_bytes,
     .exp = map_exp<T>,
     .sigmoid = map_sigmoid<T>,
     .tanh = map_tanh<T>,

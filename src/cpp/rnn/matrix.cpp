@@ -34,7 +34,14 @@ void PackedMatrix<T>::fill(const Arena& arena, const Worker& worker) const {
 template <class T>
 void PackedMatrix<T>::multiply(const Arena& arena, const Matrix<const T>& a, const T* bias, const Matrix<T>& c,
                                Range columns, const Worker& worker) const {
-    const RowBlock<T> block{a.data, c.data + columns.first, a.rows};
+    const Matrix<T> part{c.data + columns.first, c.rows, columns.last - columns.first, c.stride};
+    multiply_part(arena, a, bias, part, columns, worker);
+}
+
+template <class T>
+void PackedMatrix<T>::multiply_part(const Arena& arena, const Matrix<const T>& a, const T* bias, const Matrix<T>& c,
+                                    Range columns, const Worker& worker) const {
+    const RowBlock<T> block{a.data, c.data, a.rows};
     kernels_->product({&block, 1, a.stride, c.stride,
                        packed_.in(arena) + columns.first * packed_depth(*kernels_, packing_.k),
                        bias ? bias + columns.first : nullptr, packing_.k, columns.last - columns.first,

@@ -66,6 +66,9 @@ public:
     // c[:, columns] = a b[:, columns] + bias (null: none) in this thread
     void multiply(const Arena& arena, const Matrix<const T>& a, const T* bias, const Matrix<T>& c, Range columns,
                   const Worker& worker) const;
+    // The same for c [*, columns], which holds these alone; the bias is still that of all.
+    void multiply_part(const Arena& arena, const Matrix<const T>& a, const T* bias, const Matrix<T>& c, Range columns,
+                       const Worker& worker) const;
 
     // c += a b of the rows of one step; from_end: how b is read, see Product
     void add(const Arena& arena, const Matrix<const T>& a, const Matrix<T>& c, bool from_end, void* scratch) const;

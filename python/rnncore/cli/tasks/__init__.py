@@ -15,13 +15,14 @@ from rnncore.cli.tasks.running import add_run_options
 
 __all__ = ["HELP", "TASKS", "add_options", "run"]
 
-HELP = "train a model of a text, of labeled lines, of parallel texts or of pictures"
+HELP = "train a model of a text, of labeled lines, of parallel texts, recordings or pictures"
 
 #: Module of each task; the first is the default.
 TASKS = {
     "lm": "rnncore.cli.tasks.language_model",
     "classify": "rnncore.cli.tasks.classify",
     "translate": "rnncore.cli.tasks.translate",
+    "speech": "rnncore.cli.tasks.speech",
     "caption": "rnncore.cli.tasks.caption",
 }
 
@@ -54,7 +55,8 @@ def run(given: argparse.Namespace) -> int:
 def _add_task(parser: argparse.ArgumentParser) -> None:
     meaning = (
         "lm is a language model, classify gives a label to each line, translate a line of another "
-        "language, caption a sentence to each picture (default: lm)"
+        "language; speech recognizes what is said in recordings, caption gives a sentence to each "
+        "picture (default: lm)"
     )
     parser.add_argument("--task", choices=list(TASKS), default=next(iter(TASKS)), help=meaning)
 

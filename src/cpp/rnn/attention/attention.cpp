@@ -1,6 +1,7 @@
 #include "rnn/attention/attention.hpp"
 
 #include <algorithm>
+#include <functional>
 
 #include "dispatch/dispatch.hpp"
 #include "rnn/matrix.hpp"
@@ -16,47 +17,63 @@ struct Span {
     double before;        // operations of the spans before it
 };
 
-template <class T>
-struct Work {
-    std::vector<Span> spans;
-    double flops = 0;
-    std::size_t weights = 0, most_weights = 0;  // elements of all spans, and of the largest
-    Index most_queries = 0;
-
-    // `passes`: products of queries and steps
-    void add(const AttentionMemory<T>& memory, Index sequence, Index first, Index count, double passes) {
-        constexpr double kFlopsPerTanh = 40;
-        const Index steps = memory.rows.length(sequence);
-        spans.push_back({sequence, first, count, weights, flops});
-        const double width = static_cast<double>(memory.width) * (memory.v ? kFlopsPerTanh : 2);
-        flops += passes * static_cast<double>(count) *
-                 (static_cast<double>(steps) * (width + 2 * static_cast<double>(memory.value_width)) + 100);
-        const auto own = static_cast<std::size_t>(memory.heads * count * padded_weights(steps));
-        weights += own;
-        most_weights = std::max(most_weights, own);
-        most_queries = std::max(most_queries, count);
+// What is to be done, as spans; where they begin, in operations, says which thread has which.
+class Work {
+public:
+    template <class T>
+    Work(const AttentionMemory<T>& memory, Index count, double passes)
+        : rows_(&memory.rows),
+          heads_(memory.heads),
+          flops_per_score_(passes * (static_cast<double>(memory.width) * (memory.v ? kFlopsPerTanh : 2) +
+                                     2 * static_cast<double>(memory.value_width))) {
+        require_memory(checked_product(static_cast<std::size_t>(count), sizeof(Span)));
+        spans_.reserve(static_cast<std::size_t>(count));
     }
 
+    void add(Index sequence, Index first, Index count);
     // Calls body(span) for the share of one thread; the shares take about as long.
-    template <class Body>
-    void run(const Worker& worker, const Body& body) const {
-        const double share = flops / worker.team.size();
-        const double lo = share * worker.thread, hi = share * (worker.thread + 1);
-        for (const Span& span : spans) {
-            if (span.before < lo || worker.stopped()) continue;
-            if (span.before >= hi && worker.thread + 1 < worker.team.size()) break;
-            body(span);
-            worker.poll();
-        }
-    }
+    void run(const Worker& worker, const std::function<void(const Span&)>& body) const;
+
+    int threads() const { return threads_for(flops_); }
+    std::size_t most_weights() const { return most_weights_; }  // elements of the largest span
+    std::size_t most_queries() const { return static_cast<std::size_t>(most_queries_); }
+
+private:
+    static constexpr double kFlopsPerTanh = 40;
+
+    const Joined* rows_;
+    Index heads_;
+    double flops_per_score_, flops_ = 0;
+    std::vector<Span> spans_;
+    std::size_t weights_ = 0, most_weights_ = 0;
+    Index most_queries_ = 0;
 };
 
-template <class T>
-Work<T> whole_sequences(const AttentionMemory<T>& memory, const Joined& queries, double passes) {
-    require_memory(checked_product(static_cast<std::size_t>(queries.batch()), sizeof(Span)));
-    Work<T> work;
-    work.spans.reserve(static_cast<std::size_t>(queries.batch()));
-    for (Index b = 0; b < queries.batch(); ++b) work.add(memory, b, queries.first(b), queries.length(b), passes);
+void Work::add(Index sequence, Index first, Index count) {
+    constexpr double kFlopsPerQuery = 1000;  // what stands around a call of a kernel
+    const Index steps = rows_->length(sequence);
+    spans_.push_back({sequence, first, count, weights_, flops_});
+    flops_ += static_cast<double>(count) * (static_cast<double>(steps) * flops_per_score_ + kFlopsPerQuery);
+    const auto own = static_cast<std::size_t>(heads_ * count * padded_weights(steps));
+    weights_ += own;
+    most_weights_ = std::max(most_weights_, own);
+    most_queries_ = std::max(most_queries_, count);
+}
+
+void Work::run(const Worker& worker, const std::function<void(const Span&)>& body) const {
+    const double share = flops_ / worker.team.size();
+    const bool last = worker.thread + 1 == worker.team.size();
+    const double lo = share * worker.thread, hi = share * (worker.thread + 1);
+    for (const Span& span : spans_) {
+        if (span.before < lo || worker.stopped()) continue;
+        if (span.before >= hi && !last) break;
+        body(span);
+        worker.poll();
+    }
+}
+
+Work whole_sequences(Work work, const Joined& queries) {
+    for (Index b = 0; b < queries.batch(); ++b) work.add(b, queries.first(b), queries.length(b));
     return work;
 }
 
@@ -98,16 +115,16 @@ template <class T>
 void attend(const AttentionMemory<T>& memory, const Joined& queries, const T* query, Index steps, T* context,
             T* weights) {
     const Kernels<T>& kernel = kernels<T>();
-    const Work<T> work = whole_sequences(memory, queries, 1);
+    const Work work = whole_sequences({memory, queries.batch(), 1}, queries);
     const Index width = memory.value_width, row = queries.batch() * width;
-    const int threads = threads_for(work.flops);
+    const int threads = work.threads();
     Arena arena;
-    const auto scratch = arena.reserve<T>(weights ? 0 : checked_product(work.most_weights, std::size_t(threads)));
+    const auto scratch = arena.reserve<T>(weights ? 0 : checked_product(work.most_weights(), std::size_t(threads)));
     arena.take();
     run_parallel(threads, [&](int thread, Team& team) {
         work.run({thread, team}, [&](const Span& span) {
             T* const own = weights ? weights + span.weights
-                                   : scratch.in(arena) + static_cast<std::size_t>(thread) * work.most_weights;
+                                   : scratch.in(arena) + static_cast<std::size_t>(thread) * work.most_weights();
             T* const to = context + span.sequence * width;
             for (Index head = 0; head < memory.heads; ++head) {
                 Attention<T> a = head_of(memory, query, span, head, own);
@@ -124,29 +141,25 @@ template <class T>
 void attend_backward(const AttentionMemory<T>& memory, const Joined& queries, const T* query, const T* weights,
                      const AttentionGradients<T>& out) {
     const Kernels<T>& kernel = kernels<T>();
-    const Work<T> work = whole_sequences(memory, queries, memory.v ? 3 : 2);
-    const int threads = threads_for(work.flops);
+    const Work work = whole_sequences({memory, queries.batch(), 2}, queries);
+    const int threads = work.threads();
     const Index batch = queries.batch(), width = memory.value_width;
     const auto each = static_cast<std::size_t>(threads);
-    const auto rows_size =
-        checked_product(static_cast<std::size_t>(work.most_queries), static_cast<std::size_t>(width));
+    const auto rows_size = checked_product(work.most_queries(), static_cast<std::size_t>(width));
     Arena arena;
     const auto rows = arena.reserve<T>(checked_product(rows_size, each));
-    const auto scores = arena.reserve<T>(checked_product(work.most_weights, each));
+    const auto scores = arena.reserve<T>(checked_product(work.most_weights(), each));
     const auto dv = arena.reserve<T>(
         memory.v ? checked_product(static_cast<std::size_t>(batch), static_cast<std::size_t>(memory.width)) : 0);
     arena.take();
     run_parallel(threads, [&](int thread, Team& team) {
         const Worker worker{thread, team};
         T* const dcontext = rows.in(arena) + static_cast<std::size_t>(thread) * rows_size;
-        T* const dscores = scores.in(arena) + static_cast<std::size_t>(thread) * work.most_weights;
+        T* const dscores = scores.in(arena) + static_cast<std::size_t>(thread) * work.most_weights();
         work.run(worker, [&](const Span& span) {
             const Index first = memory.rows.first(span.sequence), steps = memory.rows.length(span.sequence);
-            const Strided<const T>& from = out.dcontext;
-            for (Index t = 0; t < span.count; ++t) {
-                const T* const source = from.data + t * from.step + span.sequence * from.row;
-                for (Index i = 0; i < width; ++i) dcontext[t * width + i] = source[i * from.column];
-            }
+            for (Index t = 0; t < span.count; ++t)
+                copy_row(out.dcontext, t, span.sequence, width, dcontext + t * width);
             std::fill_n(out.dvalues + first * width, steps * width, T(0));
             if (out.dkeys != out.dvalues) std::fill_n(out.dkeys + first * memory.width, steps * memory.width, T(0));
             T* const own_dv = dv.in(arena) + span.sequence * memory.width;
@@ -176,19 +189,17 @@ void attend_backward(const AttentionMemory<T>& memory, const Joined& queries, co
 template <class T>
 void attend_rows(const AttentionMemory<T>& memory, const QueryRows& rows, const T* query, T* context, T* weights) {
     const Kernels<T>& kernel = kernels<T>();
-    require_memory(checked_product(static_cast<std::size_t>(rows.count), sizeof(Span)));
-    Work<T> work;
-    work.spans.reserve(static_cast<std::size_t>(rows.count));
+    Work work(memory, rows.count, 1);
     for (Index first = 0, next; first < rows.count; first = next) {
         for (next = first + 1; next < rows.count && rows.of[next] == rows.of[first];) ++next;
-        work.add(memory, static_cast<Index>(rows.of[first]), first, next - first, 1);
+        work.add(static_cast<Index>(rows.of[first]), first, next - first);
     }
-    const int threads = threads_for(work.flops);
+    const int threads = work.threads();
     Arena arena;
-    const auto scratch = arena.reserve<T>(checked_product(work.most_weights, static_cast<std::size_t>(threads)));
+    const auto scratch = arena.reserve<T>(checked_product(work.most_weights(), static_cast<std::size_t>(threads)));
     arena.take();
     run_parallel(threads, [&](int thread, Team& team) {
-        T* const own = scratch.in(arena) + static_cast<std::size_t>(thread) * work.most_weights;
+        T* const own = scratch.in(arena) + static_cast<std::size_t>(thread) * work.most_weights();
         work.run({thread, team}, [&](const Span& span) {
             T* const means = weights + span.first * rows.steps;
             std::fill_n(means, span.count * rows.steps, T(0));

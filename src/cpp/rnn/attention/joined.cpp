@@ -1,7 +1,5 @@
 #include "rnn/attention/joined.hpp"
 
-#include <algorithm>
-
 #include "core/memory.hpp"
 #include "rnn/blocks.hpp"
 
@@ -18,15 +16,7 @@ template <class T>
 void join_rows(const Joined& joined, Strided<const T> from, Index width, T* rows) {
     const double flops = kFlopsPerElement * static_cast<double>(joined.rows()) * static_cast<double>(width);
     for_blocks(joined.batch(), 1, flops, [&](Index b, Index) {
-        T* row = rows + joined.first(b) * width;
-        for (Index t = 0; t < joined.length(b); ++t, row += width) {
-            const T* const source = from.data + t * from.step + b * from.row;
-            if (from.column == 1) {
-                std::copy_n(source, width, row);
-            } else {
-                for (Index i = 0; i < width; ++i) row[i] = source[i * from.column];
-            }
-        }
+        for (Index t = 0; t < joined.length(b); ++t) copy_row(from, t, b, width, rows + (joined.first(b) + t) * width);
     });
 }
 

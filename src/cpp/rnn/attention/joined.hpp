@@ -1,7 +1,8 @@
-// The real steps of a batch, one sequence after the other: rows [N, width]. Attention reads a sequence many times; in an
-// array [T,B,*] its steps are B rows apart, often a power of two, and would push each other out of the caches.
+// The real steps of a batch, one sequence after the other: rows [N, width]. Attention reads a sequence many times; in
+// an array [T,B,*] its steps are B rows apart, often a power of two, and would push each other out of the caches.
 #pragma once
 
+#include <algorithm>
 #include <vector>
 
 #include "rnn/sequence.hpp"
@@ -20,6 +21,17 @@ public:
 private:
     std::vector<Index> first_;
 };
+
+// One row of the caller's array [T,B,width].
+template <class T>
+void copy_row(const Strided<const T>& from, Index t, Index b, Index width, T* to) {
+    const T* const source = from.data + t * from.step + b * from.row;
+    if (from.column == 1) {
+        std::copy_n(source, width, to);
+    } else {
+        for (Index i = 0; i < width; ++i) to[i] = source[i * from.column];
+    }
+}
 
 // The caller's array [T,B,width] -> rows, and back; what lies past a sequence's end becomes zero. `more`: null, or rows
 // that are added to the others.

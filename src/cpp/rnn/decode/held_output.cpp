@@ -5,7 +5,7 @@
 #include <limits>
 
 #include "dispatch/dispatch.hpp"
-#include "rnn/stored.hpp"
+#include "rnn/blocks.hpp"
 
 namespace rnncore {
 namespace {
@@ -140,8 +140,7 @@ private:
     void multiply(const Matrix<const T>& y, Index first, const Matrix<T>& z, const Worker& worker) const {
         const T* const bias = output_.bias_.in(output_.arena_);
         if (!output_.stored_) {
-            const Matrix<T> whole{z.data - first, z.rows, output_.classes_, z.stride};
-            output_.packed_.multiply(output_.arena_, y, bias, whole, {first, first + z.columns}, worker);
+            output_.packed_.multiply_part(output_.arena_, y, bias, z, {first, first + z.columns}, worker);
             return;
         }
         const auto* const packed = static_cast<const char*>(output_.narrow_.in(output_.arena_));
@@ -168,11 +167,13 @@ void HeldOutput<T>::log_probabilities(const Matrix<const T>& y, T* to) const {
     pass.run([&](Index, Index row, Index first, const T* z, Index count) {
         std::copy_n(z, count, to + row * classes_ + first);
     });
-    for (Index row = 0; row < y.rows; ++row) {
-        const double sum = pass.log_sum_of(row);
-        T* const p = to + row * classes_;
-        for (Index i = 0; i < classes_; ++i) p[i] = static_cast<T>(static_cast<double>(p[i]) - sum);
-    }
+    for_row_blocks(y.rows, classes_, [&](Index first, Index last) {
+        for (Index row = first; row < last; ++row) {
+            const double sum = pass.log_sum_of(row);
+            T* const p = to + row * classes_;
+            for (Index i = 0; i < classes_; ++i) p[i] = static_cast<T>(static_cast<double>(p[i]) - sum);
+        }
+    });
 }
 
 template <class T>
