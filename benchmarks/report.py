@@ -25,10 +25,12 @@ import bench_long_sequences
 import bench_memory
 import bench_peak
 import bench_ragged
+import bench_recognition
 import bench_rescore
 import bench_rtneural
 import bench_sampling
 import bench_stream
+import bench_translation
 import bench_word_model
 import charts
 import rnncore as rc
@@ -50,6 +52,8 @@ MODULES: dict[str, Tables] = {
     "rescore": bench_rescore.tables,
     "stream": bench_stream.tables,
     "ragged": bench_ragged.tables,
+    "translation": bench_translation.tables,
+    "recognition": bench_recognition.tables,
     "ctc": bench_ctc.tables,
     "ctc_decoding": bench_ctc_decoding.tables,
     "contention": bench_contention.tables,
