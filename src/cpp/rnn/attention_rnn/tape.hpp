@@ -77,8 +77,8 @@ struct AttentionRnnTape {
 template <class T>
 void prepare_tape(AttentionRnnTape<T>& tape, bool projects_query, const std::vector<const T*>& state);
 
-// The weights of the attention, zero past the ends, in the caller's order: [T,B,heads,steps]; and of the first step alone
-// their means over the heads, [B,steps].
+// The weights of the attention, zero past the ends, in the caller's order: [T,B,heads,steps]; and of the first step
+// alone their means over the heads, [B,steps].
 template <class T>
 void spread_weights(const AttentionRnnTape<T>& tape, Index steps, T* to);
 template <class T>
