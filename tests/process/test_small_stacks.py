@@ -35,6 +35,12 @@ for score in ("general", "additive"):
     context, cache = attention.forward(y, memory)
     attention.backward(context, cache)
     attention.hold(memory).read(y[0])
+    for feeding in ("input", "conditional"):
+        kinds = {{"score": score, "feeding": feeding, "compute": {compute!r}, "rng": 0}}
+        decoder = rc.AttentionRNN(300, 70, 70, dtype="{dtype}", cell="lstm", **kinds)
+        z, _, cache = decoder.forward(y, memory)
+        decoder.backward(z, cache)
+        decoder.hold(memory).step(y[0])
 rc.losses.cross_entropy(y, np.zeros((40, 3), np.int64))
 rc.losses.mse(y, y)
 for name in ("SGD", "RMSprop", "Adam", "AdamW"):
