@@ -95,6 +95,7 @@ class SourceDecoder:
     ) -> None:
         self.vocab_size: int = model.target_vocab_size
         self._model = model
+        self._count = len(sources)
         encoder, writer, self._output = packed
         ids, lengths = pad(sources)
         encoded = model.encode(Pass(), ids, lengths, encoder)
@@ -102,7 +103,15 @@ class SourceDecoder:
         self._held = model.writer.hold(writer, encoded)
 
     def start(self, count: int) -> tuple[Any, Ids]:
-        """Return the state before the first token: that of the decoder, and whom each row reads."""
+        """Return the state before the first token: that of the decoder, and whom each row reads.
+
+        Raises
+        ------
+        ValueError
+            If there is not one source for each sentence.
+        """
+        if count != self._count:
+            raise ValueError(f"count: expected that of the sources, {self._count}, got {count}")
         return self._initial, np.arange(count)
 
     def advance(self, tokens: Ids, state: tuple[Any, Ids]) -> tuple[Scores, tuple[Any, Ids]]:
