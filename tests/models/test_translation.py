@@ -79,6 +79,11 @@ def test_an_ensemble_of_two() -> None:
     assert len(found) == len(SOURCES)
 
 
+def test_a_decoder_has_its_sources() -> None:
+    with pytest.raises(ValueError, match="count: expected that of the sources, 4, got 3"):
+        translator().decoder(SOURCES).start(3)
+
+
 def test_unknown_words_are_replaced_by_what_they_attend_to() -> None:
     words = WordTokenizer.fit(["a b c"], split="whitespace")
     model = rc.Seq2Seq(source_tokenizer=words, target_tokenizer=words, hidden_size=4, rng=0)

@@ -134,7 +134,7 @@ def picture_decoder(model: Captioning, regions: Array, packed: Any = None) -> En
     state = model.writer.start(encoded)
     if first is not None:
         state = model.writer.step(held, first[0], state, np.arange(len(regions))).state
-    return EncodedDecoder(model, output, held, state)
+    return EncodedDecoder(model, output, held, state, len(regions))
 
 
 def packed_weights(model: Captioning, weight_format: str | None = None) -> tuple[Any, Any]:

@@ -25,9 +25,12 @@ class EncodedDecoder:
         What its writer holds of the sources, see `Decoder.hold`.
     state : any
         State before the first token.
+    count : int
+        Number of sources.
     """
 
-    def __init__(self, model: Any, output: Any, held: Any, state: Any) -> None:
+    def __init__(self, model: Any, output: Any, held: Any, state: Any, count: int) -> None:
+        self._count = count
         self.vocab_size: int = model.output.output_size
         self._model = model
         self._output = output
@@ -35,7 +38,15 @@ class EncodedDecoder:
         self._initial = state
 
     def start(self, count: int) -> tuple[Any, Ids]:
-        """Return the state before the first token: that of the decoder, and whom each row reads."""
+        """Return the state before the first token: that of the decoder, and whom each row reads.
+
+        Raises
+        ------
+        ValueError
+            If there is not one source for each sentence.
+        """
+        if count != self._count:
+            raise ValueError(f"count: expected that of the sources, {self._count}, got {count}")
         return self._initial, np.arange(count)
 
     def advance(self, tokens: Ids, state: tuple[Any, Ids]) -> tuple[Scores, tuple[Any, Ids]]:

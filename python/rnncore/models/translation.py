@@ -98,7 +98,8 @@ class SourceDecoder(EncodedDecoder):
         ids, lengths = pad(sources)
         encoded = model.encode(Pass(), ids, lengths, encoder)
         initial = model.writer.start(encoded)
-        super().__init__(model, output, model.writer.hold(writer, encoded), initial)
+        held = model.writer.hold(writer, encoded)
+        super().__init__(model, output, held, initial, len(sources))
 
 
 @strict_keywords()
