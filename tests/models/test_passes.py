@@ -213,3 +213,20 @@ def test_a_model_defines_compute() -> None:
         rc.Model()  # type: ignore[abstract]
     with pytest.raises(TypeError, match="training: expected batches"):
         fit(TwoInputs(), [1])
+
+
+def test_the_way_back_frees_what_it_has_passed() -> None:
+    """All arrays but those that are kept, before the next call goes back."""
+    rnn, linear = rc.GRU(3, 4, rng=0), rc.Linear(4, 4, rng=0)
+    head = rc.heads.Softmax(4, 2, rng=0)
+    run = TrainingPass()
+    y, final = run(rnn, np.ones((STEPS, BATCH, 3), np.float32))
+    z = run(linear, y)
+    expected = final.array.copy()
+    run.keep(final)
+    run.loss(head, z, np.zeros((STEPS, BATCH), int))
+    run.backward()
+    np.testing.assert_array_equal(final.array, expected)
+    for value in (y, z):
+        with pytest.raises(RuntimeError, match="backward has been past it"):
+            _ = value.array

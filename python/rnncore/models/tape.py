@@ -24,6 +24,7 @@ class Value:
     def __init__(self, call: Call) -> None:
         self.call = call
         self.uses = 0
+        self.kept = False  # whether the array is needed after the way back
         self.grad: Array | None = None
         self._array: Array | None = None
 
@@ -32,7 +33,9 @@ class Value:
         """The array; a layer that waited for it is run now."""
         self.call.run()
         if self._array is None:
-            raise RuntimeError("value: its layer was run without this output")
+            raise RuntimeError(
+                "value: its layer was run without this output, or backward has been past it"
+            )
         return self._array
 
     def set(self, array: Array | None) -> None:
@@ -99,6 +102,7 @@ class Call:
         if source is not None:
             gradients[0] = source
         if all(gradient is None for gradient in gradients):
+            self._release()
             return
         results = self.layer.backward(gradients[0], self._cache, *gradients[1:])
         self._cache = None  # frees what the layer has kept
@@ -107,6 +111,14 @@ class Call:
             for value, gradient in zip(leaves(given), leaves(result), strict=False):
                 if isinstance(value, Value):
                     value.add_grad(gradient)
+        self._release()
+
+    def _release(self) -> None:
+        """Free the arrays that nothing needs any more: calls after this one have gone back."""
+        self._cache, self.inputs = None, ()
+        for value in (leaf for given in self.outputs for leaf in leaves(given)):
+            if not value.kept:
+                value.set(None)
 
     def _input_values(self) -> list[Value]:
         found = (leaf for given in self.inputs for leaf in leaves(given))
@@ -148,6 +160,7 @@ def keep(state: Any) -> None:
     """Note that the values in what `Model.compute` returned are needed as arrays."""
     if isinstance(state, Value):
         state.uses += 1
+        state.kept = True
     elif isinstance(state, tuple | list | dict):
         for part in state.values() if isinstance(state, dict) else state:
             keep(part)
