@@ -108,6 +108,7 @@ def test_learns_to_copy() -> None:
         run = rc.models.TrainingPass()
         y, _ = run(decoder, x, memory)
         run.loss(head, y, words)
+        run.keep(y)
         run.backward()
         optimizer.step()
         optimizer.zero_grad()

@@ -34,7 +34,8 @@ class Value:
         self.call.run()
         if self._array is None:
             raise RuntimeError(
-                "value: its layer was run without this output, or backward has been past it"
+                "value: its layer was run without this output, or backward has been past it; "
+                "run.keep(value) before run.backward() keeps it"
             )
         return self._array
 
