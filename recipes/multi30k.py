@@ -70,7 +70,7 @@ def main(arguments: list[str] | None = None) -> float:
     result = model.fit(*training, config, validation=validation, path=given.out, progress=shown)
     print(f"{len(training[0])} pairs to learn from, {result.seconds / 60:.1f} minutes,", end=" ")
     print(f"{time.process_time() / 60:.1f} minutes of processor time")
-    answers = model.translate(test[0], length_penalty=1.2)
+    answers = model.translate(test[0])
     bleu = sacrebleu.corpus_bleu(answers, [test[1]], tokenize="none", force=True)
     print(f"BLEU {bleu.score:.2f} on {len(test[0])} held-out pairs")
     return bleu.score
