@@ -31,7 +31,7 @@ def options(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--width", type=int, default=256, help="of embeddings and layers")
     parser.add_argument("--dropout", type=float, default=0.4)
     parser.add_argument("--learning-rate", type=float, default=2e-3)
-    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--epochs", type=int, default=16)
     parser.add_argument("--compute", choices=["bfloat16"], help="round operands of products")
     parser.add_argument("--out", type=Path, help="where to save the model")
     return parser.parse_args(arguments)

@@ -51,13 +51,13 @@ model = rc.LanguageModel(50, hidden_size=1024, num_layers=1, rng=0)
 def call(): model.sample(np.array([1]), 8000)
 """,
     "decoder with attention": """
-decoder = rc.AttentionRNN(50, 256, 50, rng=0)
-x = np.ones((3000, 16, 50), np.float32)
+decoder = rc.AttentionRNN(50, 512, 50, rng=0)
+x = np.ones((5000, 16, 50), np.float32)
 def call(): decoder(x, small[:, :1].repeat(16, axis=1))
 """,
     "decoder with attention, backward": """
-decoder = rc.AttentionRNN(50, 256, 50, feeding="conditional", rng=0)
-y, _, cache = decoder.forward(np.ones((1000, 16, 50), np.float32), small[:, :1].repeat(16, axis=1))
+decoder = rc.AttentionRNN(50, 512, 50, feeding="conditional", rng=0)
+y, _, cache = decoder.forward(np.ones((1500, 16, 50), np.float32), small[:, :1].repeat(16, axis=1))
 def call(): decoder.backward(y, cache)
 """,
     # Threads that divide layers wait for each other after every chunk.
