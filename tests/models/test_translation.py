@@ -241,3 +241,13 @@ def test_a_small_file_asks_for_little(option: str, context: str, tmp_path: Path)
     )
     with pytest.raises(ValueError, match="damaged rnncore file: "):
         rc.load(tmp_path / "forged")
+
+
+def test_one_text_is_not_a_list_of_letters() -> None:
+    """A text is iterable too, but its letters are no sources."""
+    model = translator()
+    for call in (model.translate, model.translations, model.translator().translations):
+        with pytest.raises(TypeError, match="sources: expected a list of them, got"):
+            call("abc")
+    with pytest.raises(TypeError, match="expected a list of them, got"):
+        model.score("abc", "abc")

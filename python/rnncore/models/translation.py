@@ -175,7 +175,8 @@ class Translator:
             If a source does not fit, by its index, or an option is not as above.
         """
         model = self._model
-        texts = list(sources) if isinstance(sources, Iterable) else sources
+        one = isinstance(sources, str) or not isinstance(sources, Iterable)
+        texts: Any = sources if one else list(sources)  # one text is refused below
         given = model.source_ids(texts)
         replaces = flag("replace_unknown", replace_unknown)
         longest = None if max_length is None else size("max_length", max_length)
