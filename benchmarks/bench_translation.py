@@ -40,7 +40,7 @@ START, END = 0, 1
 TRAINING_TARGET, MEMORY_TARGET = 1.8, 1.3
 #: Sentences at a time -> least ratio of sentences per second.
 TRANSLATION_TARGETS = {32: 1.4, 1: 4.0}
-FORMATS = {"rnncore": None, "bfloat16": "bfloat16", "int8_dynamic": "int8_dynamic"}
+FORMATS = {"rnncore": None} | {f"rnncore {each}": each for each in ("bfloat16", "int8_dynamic")}
 
 
 def translator(vocabulary: int = VOCABULARY, width: int = WIDTH) -> rc.Seq2Seq:
