@@ -105,7 +105,7 @@ class ModelStates:
         return np.column_stack([log_p[:, self._fused.tokens], ends])
 
     def _reserve(self, count: int) -> None:
-        """Make room for so many states."""
+        """Make room for `count` states."""
         rnn = self._fused.model.rnn
         old = self._states[0].shape[1] if self._states else 0
         if count <= old:

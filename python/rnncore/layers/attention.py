@@ -50,7 +50,7 @@ class Saved(NamedTuple):
 
 
 class Attention(Module):
-    """For every query a mean of the memory's vectors, weighted by how well each fits the query.
+    """Mean of the memory's vectors for every query, weighted by how well each fits it.
 
     With the query q_t of a target step t and the vectors m_s of a sequence's memory::
 
@@ -131,7 +131,7 @@ class Attention(Module):
         super().__init__(dtype, rng)
         self.compute = compute_type(compute, self.dtype)
         self.score = choice("score", score, ("dot", "general", "additive"))
-        # Of a file, sizes are held against the parameters that it has, and "dot" has none.
+        # `load` compares sizes with the parameters in the file, and "dot" has none.
         checked = integer if self.score == "dot" else size
         self.query_size = checked("query_size", query_size, 1)
         self.memory_size = checked("memory_size", memory_size, 1)
